@@ -1,0 +1,42 @@
+//! Objects that the simulation carries but does not move: CRDs, RBAC, ConfigMaps, Ingresses …
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use super::meta::Meta;
+use crate::base::Str;
+
+/// An object of a kind that nothing in the simulation acts on.
+#[derive(Clone, Debug)]
+pub struct Inert {
+    /// Metadata.
+    pub meta: Meta,
+    /// Group and version.
+    pub api_version: Str,
+    /// The kind.
+    pub kind: Str,
+    /// Whether the kind lives in namespaces.
+    pub namespaced: bool,
+    /// The object without metadata, as JSON text.
+    pub body: Arc<str>,
+}
+
+impl PartialEq for Inert {
+    fn eq(&self, other: &Self) -> bool {
+        self.meta == other.meta
+            && self.api_version == other.api_version
+            && self.kind == other.kind
+            && self.body == other.body
+    }
+}
+
+impl Eq for Inert {}
+
+impl Hash for Inert {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.meta.hash(state);
+        self.api_version.hash(state);
+        self.kind.hash(state);
+        self.body.hash(state);
+    }
+}

@@ -1,0 +1,73 @@
+//! Nodes.
+
+use super::condition::{self, Condition};
+use super::meta::Meta;
+use super::resources::ResourceList;
+use super::taint::Taint;
+use crate::base::Str;
+
+/// The label that names a node's zone.
+pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+/// The label that names a node's region.
+pub const REGION_LABEL: &str = "topology.kubernetes.io/region";
+/// The label that names the node itself.
+pub const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
+/// The label that names the machine type.
+pub const INSTANCE_TYPE_LABEL: &str = "node.kubernetes.io/instance-type";
+/// The older zone label, still read.
+pub const ZONE_LABEL_BETA: &str = "failure-domain.beta.kubernetes.io/zone";
+/// The older region label, still read.
+pub const REGION_LABEL_BETA: &str = "failure-domain.beta.kubernetes.io/region";
+
+/// A node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Node {
+    /// Metadata.
+    pub meta: Meta,
+    /// `spec.unschedulable`: cordoned.
+    pub unschedulable: bool,
+    /// Taints in order.
+    pub taints: Vec<Taint>,
+    /// `spec.providerID`, possibly empty.
+    pub provider_id: Str,
+    /// `spec.podCIDR`, possibly empty.
+    pub pod_cidr: Str,
+    /// The observed state.
+    pub status: NodeStatus,
+}
+
+/// The observed state of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct NodeStatus {
+    /// What the machine has.
+    pub capacity: ResourceList,
+    /// What Pods may use.
+    pub allocatable: ResourceList,
+    /// Conditions.
+    pub conditions: Vec<Condition>,
+    /// Images it holds: names and size in bytes.
+    pub images: Vec<(Vec<Str>, i64)>,
+    /// Its internal address.
+    pub internal_ip: Str,
+    /// `nodeInfo.kubeletVersion`.
+    pub kubelet_version: Str,
+}
+
+impl Node {
+    /// The zone, by the current label or the older one; empty if it has none.
+    pub fn zone(&self) -> Str {
+        let labels = &self.meta.labels;
+        labels.get(ZONE_LABEL).or_else(|| labels.get(ZONE_LABEL_BETA)).cloned().unwrap_or_default()
+    }
+
+    /// The region; empty if it has none.
+    pub fn region(&self) -> Str {
+        let labels = &self.meta.labels;
+        labels.get(REGION_LABEL).or_else(|| labels.get(REGION_LABEL_BETA)).cloned().unwrap_or_default()
+    }
+
+    /// Whether the condition `Ready` is `True`.
+    pub fn is_ready(&self) -> bool {
+        condition::is_true(&self.status.conditions, "Ready")
+    }
+}

@@ -1,0 +1,15 @@
+//! Values that everything else is made of: time, quantities, strings, diagnostics.
+//!
+//! Nothing here knows of events, of Kubernetes objects or of files.
+
+pub mod diag;
+pub mod lookup;
+pub mod quantity;
+pub mod text;
+pub mod time;
+
+pub use diag::{Diagnostic, Severity, SourceId, SourceMap, Span};
+pub use lookup::{LookupMap, LookupSet};
+pub use quantity::Quantity;
+pub use text::Str;
+pub use time::{SimDuration, SimTime, Timestamp};
