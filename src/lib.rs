@@ -1,4 +1,4 @@
 //! wavetank: a deterministic discrete-event simulator of Kubernetes clusters.
 
-pub mod base;
 pub mod api;
+pub mod base;

@@ -1,11 +1,11 @@
 //! Policy kinds: budgets, priority classes, quotas, autoscalers as objects.
 
 use super::condition::Condition;
+use super::k8s;
 use super::meta::{Labels, Meta};
 use super::resources::ResourceList;
 use super::selector::LabelSelector;
 use super::workload::{BoundaryPart, IntOrPercent};
-use super::k8s;
 use crate::base::{Quantity, Str, Timestamp};
 use std::sync::Arc;
 

@@ -52,7 +52,9 @@ impl Requirement {
             (Operator::Gt | Operator::Lt, v) => {
                 // Upstream parses both sides as int64 and matches nothing if either fails.
                 let parsed = |t: &str| t.parse::<i64>().ok();
-                let (Some(have), [limit]) = (v.and_then(parsed), self.values.as_slice()) else { return false };
+                let (Some(have), [limit]) = (v.and_then(parsed), self.values.as_slice()) else {
+                    return false;
+                };
                 parsed(limit).is_some_and(|limit| {
                     if self.operator == Operator::Gt { have > limit } else { have < limit }
                 })

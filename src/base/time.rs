@@ -165,9 +165,9 @@ fn parse_go_duration(text: &str) -> Result<SimDuration, String> {
     }
     let mut total: u128 = 0;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(|| {
-            format!("`{text}` has no unit; write `{text}s` for seconds")
-        })?;
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .ok_or_else(|| format!("`{text}` has no unit; write `{text}s` for seconds"))?;
         let (number, tail) = rest.split_at(digits);
         let unit_len = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit_len);
@@ -373,7 +373,9 @@ mod tests {
     #[test]
     fn the_grid_is_met_at_or_after() {
         let grid = |t: u64| {
-            SimTime::from_secs(t).next_on_grid(SimDuration::from_secs(3), SimDuration::from_secs(10)).as_secs()
+            SimTime::from_secs(t)
+                .next_on_grid(SimDuration::from_secs(3), SimDuration::from_secs(10))
+                .as_secs()
         };
         assert_eq!((grid(0), grid(3), grid(4), grid(13), grid(14)), (3, 3, 13, 13, 23));
     }
