@@ -2,3 +2,6 @@
 
 pub mod api;
 pub mod base;
+pub mod cloud;
+pub mod expect;
+pub mod plan;
