@@ -2,3 +2,6 @@
 
 pub mod api;
 pub mod base;
+pub mod facts;
+pub mod kernel;
+pub mod store;
