@@ -5,3 +5,4 @@ pub mod base;
 pub mod facts;
 pub mod kernel;
 pub mod store;
+pub mod controller;
