@@ -2,7 +2,8 @@
 
 pub mod api;
 pub mod base;
+pub mod controller;
 pub mod facts;
 pub mod kernel;
+pub mod params;
 pub mod store;
-pub mod controller;

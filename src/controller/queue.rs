@@ -122,7 +122,11 @@ impl WorkQueue {
 
     /// When there is something to take: now, later, or not at all.
     pub fn next_due(&self, now: SimTime) -> Option<SimTime> {
-        if self.ready.is_empty() { self.delayed.keys().next().map(|(at, _)| (*at).max(now)) } else { Some(now) }
+        if self.ready.is_empty() {
+            self.delayed.keys().next().map(|(at, _)| (*at).max(now))
+        } else {
+            Some(now)
+        }
     }
 }
 
