@@ -3,5 +3,10 @@
 pub mod api;
 pub mod base;
 pub mod cloud;
+pub mod controller;
 pub mod expect;
+pub mod facts;
+pub mod kernel;
+pub mod params;
 pub mod plan;
+pub mod store;

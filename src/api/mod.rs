@@ -11,6 +11,7 @@
 
 pub mod condition;
 pub mod event;
+pub mod fingerprint;
 pub mod inert;
 pub mod meta;
 pub mod node;

@@ -2,16 +2,13 @@
 //!
 //! * [`Plan`]: the whole. Everything is data; reading a plan needs no file and no clock.
 //! * [`step`]: what is done to the cluster while it runs, a variant per verb of the scenario file.
-//! * [`latency`]: how long hardware and clouds take. [`settings`]: flags of upstream's components.
-//! * [`behaviour`]: what containers do, since no image runs here, and the traffic they serve.
+//! * [`settings`]: flags of upstream's components.
+//! * Latencies, behaviour of containers and traffic are parameters of the model: [`crate::params`].
 //!
 //! Scenario files are one way to make a plan (`scenario`); the engine (`sim`) knows plans only.
 
-pub mod behaviour;
-pub mod latency;
 pub mod settings;
 pub mod step;
-pub mod version;
 
 use std::sync::Arc;
 
@@ -21,11 +18,9 @@ use crate::base::{SimDuration, SimTime, Span, Str, Timestamp};
 use crate::expect::Expectation;
 
 pub use crate::cloud::{NodeGroup, PlannedNode};
-pub use behaviour::{Behaviour, Traffic};
-pub use latency::{Delay, ImagePull, Latencies};
+pub use crate::params::{Behaviour, Delay, ImagePull, KubeVersion, Latencies, Traffic};
 pub use settings::Settings;
 pub use step::{NodeSet, ResourceKind, Step, Target, TimedStep};
-pub use version::KubeVersion;
 
 /// 2026-01-05T08:00:00Z, a Monday: the virtual wall clock at the start if the scenario names none.
 pub const DEFAULT_START: Timestamp = Timestamp(1_767_600_000);

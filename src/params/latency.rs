@@ -1,6 +1,7 @@
 //! How long hardware and clouds take. Every default is documented with its source.
 
 use crate::base::SimDuration;
+use crate::kernel::Stream;
 
 /// A span of time that may differ from case to case.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,6 +62,20 @@ impl Delay {
             Self::Uniform { min, max } => SimDuration::from_nanos(min.as_nanos() / 2 + max.as_nanos() / 2),
             Self::Normal { mean, .. } | Self::Exponential { mean } => mean,
             Self::LogNormal { median, .. } => median,
+        }
+    }
+
+    /// One case, drawn from `stream`. Constant delays draw nothing.
+    pub fn sample(&self, stream: &mut Stream) -> SimDuration {
+        // Samples are in nanoseconds; what falls below zero is cut off.
+        let positive = |nanos: f64| SimDuration::from_nanos(if nanos > 0.0 { nanos as u64 } else { 0 });
+        let nanos = |d: SimDuration| d.as_nanos() as f64;
+        match *self {
+            Self::Constant(d) => d,
+            Self::Uniform { min, max } => stream.duration_between(min, max),
+            Self::Normal { mean, sd } => positive(nanos(mean) + nanos(sd) * stream.normal()),
+            Self::LogNormal { median, sigma } => positive(nanos(median) * libm::exp(sigma * stream.normal())),
+            Self::Exponential { mean } => positive(nanos(mean) * stream.exponential()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What containers do, since no image runs here, and the traffic they serve.
 
-use super::Delay;
+use super::latency::Delay;
 use crate::api::{LabelSelector, Labels};
 use crate::base::{SimTime, Span, Str};
 
