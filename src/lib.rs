@@ -7,6 +7,7 @@ pub mod controller;
 pub mod expect;
 pub mod facts;
 pub mod kernel;
+pub mod kubelet;
 pub mod params;
 pub mod plan;
 pub mod store;
