@@ -7,3 +7,6 @@ pub mod facts;
 pub mod kernel;
 pub mod params;
 pub mod store;
+
+#[cfg(test)]
+pub mod testkit;
