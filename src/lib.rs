@@ -10,3 +10,6 @@ pub mod kernel;
 pub mod params;
 pub mod plan;
 pub mod store;
+
+#[cfg(test)]
+pub mod testkit;
