@@ -11,3 +11,6 @@ pub mod kubelet;
 pub mod params;
 pub mod plan;
 pub mod store;
+
+#[cfg(test)]
+pub mod testkit;
