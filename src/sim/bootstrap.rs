@@ -7,7 +7,6 @@ use crate::api::{Labels, Meta};
 use crate::base::{SimTime, Str, text::lit};
 use crate::controller::{ControllerParams, Manager, manager::ManagerConfig, table};
 use crate::facts::Recorder;
-use crate::kubelet::KubeletParams;
 use crate::plan::{Plan, PlannedNode};
 use crate::scheduler::{Scheduler, Wording};
 
@@ -29,15 +28,6 @@ pub fn controllers(plan: &Plan) -> Manager {
         behaviours: plan.behaviours.clone(),
     };
     Manager::new(table::all(&params), config, SimTime::ZERO)
-}
-
-/// What the kubelets of a plan go by.
-pub fn kubelet_params(plan: &Plan) -> KubeletParams {
-    KubeletParams {
-        latencies: plan.latencies.clone(),
-        behaviours: plan.behaviours.clone(),
-        settings: plan.settings.kubelet.clone(),
-    }
 }
 
 /// The scheduler of a plan, with its configuration.

@@ -1,14 +1,15 @@
 //! The state of a run and the loop that moves it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::event::Event;
 use super::outcome::{Fault, Outcome, PodCounts};
 use super::scheduling::SchedulerDriver;
 use super::steps::StepState;
 use super::{bootstrap, invariants};
-use crate::api::Pod;
-use crate::base::{SimTime, Str};
+use crate::api::{Kind, ObjectKey, Pod};
+use crate::base::{LookupMap, SimTime, Str};
 use crate::controller::Manager;
 use crate::expect::Evaluator;
 use crate::facts::{Fact, Recorder};
@@ -29,8 +30,9 @@ pub struct World {
     pub(super) manager: Manager,
     pub(super) scheduler: SchedulerDriver,
     pub(super) kubelets: Kubelets,
-    pub(super) kubelet_params: kubelet::KubeletParams,
     pub(super) steps: StepState,
+    /// The manifest last applied to an object, as kubectl keeps it in an annotation.
+    pub(super) applied: LookupMap<(Kind, ObjectKey), Arc<serde_json::Value>>,
     evaluator: Evaluator,
     digest: Digest,
     limits: Limits,
@@ -55,8 +57,8 @@ impl World {
             manager: bootstrap::controllers(plan),
             scheduler: SchedulerDriver::new(plan),
             kubelets: Kubelets::default(),
-            kubelet_params: bootstrap::kubelet_params(plan),
             steps: StepState::default(),
+            applied: LookupMap::new(),
             evaluator: Evaluator::new(&plan.expectations, end),
             digest: Digest::default(),
             limits: Limits::default(),
@@ -194,7 +196,13 @@ impl World {
     ) -> R {
         let mut ctx = kubelet::Ctx {
             store: &mut self.store,
-            params: &self.kubelet_params,
+            params: kubelet::Params {
+                latencies: &self.plan.latencies,
+                behaviours: &self.plan.behaviours,
+                settings: &self.plan.settings.kubelet,
+                version: self.plan.version,
+                events: true,
+            },
             out: &mut self.kubelet_out,
         };
         call(&mut self.kubelets, &mut ctx)
