@@ -12,6 +12,7 @@
 pub mod condition;
 pub mod event;
 pub mod inert;
+pub mod manifest;
 pub mod meta;
 pub mod node;
 pub mod object;
