@@ -13,6 +13,7 @@ pub mod condition;
 pub mod event;
 pub mod fingerprint;
 pub mod inert;
+pub mod manifest;
 pub mod meta;
 pub mod node;
 pub mod object;

@@ -1,0 +1,3 @@
+//! Manifests: text to objects of the Kubernetes API, with the place of every mistake.
+
+pub mod tree;
