@@ -242,8 +242,12 @@ impl State {
                 }
             }
             (
-                Subject::Object(_) | Subject::Exists(_) | Subject::Objects(_) | Subject::Pods(_)
-                | Subject::Event(_) | Subject::Endpoints(_),
+                Subject::Object(_)
+                | Subject::Exists(_)
+                | Subject::Objects(_)
+                | Subject::Pods(_)
+                | Subject::Event(_)
+                | Subject::Endpoints(_),
                 _,
             ) => {}
         }

@@ -79,12 +79,7 @@ pub const KIND_FIELDS: &[KindFields] = &[
         &[N::DisruptionsAllowed, N::CurrentHealthy, N::Desired],
         &[F::Terminating],
     ),
-    storage(
-        Kind::PersistentVolumeClaim,
-        &[T::Phase, T::StorageClass, T::Volume],
-        &[F::Terminating],
-        true,
-    ),
+    storage(Kind::PersistentVolumeClaim, &[T::Phase, T::StorageClass, T::Volume], &[F::Terminating], true),
     storage(
         Kind::PersistentVolume,
         &[T::Phase, T::StorageClass, T::Claim, T::Zone],
@@ -289,11 +284,8 @@ impl Check {
             Self::Number(field, count) => number(object, *field).is_some_and(|n| count.holds(n)),
             Self::Text(field, wanted) => texts(object, *field).contains(wanted),
             Self::Flag(field, wanted) => flag(object, *field) == Some(*wanted),
-            Self::Condition { kind, status, reason } => {
-                condition::find(conditions(object), kind).is_some_and(|c| {
-                    c.status == *status && reason.as_ref().is_none_or(|r| *r == c.reason)
-                })
-            }
+            Self::Condition { kind, status, reason } => condition::find(conditions(object), kind)
+                .is_some_and(|c| c.status == *status && reason.as_ref().is_none_or(|r| *r == c.reason)),
             Self::Taint { key, value, effect } => node(object).is_some_and(|n| {
                 n.taints.iter().any(|t| {
                     t.key == *key
@@ -328,7 +320,11 @@ impl Check {
             Self::Taint { .. } => {
                 let taints: Vec<_> =
                     node(object).iter().flat_map(|n| &n.taints).map(ToString::to_string).collect();
-                if taints.is_empty() { "no taints".to_owned() } else { format!("taints {}", taints.join(", ")) }
+                if taints.is_empty() {
+                    "no taints".to_owned()
+                } else {
+                    format!("taints {}", taints.join(", "))
+                }
             }
         }
     }
@@ -399,8 +395,11 @@ mod tests {
 
     #[test]
     fn volumes_show_the_zones_of_their_affinity() {
-        let requirement =
-            Requirement { key: ZONE_LABEL.into(), operator: Operator::In, values: vec!["b".into(), "a".into()] };
+        let requirement = Requirement {
+            key: ZONE_LABEL.into(),
+            operator: Operator::In,
+            values: vec!["b".into(), "a".into()],
+        };
         let volume: Object = PersistentVolume {
             meta: Meta::named("", "pv"),
             capacity: Default::default(),
@@ -426,18 +425,20 @@ mod tests {
 
     #[test]
     fn nodes_show_taints_cordons_and_conditions() {
-        let taint = Taint {
-            key: "k".into(),
-            value: "v".into(),
-            effect: TaintEffect::NoExecute,
-            time_added: None,
-        };
+        let taint =
+            Taint { key: "k".into(), value: "v".into(), effect: TaintEffect::NoExecute, time_added: None };
         let node: Object = Node {
             meta: Meta::named("", "n"),
             unschedulable: true,
             taints: vec![taint],
             status: NodeStatus {
-                conditions: vec![Condition::new("Ready", ConditionStatus::Unknown, "NodeStatusUnknown", "", Timestamp(0))],
+                conditions: vec![Condition::new(
+                    "Ready",
+                    ConditionStatus::Unknown,
+                    "NodeStatusUnknown",
+                    "",
+                    Timestamp(0),
+                )],
                 ..NodeStatus::default()
             },
             ..Node::default()

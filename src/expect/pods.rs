@@ -66,7 +66,8 @@ fn has_reason(pod: &Pod, reason: &str) -> bool {
                 ContainerState::Terminated(t) => Some(&t.reason),
                 ContainerState::Running { .. } => None,
             };
-            now.is_some_and(|r| r == reason) || c.last_termination.as_ref().is_some_and(|t| t.reason == reason)
+            now.is_some_and(|r| r == reason)
+                || c.last_termination.as_ref().is_some_and(|t| t.reason == reason)
         })
         || (status.phase == Phase::Pending
             && condition::find(&status.conditions, cond::POD_SCHEDULED)
