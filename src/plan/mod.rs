@@ -7,7 +7,6 @@
 //!
 //! Scenario files are one way to make a plan (`scenario`); the engine (`sim`) knows plans only.
 
-pub mod settings;
 pub mod step;
 
 use std::sync::Arc;
@@ -18,8 +17,9 @@ use crate::base::{SimDuration, SimTime, Span, Str, Timestamp};
 use crate::expect::Expectation;
 
 pub use crate::cloud::{NodeGroup, PlannedNode};
+pub use crate::params::settings;
+pub use crate::params::settings::Settings;
 pub use crate::params::{Behaviour, Delay, ImagePull, KubeVersion, Latencies, Traffic};
-pub use settings::Settings;
 pub use step::{NodeSet, ResourceKind, Step, Target, TimedStep};
 
 /// 2026-01-05T08:00:00Z, a Monday: the virtual wall clock at the start if the scenario names none.
