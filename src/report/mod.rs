@@ -4,6 +4,7 @@
 //! * [`timeline`]: every change of an object, a line each. * [`diagnostics`]: mistakes with place and cure.
 //! * [`table`]: kubectl's columns.
 
+pub mod diagnostics;
 pub mod json;
 pub mod junit;
 pub mod story;
