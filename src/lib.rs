@@ -9,4 +9,6 @@ pub mod facts;
 pub mod kernel;
 pub mod params;
 pub mod plan;
+pub mod report;
+pub mod scenario;
 pub mod store;

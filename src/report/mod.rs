@@ -1,0 +1,3 @@
+//! What a run found, for people and programs: one file per format.
+
+pub mod diagnostics;
