@@ -10,9 +10,11 @@
 //! the simulation: defaults resolved, quantities exact, selectors compiled, shared parts behind `Arc`.
 
 pub mod condition;
+pub mod defaults;
 pub mod event;
 pub mod fingerprint;
 pub mod inert;
+pub mod lower;
 pub mod manifest;
 pub mod meta;
 pub mod node;

@@ -1,9 +1,13 @@
 //! Nodes.
 
+use std::sync::Arc;
+
 use super::condition::{self, Condition};
+use super::k8s;
 use super::meta::Meta;
 use super::resources::ResourceList;
 use super::taint::Taint;
+use super::workload::BoundaryPart;
 use crate::base::Str;
 
 /// The label that names a node's zone.
@@ -60,6 +64,8 @@ pub struct NodeStatus {
     pub internal_ip: Str,
     /// `nodeInfo.kubeletVersion`.
     pub kubelet_version: Str,
+    /// Parts of the boundary form that no other field carries; `None` for nodes that are made here.
+    pub rest: Option<Arc<BoundaryPart<k8s::core::v1::NodeStatus>>>,
 }
 
 impl Node {
