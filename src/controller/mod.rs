@@ -12,6 +12,7 @@ pub mod common;
 pub mod framework;
 pub mod manager;
 pub mod queue;
+pub mod replica_set;
 pub mod table;
 #[cfg(test)]
 pub mod testing;
