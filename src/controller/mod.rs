@@ -10,8 +10,10 @@
 pub mod budget;
 pub mod common;
 pub mod framework;
+pub mod history;
 pub mod manager;
 pub mod queue;
+pub mod statefulset;
 pub mod table;
 #[cfg(test)]
 pub mod testing;

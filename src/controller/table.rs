@@ -6,7 +6,7 @@ use super::framework::Controller;
 type Make = fn() -> Box<dyn Controller>;
 
 /// All controllers, in the order in which they hear of changes.
-pub const TABLE: &[(&str, Make)] = &[];
+pub const TABLE: &[(&str, Make)] = &[("statefulset", super::statefulset::StatefulSetController::boxed)];
 
 /// Makes them all.
 pub fn all() -> Vec<Box<dyn Controller>> {
