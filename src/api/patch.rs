@@ -1,1 +1,0 @@
-//! Patches on JSON values.
