@@ -15,6 +15,7 @@ pub mod event;
 pub mod fingerprint;
 pub mod inert;
 pub mod lower;
+pub mod manifest;
 pub mod meta;
 pub mod node;
 pub mod object;

@@ -23,6 +23,15 @@ pub const ZONE_LABEL_BETA: &str = "failure-domain.beta.kubernetes.io/zone";
 /// The older region label, still read.
 pub const REGION_LABEL_BETA: &str = "failure-domain.beta.kubernetes.io/region";
 
+/// The label that names a node's system.
+pub const OS_LABEL: &str = "kubernetes.io/os";
+/// The label that names a node's processor architecture.
+pub const ARCH_LABEL: &str = "kubernetes.io/arch";
+/// The label by which the EBS driver places volumes, beside the common one.
+pub const EBS_ZONE_LABEL: &str = "topology.ebs.csi.aws.com/zone";
+/// The label that names the node group of the scenario.
+pub const NODE_GROUP_LABEL: &str = "wavetank.dev/node-group";
+
 /// A node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Node {

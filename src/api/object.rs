@@ -113,11 +113,10 @@ macro_rules! kinds {
         )*
 
         /// Calls a macro with the list of all kinds, for tables over them.
-        #[macro_export]
-        #[doc(hidden)]
         macro_rules! for_each_kind {
             ($callback:ident) => { $callback! { $($variant)* } };
         }
+        pub(crate) use for_each_kind;
     };
     (@key Inert) => {
         fn key(&self) -> ObjectKey {

@@ -230,6 +230,7 @@ pub(crate) fn autoscaler_v2(
 pub fn lower_lease(value: coordination::Lease) -> Result<Lease, Vec<LowerError>> {
     let spec = value.spec.unwrap_or_default();
     Ok(Lease {
+        renewals: None,
         meta: lower_meta(value.metadata),
         holder: text(spec.holder_identity),
         duration_seconds: spec.lease_duration_seconds.unwrap_or(0),

@@ -1,0 +1,67 @@
+//! A client's budget of API calls.
+//!
+//! Upstream: `client-go/util/flowcontrol/throttle.go` (a token bucket per client), v1.34;
+//! kube-controller-manager's default is 20 calls per second with a burst of 30.
+
+use crate::base::{SimDuration, SimTime};
+
+/// A token bucket: `qps` calls per second in the long run, `burst` at once.
+#[derive(Clone, Debug)]
+pub struct ApiBudget {
+    /// Time that one call takes from the bucket; zero means no limit.
+    interval: SimDuration,
+    /// Time a full bucket is worth.
+    depth: SimDuration,
+    /// When the bucket will have been refilled up to the last call.
+    settled: SimTime,
+}
+
+impl ApiBudget {
+    /// A full bucket. A `qps` of zero or less means no limit.
+    pub fn new(qps: f64, burst: u32) -> Self {
+        let interval = if qps > 0.0 {
+            // upstream: float32; the clock gets whole nanoseconds.
+            SimDuration::from_nanos((1e9 / qps) as u64)
+        } else {
+            SimDuration::ZERO
+        };
+        Self { interval, depth: interval * u64::from(burst.max(1)), settled: SimTime::ZERO }
+    }
+
+    /// Takes one call.
+    pub fn spend(&mut self, now: SimTime) {
+        self.settled = self.settled.max(now) + self.interval;
+    }
+
+    /// How long the next call would have to wait.
+    pub fn wait(&self, now: SimTime) -> SimDuration {
+        let debt = self.settled.since(now) + self.interval;
+        debt.saturating_sub(self.depth)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_free_and_then_calls_wait() {
+        let mut budget = ApiBudget::new(20.0, 30);
+        let now = SimTime::from_secs(5);
+        for _ in 0..30 {
+            assert!(budget.wait(now).is_zero());
+            budget.spend(now);
+        }
+        assert_eq!(budget.wait(now), SimDuration::from_millis(50));
+        assert!(budget.wait(now + SimDuration::from_millis(50)).is_zero());
+        budget.spend(now + SimDuration::from_secs(60));
+        assert!(budget.wait(now + SimDuration::from_secs(60)).is_zero(), "the bucket filled again");
+    }
+
+    #[test]
+    fn no_limit_never_waits() {
+        let mut budget = ApiBudget::new(0.0, 0);
+        (0..1000).for_each(|_| budget.spend(SimTime::ZERO));
+        assert!(budget.wait(SimTime::ZERO).is_zero());
+    }
+}

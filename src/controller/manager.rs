@@ -1,0 +1,196 @@
+//! Runs the controllers: delivers changes, keeps workers busy, tells when to come back.
+
+use std::collections::BTreeMap;
+
+use super::budget::ApiBudget;
+use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
+use super::queue::WorkQueue;
+use crate::base::{SimDuration, SimTime};
+use crate::store::{Change, Store};
+
+/// A controller's place in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ControllerId(pub usize);
+
+/// How the controller manager is set up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ManagerConfig {
+    /// `--kube-api-qps`, for each controller's own client.
+    pub api_qps: f64,
+    /// `--kube-api-burst`.
+    pub api_burst: u32,
+    /// From a write to its delivery.
+    pub watch_delay: SimDuration,
+    /// What a worker spends on a sync besides API calls.
+    pub sync_time: SimDuration,
+    /// What one API call takes.
+    pub call_time: SimDuration,
+}
+
+impl Default for ManagerConfig {
+    fn default() -> Self {
+        Self {
+            api_qps: 20.0,
+            api_burst: 30,
+            watch_delay: SimDuration::from_millis(4),
+            sync_time: SimDuration::from_millis(1),
+            call_time: SimDuration::from_millis(5),
+        }
+    }
+}
+
+/// All controllers with their queues and workers.
+#[derive(Clone, Debug)]
+pub struct Manager {
+    slots: Vec<Slot>,
+    config: ManagerConfig,
+    /// Instants at which a controller wants to run, collected until the simulator fetches them.
+    wakes: Vec<(SimTime, ControllerId)>,
+    scratch: Vec<(WorkKey, SimDuration)>,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    controller: Box<dyn Controller>,
+    queue: WorkQueue,
+    budget: ApiBudget,
+    /// Keys being worked on, by the instant at which their worker is free again.
+    running: BTreeMap<(SimTime, u64), WorkKey>,
+    /// The earliest wake-up that has been asked for and has not come.
+    wake: Option<SimTime>,
+    sequence: u64,
+}
+
+impl Manager {
+    /// Sets the controllers up; their own loops start now.
+    pub fn new(controllers: Vec<Box<dyn Controller>>, config: ManagerConfig, now: SimTime) -> Self {
+        let slots = controllers
+            .into_iter()
+            .map(|controller| Slot {
+                controller,
+                queue: WorkQueue::default(),
+                budget: ApiBudget::new(config.api_qps, config.api_burst),
+                running: BTreeMap::new(),
+                wake: None,
+                sequence: 0,
+            })
+            .collect();
+        let mut manager = Self { slots, config, wakes: Vec::new(), scratch: Vec::new() };
+        for index in 0..manager.slots.len() {
+            let mut out = Enqueue::default();
+            manager.slots[index].controller.start(&mut out);
+            manager.enqueue(index, out.keys, now);
+        }
+        manager
+    }
+
+    /// Hears of a change at the instant of its write.
+    pub fn on_change(&mut self, change: &Change, store: &Store) {
+        let delivered = change.at + self.config.watch_delay;
+        let mut out = Enqueue { keys: std::mem::take(&mut self.scratch) };
+        for index in 0..self.slots.len() {
+            self.slots[index].controller.on_change(change, store, &mut out);
+            if !out.keys.is_empty() {
+                let keys = std::mem::take(&mut out.keys);
+                out.keys = self.enqueue_at(index, keys, delivered, change.at);
+            }
+        }
+        self.scratch = out.keys;
+    }
+
+    fn enqueue(&mut self, index: usize, keys: Vec<(WorkKey, SimDuration)>, now: SimTime) {
+        self.enqueue_at(index, keys, now, now);
+    }
+
+    /// Puts keys into a queue and gives the emptied vector back.
+    fn enqueue_at(
+        &mut self,
+        index: usize,
+        mut keys: Vec<(WorkKey, SimDuration)>,
+        from: SimTime,
+        now: SimTime,
+    ) -> Vec<(WorkKey, SimDuration)> {
+        let slot = &mut self.slots[index];
+        for (key, delay) in keys.drain(..) {
+            slot.queue.add_at(key, from + delay, now);
+        }
+        self.ask_for_wake(index, now);
+        keys
+    }
+
+    /// Asks for the next instant at which this controller has something to do and a worker to do it.
+    fn ask_for_wake(&mut self, index: usize, now: SimTime) {
+        let slot = &mut self.slots[index];
+        let first_free = slot.running.keys().next().map_or(now, |(at, _)| *at);
+        let free = if slot.running.len() < slot.controller.workers() { now } else { first_free };
+        let due = slot.queue.next_due(now).map(|due| due.max(free));
+        // A key that came again while it is worked on is due when its worker is free.
+        let again = slot.queue.has_dirty().then_some(first_free);
+        let Some(at) = due.into_iter().chain(again).min() else { return };
+        if slot.wake.is_none_or(|wake| at < wake || wake < now) {
+            slot.wake = Some(at);
+            self.wakes.push((at, ControllerId(index)));
+        }
+    }
+
+    /// Instants at which [`Manager::run`] must be called, since the last time this was asked.
+    pub fn take_wakes(&mut self) -> Vec<(SimTime, ControllerId)> {
+        std::mem::take(&mut self.wakes)
+    }
+
+    /// The name of a controller.
+    pub fn name(&self, id: ControllerId) -> &'static str {
+        self.slots.get(id.0).map_or("", |slot| slot.controller.name())
+    }
+
+    /// Lets a controller work on what is due, as far as its workers go.
+    pub fn run(&mut self, id: ControllerId, store: &mut Store) {
+        let now = store.now();
+        let config = self.config;
+        let Some(slot) = self.slots.get_mut(id.0) else { return };
+        slot.wake = slot.wake.filter(|wake| *wake > now);
+        slot.free_workers(now);
+        while slot.running.len() < slot.controller.workers() {
+            let Some(key) = slot.queue.pop(now) else { break };
+            slot.work(&key, store, &config);
+        }
+        self.ask_for_wake(id.0, now);
+    }
+}
+
+impl Slot {
+    fn free_workers(&mut self, now: SimTime) {
+        while let Some(entry) = self.running.first_entry() {
+            if entry.key().0 > now {
+                return;
+            }
+            let key = entry.remove();
+            self.queue.done(&key);
+        }
+    }
+
+    fn work(&mut self, key: &WorkKey, store: &mut Store, config: &ManagerConfig) {
+        let now = store.now();
+        let name = self.controller.name();
+        let mut ctx = Ctx::new(store, &mut self.budget, name.into());
+        let action = self.controller.reconcile(key, &mut ctx);
+        let calls = ctx.calls;
+        let busy = config.sync_time + (config.call_time * calls).max(self.budget.wait(now));
+        match action {
+            Action::Done => self.queue.forget(key),
+            Action::After(delay) => {
+                self.queue.forget(key);
+                self.queue.add_at(key.clone(), now + delay.max(SimDuration::from_nanos(1)), now);
+            }
+            Action::Retry(_) => {
+                let failures = self.queue.add_rate_limited(key.clone(), now);
+                if self.controller.retries_max().is_some_and(|max| failures > max) {
+                    self.queue.drop_delayed(key);
+                    self.queue.forget(key);
+                }
+            }
+        }
+        self.sequence += 1;
+        self.running.insert((now + busy, self.sequence), key.clone());
+    }
+}

@@ -1,0 +1,24 @@
+//! kube-controller-manager: level-triggered loops that move the store one step at a time.
+//!
+//! * [`framework`]: what a controller is, and what it may do. * [`queue`]: the deduplicating work queue with
+//!   upstream's rate limits. * [`manager`]: workers, API budget, delivery of changes.
+//! * [`common`]: what several controllers do alike.
+//! * One file or folder per controller, and [`table`], the list of them all.
+//!
+//! *Invariant*: controllers never import one another, the scheduler or the kubelet. They meet in the store.
+
+pub mod budget;
+pub mod common;
+pub mod framework;
+pub mod history;
+pub mod manager;
+pub mod queue;
+pub mod replica_set;
+pub mod statefulset;
+pub mod table;
+#[cfg(test)]
+pub mod testing;
+
+pub use budget::ApiBudget;
+pub use framework::{Action, Controller, Ctx, Enqueue, WorkKey};
+pub use manager::{ControllerId, Manager};

@@ -1,0 +1,182 @@
+//! The work queue: every key once, delayed additions, backoff per key.
+//!
+//! Upstream: `client-go/util/workqueue`, v1.34: 5 ms doubling to 1000 s per key, and 10 retries per
+//! second with a burst of 100 over all keys; the longer of both delays counts.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::budget::ApiBudget;
+use super::framework::WorkKey;
+use crate::base::{LookupMap, LookupSet, SimDuration, SimTime};
+
+/// Keys to work on.
+#[derive(Clone, Debug)]
+pub struct WorkQueue {
+    ready: VecDeque<WorkKey>,
+    queued: LookupSet<WorkKey>,
+    processing: LookupSet<WorkKey>,
+    /// Keys that came again while they were worked on.
+    dirty: LookupSet<WorkKey>,
+    delayed: BTreeMap<(SimTime, u64), WorkKey>,
+    delayed_at: LookupMap<WorkKey, (SimTime, u64)>,
+    failures: LookupMap<WorkKey, u32>,
+    retries: ApiBudget,
+    sequence: u64,
+}
+
+impl Default for WorkQueue {
+    fn default() -> Self {
+        Self {
+            ready: VecDeque::new(),
+            queued: LookupSet::default(),
+            processing: LookupSet::default(),
+            dirty: LookupSet::default(),
+            delayed: BTreeMap::new(),
+            delayed_at: LookupMap::default(),
+            failures: LookupMap::default(),
+            retries: ApiBudget::new(10.0, 100),
+            sequence: 0,
+        }
+    }
+}
+
+impl WorkQueue {
+    /// Adds a key that is due at `at`. Of several delayed additions of one key the earliest counts.
+    pub fn add_at(&mut self, key: WorkKey, at: SimTime, now: SimTime) {
+        if at <= now {
+            self.add(key);
+            return;
+        }
+        if let Some(slot) = self.delayed_at.get(&key) {
+            if slot.0 <= at {
+                return;
+            }
+            self.delayed.remove(slot);
+        }
+        self.sequence += 1;
+        self.delayed_at.insert(key.clone(), (at, self.sequence));
+        self.delayed.insert((at, self.sequence), key);
+    }
+
+    fn add(&mut self, key: WorkKey) {
+        if self.processing.contains(&key) {
+            self.dirty.insert(key);
+        } else if self.queued.insert(key.clone()) {
+            self.ready.push_back(key);
+        }
+    }
+
+    /// Adds a key after its backoff and returns how often it has failed.
+    pub fn add_rate_limited(&mut self, key: WorkKey, now: SimTime) -> u32 {
+        let failures = self.failures.or_insert_with(key.clone(), || 0);
+        let backoff = SimDuration::from_millis(5) * 2u64.saturating_pow((*failures).min(40));
+        *failures += 1;
+        let count = *failures;
+        let bucket = self.retries.wait(now);
+        self.retries.spend(now);
+        let delay = backoff.min(SimDuration::from_secs(1000)).max(bucket);
+        self.add_at(key, now + delay, now);
+        count
+    }
+
+    /// Forgets a key's failures.
+    pub fn forget(&mut self, key: &WorkKey) {
+        self.failures.remove(key);
+    }
+
+    /// Takes the next key that is due.
+    pub fn pop(&mut self, now: SimTime) -> Option<WorkKey> {
+        while let Some(entry) = self.delayed.first_entry() {
+            if entry.key().0 > now {
+                break;
+            }
+            let key = entry.remove();
+            self.delayed_at.remove(&key);
+            self.add(key);
+        }
+        let key = self.ready.pop_front()?;
+        self.queued.remove(&key);
+        self.processing.insert(key.clone());
+        Some(key)
+    }
+
+    /// Takes back a delayed addition.
+    pub fn drop_delayed(&mut self, key: &WorkKey) {
+        if let Some(slot) = self.delayed_at.remove(key) {
+            self.delayed.remove(&slot);
+        }
+    }
+
+    /// Whether a key came again while it is worked on.
+    pub fn has_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Says that work on a key has ended; one that came again meanwhile is due at once.
+    pub fn done(&mut self, key: &WorkKey) {
+        self.processing.remove(key);
+        if self.dirty.remove(key) {
+            self.add(key.clone());
+        }
+    }
+
+    /// When there is something to take: now, later, or not at all.
+    pub fn next_due(&self, now: SimTime) -> Option<SimTime> {
+        if self.ready.is_empty() {
+            self.delayed.keys().next().map(|(at, _)| (*at).max(now))
+        } else {
+            Some(now)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::ObjectKey;
+
+    fn key(name: &str) -> WorkKey {
+        WorkKey::sync(ObjectKey::new("default", name))
+    }
+
+    #[test]
+    fn a_key_is_worked_on_once_and_again_if_it_came_meanwhile() {
+        let (mut queue, now) = (WorkQueue::default(), SimTime::ZERO);
+        queue.add_at(key("a"), now, now);
+        queue.add_at(key("a"), now, now);
+        assert_eq!(queue.pop(now), Some(key("a")));
+        queue.add_at(key("a"), now, now);
+        assert_eq!(queue.pop(now), None, "never by two workers at once");
+        queue.done(&key("a"));
+        assert_eq!(queue.pop(now), Some(key("a")));
+        queue.done(&key("a"));
+        assert_eq!(queue.pop(now), None);
+    }
+
+    #[test]
+    fn the_earliest_of_delayed_additions_counts() {
+        let (mut queue, now) = (WorkQueue::default(), SimTime::ZERO);
+        let at = SimTime::from_secs;
+        queue.add_at(key("a"), at(5), now);
+        queue.add_at(key("a"), at(3), now);
+        queue.add_at(key("a"), at(9), now);
+        assert_eq!(queue.next_due(now), Some(at(3)));
+        assert_eq!(queue.pop(at(3)), Some(key("a")));
+        queue.done(&key("a"));
+        assert_eq!(queue.next_due(at(3)), None);
+    }
+
+    #[test]
+    fn failures_back_off_until_forgotten() {
+        let (mut queue, now) = (WorkQueue::default(), SimTime::ZERO);
+        for expected in [5, 10, 20] {
+            queue.add_rate_limited(key("a"), now);
+            let due = queue.next_due(now).unwrap();
+            assert_eq!(due.since(now), SimDuration::from_millis(expected));
+            assert!(queue.pop(due).is_some());
+            queue.done(&key("a"));
+        }
+        queue.forget(&key("a"));
+        assert_eq!(queue.add_rate_limited(key("a"), now), 1);
+    }
+}

@@ -1,0 +1,108 @@
+//! The closed list of what can be said to have happened, and who listens.
+//!
+//! Observers never steer: a [`Recorder`] sees facts and cannot change the run.
+
+use std::hash::{Hash, Hasher};
+
+use crate::base::{SimTime, Str};
+use crate::store::{Change, Verb};
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Fact {
+    /// An API object was written.
+    Changed(Change),
+    /// A step of the scenario was carried out.
+    Action {
+        /// When.
+        at: SimTime,
+        /// The verb.
+        verb: Str,
+        /// In a few words.
+        summary: Str,
+        /// For steps that stop nodes: the nodes and their last lease renewals.
+        last_lease_renewal: Vec<(Str, SimTime)>,
+    },
+    /// A step was refused, in the words of the API server or of kubectl.
+    Refused {
+        /// When.
+        at: SimTime,
+        /// The verb.
+        verb: Str,
+        /// Why.
+        message: Str,
+    },
+}
+
+impl Fact {
+    /// When it happened.
+    pub const fn at(&self) -> SimTime {
+        match self {
+            Self::Changed(change) => change.at,
+            Self::Action { at, .. } | Self::Refused { at, .. } => *at,
+        }
+    }
+}
+
+impl Hash for Fact {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Changed(change) => {
+                state.write_u8(0);
+                state.write_u64(change.at.as_nanos());
+                state.write_u64(change.revision);
+                match change.verb {
+                    // What is gone was recorded when it was last written.
+                    Verb::Deleted => state.write_u8(2),
+                    Verb::Added => change.object.hash(state),
+                    Verb::Modified => change.object.hash(state),
+                }
+            }
+            Self::Action { at, verb, summary, last_lease_renewal } => {
+                state.write_u8(1);
+                (at, verb, summary, last_lease_renewal).hash(state);
+            }
+            Self::Refused { at, verb, message } => {
+                state.write_u8(2);
+                (at, verb, message).hash(state);
+            }
+        }
+    }
+}
+
+/// Listens to a run.
+pub trait Recorder {
+    /// Hears a fact, in the order in which facts happen.
+    fn record(&mut self, fact: &Fact);
+}
+
+/// Listens to nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NullRecorder;
+
+impl Recorder for NullRecorder {
+    fn record(&mut self, _fact: &Fact) {}
+}
+
+/// Keeps everything.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryRecorder {
+    /// What was heard.
+    pub facts: Vec<Fact>,
+}
+
+impl Recorder for MemoryRecorder {
+    fn record(&mut self, fact: &Fact) {
+        self.facts.push(fact.clone());
+    }
+}
+
+/// Passes on to two others.
+pub struct Tee<'a>(pub &'a mut dyn Recorder, pub &'a mut dyn Recorder);
+
+impl Recorder for Tee<'_> {
+    fn record(&mut self, fact: &Fact) {
+        self.0.record(fact);
+        self.1.record(fact);
+    }
+}

@@ -1,0 +1,14 @@
+//! Parameters of the model: what hardware, clouds and containers do, since none of them is here.
+//!
+//! Data with documented defaults and their sources; read by the kubelet, the controllers and the cloud,
+//! filled in by a plan.
+
+pub mod behaviour;
+pub mod latency;
+pub mod settings;
+pub mod version;
+
+pub use behaviour::{Behaviour, Traffic};
+pub use latency::{Delay, ImagePull, Latencies};
+pub use settings::Settings;
+pub use version::KubeVersion;

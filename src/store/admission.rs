@@ -1,0 +1,157 @@
+//! What the API server adds to objects, or refuses, when they are created.
+//!
+//! Upstream: `plugin/pkg/admission/{priority,defaulttolerationseconds,nodetaint}`, v1.34.
+
+use std::sync::Arc;
+
+use super::Store;
+use super::error::ApiError;
+use super::table::Stored;
+use crate::api::policy::PriorityClass;
+use crate::api::service::Namespace;
+use crate::api::{Kind, Node, Pod, PodSpec, Taint, TaintEffect, Toleration, k8s};
+use crate::base::{LookupMap, Str, text::lit};
+
+/// Priority of the built-in class `system-cluster-critical`.
+pub const SYSTEM_CLUSTER_CRITICAL: i32 = 2_000_000_000;
+/// Priority of the built-in class `system-node-critical`.
+pub const SYSTEM_NODE_CRITICAL: i32 = 2_000_001_000;
+/// The taint of a node whose condition `Ready` is `False`.
+pub const TAINT_NOT_READY: &str = "node.kubernetes.io/not-ready";
+/// The taint of a node whose condition `Ready` is `Unknown`.
+pub const TAINT_UNREACHABLE: &str = "node.kubernetes.io/unreachable";
+
+/// Settings of admission, and specs already admitted: Pods of one template share the result.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// `--default-not-ready-toleration-seconds`.
+    pub not_ready_toleration_seconds: i64,
+    /// `--default-unreachable-toleration-seconds`.
+    pub unreachable_toleration_seconds: i64,
+    admitted: LookupMap<(u64, i32, bool), Arc<PodSpec>>,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self {
+            not_ready_toleration_seconds: 300,
+            unreachable_toleration_seconds: 300,
+            admitted: LookupMap::default(),
+        }
+    }
+}
+
+/// Runs the admission of the object's kind.
+pub(super) fn admit<T: Stored>(store: &mut Store, object: &mut T) -> Result<(), ApiError> {
+    let object = object as &mut dyn std::any::Any;
+    if let Some(pod) = object.downcast_mut::<Pod>() {
+        admit_pod(store, pod)
+    } else if let Some(node) = object.downcast_mut::<Node>() {
+        taint_new_node(node);
+        Ok(())
+    } else {
+        Ok(())
+    }
+}
+
+/// A new node is tainted `not-ready` until it has been seen ready (`TaintNodesByCondition`).
+fn taint_new_node(node: &mut Node) {
+    let taint = Taint {
+        key: TAINT_NOT_READY.into(),
+        value: Str::new(),
+        effect: TaintEffect::NoSchedule,
+        time_added: None,
+    };
+    if !node.is_ready() && !node.taints.iter().any(|t| t.matches(&taint)) {
+        node.taints.push(taint);
+    }
+}
+
+fn admit_pod(store: &mut Store, pod: &mut Pod) -> Result<(), ApiError> {
+    let (priority, never) = resolve_priority(store, pod)?;
+    pod.status.qos = pod.spec.qos;
+    let key = (pod.spec.fingerprint, priority, never);
+    if let Some(spec) = store.admission.admitted.get(&key) {
+        pod.spec = spec.clone();
+        return Ok(());
+    }
+    let spec = Arc::new(admitted_spec(&store.admission, &pod.spec, priority, never));
+    store.admission.admitted.insert(key, spec.clone());
+    // What has been admitted once stays as it is when it is created again.
+    store.admission.admitted.insert((spec.fingerprint, priority, never), spec.clone());
+    pod.spec = spec;
+    Ok(())
+}
+
+fn resolve_priority(store: &Store, pod: &Pod) -> Result<(i32, bool), ApiError> {
+    let spec = &pod.spec;
+    let name = &spec.priority_class_name;
+    if name.is_empty() {
+        // Upstream: of several global defaults the lowest value counts.
+        let default = store.list::<PriorityClass>().filter(|c| c.global_default).min_by_key(|c| c.value);
+        return match default {
+            _ if spec.raw.priority.is_some() => Ok((spec.priority, spec.never_preempts)),
+            Some(class) => Ok((class.value, class.never_preempts || spec.never_preempts)),
+            None => Ok((0, spec.never_preempts)),
+        };
+    }
+    match name.as_str() {
+        "system-node-critical" => return Ok((SYSTEM_NODE_CRITICAL, spec.never_preempts)),
+        "system-cluster-critical" => return Ok((SYSTEM_CLUSTER_CRITICAL, spec.never_preempts)),
+        _ => {}
+    }
+    let class = store.find::<PriorityClass>("", name).ok_or_else(|| {
+        ApiError::forbidden(Kind::Pod, &pod.meta.name, format!("no PriorityClass with name {name} was found"))
+    })?;
+    Ok((class.value, class.never_preempts || spec.never_preempts))
+}
+
+fn admitted_spec(admission: &Admission, spec: &PodSpec, priority: i32, never: bool) -> PodSpec {
+    let mut new = spec.clone();
+    new.priority = priority;
+    new.never_preempts = never;
+    for (key, seconds) in [
+        (TAINT_NOT_READY, admission.not_ready_toleration_seconds),
+        (TAINT_UNREACHABLE, admission.unreachable_toleration_seconds),
+    ] {
+        let covered = new.tolerations.iter().any(|t| {
+            (t.key == key || t.key.is_empty()) && t.effect.is_none_or(|e| e == TaintEffect::NoExecute)
+        });
+        if !covered {
+            new.tolerations.push(Toleration {
+                key: key.into(),
+                exists: true,
+                value: Str::new(),
+                effect: Some(TaintEffect::NoExecute),
+                seconds: Some(seconds),
+            });
+        }
+    }
+    let mut raw = k8s::core::v1::PodSpec::clone(&spec.raw);
+    raw.priority = Some(priority);
+    let policy = if never { lit!("Never") } else { lit!("PreemptLowerPriority") };
+    raw.preemption_policy = Some(policy.to_string());
+    let added = &new.tolerations[spec.tolerations.len()..];
+    raw.tolerations.get_or_insert_default().extend(added.iter().map(|t| k8s::core::v1::Toleration {
+        key: Some(t.key.to_string()),
+        operator: Some("Exists".to_owned()),
+        effect: Some("NoExecute".to_owned()),
+        toleration_seconds: t.seconds,
+        value: None,
+    }));
+    new.fingerprint = crate::api::fingerprint::fingerprint(&raw);
+    new.raw = Arc::new(raw);
+    new
+}
+
+/// Sets the phase of a namespace whose deletion was accepted.
+pub(super) fn mark_namespace_terminating<T: Stored>(object: &mut T) {
+    if let Some(namespace) = (object as &mut dyn std::any::Any).downcast_mut::<Namespace>() {
+        namespace.terminating = true;
+    }
+}
+
+/// Whether a namespace still has its own finalizers.
+pub(super) fn namespace_is_held<T: Stored>(object: &T) -> bool {
+    (object as &dyn std::any::Any).downcast_ref::<Namespace>().is_some_and(|n| !n.spec_finalizers.is_empty())
+}

@@ -1,0 +1,217 @@
+//! Events: how recorders fold what components say before it reaches the API server.
+//!
+//! Upstream: `client-go/tools/record/events_cache.go` (most components) and
+//! `client-go/tools/events/event_broadcaster.go` (the scheduler), v1.34.
+
+use super::Store;
+use crate::api::{Event, EventType, Meta, ObjectKey, ObjectRef};
+use crate::base::{LookupMap, SimDuration, SimTime, Str};
+
+/// Distinct messages of otherwise equal Events within [`AGGREGATE_WINDOW`] until they are combined.
+const AGGREGATE_MESSAGES_MAX: usize = 10;
+const AGGREGATE_WINDOW: SimDuration = SimDuration::from_mins(10);
+/// Events a source may say about one object at once; one more every [`SPAM_REFILL`].
+const SPAM_BURST: u64 = 25;
+const SPAM_REFILL: SimDuration = SimDuration::from_mins(5);
+/// A series that was silent for so long is over.
+const SERIES_SILENCE: SimDuration = SimDuration::from_mins(6);
+/// Events are forgotten after this time (`--event-ttl`).
+pub const EVENT_TTL: SimDuration = SimDuration::from_mins(60);
+
+/// Something a component has to say about an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Emit {
+    /// The component.
+    pub source: Str,
+    /// Its node, or nothing.
+    pub host: Str,
+    /// What it is about.
+    pub regarding: ObjectRef,
+    /// Good or bad news.
+    pub event_type: EventType,
+    /// A CamelCase word.
+    pub reason: Str,
+    /// A sentence.
+    pub message: Str,
+    /// Through the `events.k8s.io` recorder, which folds repeats whatever their message.
+    pub series: bool,
+}
+
+/// What the recorders remember.
+#[derive(Clone, Debug, Default)]
+pub struct Correlator {
+    observed: LookupMap<Key, Observed>,
+    aggregates: LookupMap<Key, Aggregate>,
+    spam: LookupMap<Key, Bucket>,
+    serial: u64,
+}
+
+/// Source, host, object, type, reason, message; later parts are empty in coarser keys.
+type Key = (Str, Str, ObjectRef, bool, Str, Str);
+
+#[derive(Clone, Debug)]
+struct Observed {
+    event: ObjectKey,
+    count: i32,
+    last: SimTime,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Aggregate {
+    messages: Vec<Str>,
+    last: SimTime,
+}
+
+#[derive(Clone, Debug)]
+struct Bucket {
+    tokens: u64,
+    refilled: SimTime,
+}
+
+impl Emit {
+    fn key(&self, reason: bool, message: bool) -> Key {
+        let part = |wanted: bool, text: &Str| if wanted { text.clone() } else { Str::new() };
+        (
+            self.source.clone(),
+            self.host.clone(),
+            self.regarding.clone(),
+            self.event_type == EventType::Warning,
+            part(reason, &self.reason),
+            part(message, &self.message),
+        )
+    }
+}
+
+impl Store {
+    /// Says something about an object; repeats are folded as the component's recorder folds them.
+    pub fn emit(&mut self, emit: Emit) {
+        if emit.series { self.emit_series(emit) } else { self.emit_correlated(emit) }
+    }
+
+    fn emit_correlated(&mut self, mut emit: Emit) {
+        let now = self.now;
+        let aggregate_key = emit.key(true, false);
+        let aggregate = self.correlator.aggregates.or_insert_with(aggregate_key.clone(), Aggregate::default);
+        if now.since(aggregate.last) > AGGREGATE_WINDOW {
+            aggregate.messages.clear();
+        }
+        aggregate.last = now;
+        if !aggregate.messages.contains(&emit.message) {
+            aggregate.messages.push(emit.message.clone());
+        }
+        let combined = aggregate.messages.len() >= AGGREGATE_MESSAGES_MAX;
+        let key = if combined {
+            aggregate.messages.remove(0);
+            emit.message = format!("(combined from similar events): {}", emit.message).into();
+            aggregate_key
+        } else {
+            emit.key(true, true)
+        };
+        let count = self.correlator.observed.get(&key).map_or(0, |o| o.count) + 1;
+        let allowed = self.correlator.allow(emit.key(false, false), now);
+        let known = self.correlator.observed.get(&key).map(|o| o.event.clone());
+        let event = match known {
+            Some(event) if allowed => self.repeat_event(&event, &emit, count),
+            Some(event) => event,
+            None if allowed => self.create_event(&emit, count),
+            None => ObjectKey::default(),
+        };
+        self.correlator.observed.insert(key, Observed { event, count, last: now });
+    }
+
+    fn emit_series(&mut self, emit: Emit) {
+        let now = self.now;
+        let key = emit.key(true, false);
+        let known = self.correlator.observed.get(&key).cloned();
+        let observed = match known {
+            Some(known) if now.since(known.last) <= SERIES_SILENCE => {
+                let count = known.count + 1;
+                // Upstream writes the second occurrence; later ones stay in the recorder until the
+                // series is refreshed or finished.
+                let event =
+                    if count == 2 { self.repeat_series(&known.event, count) } else { known.event.clone() };
+                Observed { event, count, last: now }
+            }
+            _ => Observed { event: self.create_event(&emit, 1), count: 1, last: now },
+        };
+        self.correlator.observed.insert(key, observed);
+    }
+
+    fn create_event(&mut self, emit: &Emit, count: i32) -> ObjectKey {
+        self.expire_events();
+        self.correlator.serial += 1;
+        let namespace = match emit.regarding.namespace.as_str() {
+            "" => Str::from("default"),
+            _ => emit.regarding.namespace.clone(),
+        };
+        // Upstream's names end in the wall clock's nanoseconds; ours in the instant and a counter.
+        let name = format!("{}.{:x}", emit.regarding.name, self.now.as_nanos() + self.correlator.serial);
+        let at = self.timestamp();
+        let event = Event {
+            meta: Meta::named(namespace, name),
+            regarding: emit.regarding.clone(),
+            reason: emit.reason.clone(),
+            message: emit.message.clone(),
+            event_type: emit.event_type,
+            source: emit.source.clone(),
+            host: emit.host.clone(),
+            first: at,
+            last: at,
+            count,
+            series: emit.series,
+        };
+        let key = event.meta.key();
+        // Names are unique by the counter, and Events need no namespace to exist.
+        let created = self.create(event);
+        debug_assert!(created.is_ok(), "an Event was refused: {created:?}");
+        key
+    }
+
+    fn repeat_event(&mut self, key: &ObjectKey, emit: &Emit, count: i32) -> ObjectKey {
+        let at = self.timestamp();
+        let written = self.update::<Event>(key, |event| {
+            event.count = count;
+            event.last = at;
+            event.message = emit.message.clone();
+        });
+        if written.is_ok() { key.clone() } else { self.create_event(emit, count) }
+    }
+
+    fn repeat_series(&mut self, key: &ObjectKey, count: i32) -> ObjectKey {
+        let at = self.timestamp();
+        // An Event that has expired meanwhile is simply gone.
+        let _ = self.update::<Event>(key, |event| {
+            event.count = count;
+            event.last = at;
+        });
+        key.clone()
+    }
+
+    /// Forgets Events older than their time to live; called when one is added, so that nothing ticks for it.
+    fn expire_events(&mut self) {
+        let Some(limit) = self.now.as_nanos().checked_sub(EVENT_TTL.as_nanos()) else { return };
+        let limit = self.calendar.timestamp(SimTime::from_nanos(limit));
+        loop {
+            let Some(oldest) = self.list::<Event>().next().filter(|e| e.last < limit) else { return };
+            let key = oldest.meta.key();
+            if self.delete::<Event>(&key, &super::DeleteOptions::force()).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Correlator {
+    /// Takes a token of a source's budget for one object.
+    fn allow(&mut self, key: Key, now: SimTime) -> bool {
+        let bucket = self.spam.or_insert_with(key, || Bucket { tokens: SPAM_BURST, refilled: now });
+        let refill = now.since(bucket.refilled).as_nanos() / SPAM_REFILL.as_nanos();
+        if refill > 0 {
+            bucket.tokens = (bucket.tokens + refill).min(SPAM_BURST);
+            bucket.refilled += SPAM_REFILL * refill;
+        }
+        let allowed = bucket.tokens > 0;
+        bucket.tokens -= u64::from(allowed);
+        allowed
+    }
+}

@@ -1,0 +1,167 @@
+//! Secondary indexes: Pods by node, label, manager; anything by identity and by owner.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::table::{ObjId, Stored};
+use crate::api::selector::Operator;
+use crate::api::{Kind, LabelSelector, Meta, Pod};
+use crate::base::{LookupMap, Str};
+
+/// All secondary indexes of the store.
+#[derive(Clone, Debug, Default)]
+pub struct Indexes {
+    by_uid: LookupMap<Str, (ObjId, Kind)>,
+    by_owner: LookupMap<Str, BTreeMap<ObjId, Kind>>,
+    pods_by_node: LookupMap<Str, BTreeSet<ObjId>>,
+    pods_by_controller: LookupMap<Str, BTreeSet<ObjId>>,
+    orphan_pods: LookupMap<Str, BTreeSet<ObjId>>,
+    pods_by_label: LookupMap<(Str, Str, Str), BTreeSet<ObjId>>,
+    none: BTreeSet<ObjId>,
+}
+
+impl Indexes {
+    pub(super) fn pods_on(&self, node: &str) -> Option<&BTreeSet<ObjId>> {
+        self.pods_by_node.get(node)
+    }
+
+    pub(super) fn pods_of(&self, controller: &str) -> Option<&BTreeSet<ObjId>> {
+        self.pods_by_controller.get(controller)
+    }
+
+    pub(super) fn orphan_pods(&self, namespace: &str) -> Option<&BTreeSet<ObjId>> {
+        self.orphan_pods.get(namespace)
+    }
+
+    pub(super) fn dependents(&self, owner: &str) -> Option<&BTreeMap<ObjId, Kind>> {
+        self.by_owner.get(owner)
+    }
+
+    pub(super) fn contains_uid(&self, uid: &str) -> bool {
+        self.by_uid.contains_key(uid)
+    }
+
+    pub(super) fn by_uid(&self, uid: &str) -> Option<(ObjId, Kind)> {
+        self.by_uid.get(uid).copied()
+    }
+
+    /// A superset of the Pods that `selector` selects in `namespace`; none if no label narrows it.
+    pub(super) fn candidates(&self, namespace: &str, selector: &LabelSelector) -> Option<&BTreeSet<ObjId>> {
+        let LabelSelector::Requirements(all) = selector else { return Some(&self.none) };
+        all.iter()
+            .filter(|r| r.operator == Operator::In && r.values.len() == 1)
+            .map(|r| {
+                let key = (Str::from(namespace), r.key.clone(), r.values[0].clone());
+                self.pods_by_label.get(&key).unwrap_or(&self.none)
+            })
+            .min_by_key(|ids| ids.len())
+    }
+
+    pub(super) fn insert<T: Stored>(&mut self, id: ObjId, object: &T) {
+        let meta = object.meta();
+        self.by_uid.insert(meta.uid.clone(), (id, T::KIND));
+        for owner in &meta.owners {
+            self.by_owner.or_insert_with(owner.uid.clone(), BTreeMap::new).insert(id, T::KIND);
+        }
+        if let Some(pod) = as_pod(object) {
+            self.insert_pod_owner(id, meta);
+            self.insert_pod_labels(id, meta);
+            if let Some(node) = &pod.node_name {
+                self.pods_by_node.or_insert_with(node.clone(), BTreeSet::new).insert(id);
+            }
+        }
+    }
+
+    pub(super) fn replace<T: Stored>(&mut self, id: ObjId, old: &T, new: &T) {
+        let (before, after) = (old.meta(), new.meta());
+        if before.owners != after.owners {
+            self.remove_owners(id, before);
+            for owner in &after.owners {
+                self.by_owner.or_insert_with(owner.uid.clone(), BTreeMap::new).insert(id, T::KIND);
+            }
+        }
+        let (Some(old), Some(new)) = (as_pod(old), as_pod(new)) else { return };
+        if before.owners != after.owners {
+            self.remove_pod_owner(id, before);
+            self.insert_pod_owner(id, after);
+        }
+        if before.labels != after.labels {
+            self.remove_pod_labels(id, before);
+            self.insert_pod_labels(id, after);
+        }
+        if old.node_name != new.node_name {
+            if let Some(node) = &old.node_name {
+                drop_from(&mut self.pods_by_node, node, id);
+            }
+            if let Some(node) = &new.node_name {
+                self.pods_by_node.or_insert_with(node.clone(), BTreeSet::new).insert(id);
+            }
+        }
+    }
+
+    pub(super) fn remove<T: Stored>(&mut self, id: ObjId, object: &T) {
+        let meta = object.meta();
+        self.by_uid.remove(&meta.uid);
+        self.remove_owners(id, meta);
+        if let Some(pod) = as_pod(object) {
+            self.remove_pod_owner(id, meta);
+            self.remove_pod_labels(id, meta);
+            if let Some(node) = &pod.node_name {
+                drop_from(&mut self.pods_by_node, node, id);
+            }
+        }
+    }
+
+    fn remove_owners(&mut self, id: ObjId, meta: &Meta) {
+        for owner in &meta.owners {
+            if let Some(ids) = self.by_owner.get_mut(&owner.uid) {
+                ids.remove(&id);
+                if ids.is_empty() {
+                    self.by_owner.remove(&owner.uid);
+                }
+            }
+        }
+    }
+
+    fn insert_pod_owner(&mut self, id: ObjId, meta: &Meta) {
+        let set = match meta.controller() {
+            Some(owner) => self.pods_by_controller.or_insert_with(owner.uid.clone(), BTreeSet::new),
+            None => self.orphan_pods.or_insert_with(meta.namespace.clone(), BTreeSet::new),
+        };
+        set.insert(id);
+    }
+
+    fn remove_pod_owner(&mut self, id: ObjId, meta: &Meta) {
+        match meta.controller() {
+            Some(owner) => drop_from(&mut self.pods_by_controller, &owner.uid, id),
+            None => drop_from(&mut self.orphan_pods, &meta.namespace, id),
+        }
+    }
+
+    fn insert_pod_labels(&mut self, id: ObjId, meta: &Meta) {
+        for (key, value) in meta.labels.iter() {
+            let key = (meta.namespace.clone(), key.clone(), value.clone());
+            self.pods_by_label.or_insert_with(key, BTreeSet::new).insert(id);
+        }
+    }
+
+    fn remove_pod_labels(&mut self, id: ObjId, meta: &Meta) {
+        for (key, value) in meta.labels.iter() {
+            let key = (meta.namespace.clone(), key.clone(), value.clone());
+            drop_from(&mut self.pods_by_label, &key, id);
+        }
+    }
+}
+
+fn drop_from<K: std::hash::Hash + Eq>(map: &mut LookupMap<K, BTreeSet<ObjId>>, key: &K, id: ObjId) {
+    if let Some(ids) = map.get_mut(key) {
+        ids.remove(&id);
+        if ids.is_empty() {
+            map.remove(key);
+        }
+    }
+}
+
+/// The object as a Pod, if it is one.
+pub(super) fn as_pod<T: Stored>(object: &T) -> Option<&Pod> {
+    (object as &dyn std::any::Any).downcast_ref()
+}

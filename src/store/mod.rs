@@ -1,0 +1,276 @@
+//! The API server's memory: typed tables, revisions, preconditions, finalizers, graceful deletion,
+//! indexes, and a log of changes.
+//!
+//! Everything that components know of one another passes through here. A write takes effect at once
+//! and is put into the log of [`Change`]s; whoever runs the clock drains the log and delivers each change to
+//! the components that watch, after their delay.
+//!
+//! * [`table`]: one table per kind. * [`write`]: create, update, delete. * [`index`]: Pods by node, by
+//!   label, by owner. * [`events`]: the recorders' folding of Events. * [`error`]: refusals in the API server's words.
+
+pub mod admission;
+pub mod error;
+pub mod events;
+pub mod index;
+pub mod table;
+pub mod write;
+
+use std::sync::Arc;
+
+pub use error::ApiError;
+pub use events::Emit;
+pub use table::{ObjId, Stored, Table, Tables};
+pub use write::{DeleteOptions, Deleted, Propagation};
+
+use crate::api::{Kind, LabelSelector, Object, ObjectKey, Pod, Uid};
+use crate::base::time::Calendar;
+use crate::base::{SimTime, Str, Timestamp};
+use crate::kernel::Seed;
+use admission::Admission;
+use events::Correlator;
+use index::Indexes;
+
+/// What happened to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// It came to be.
+    Added,
+    /// It was changed.
+    Modified,
+    /// It is gone.
+    Deleted,
+}
+
+/// One entry of the log: an object before and after one write.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// When it was written.
+    pub at: SimTime,
+    /// The store's revision of the write.
+    pub revision: u64,
+    /// What happened.
+    pub verb: Verb,
+    /// The object's place in its table, never used again.
+    pub id: ObjId,
+    /// The object before; none if it was added.
+    pub old: Option<Object>,
+    /// The object after, or its last state if it was deleted.
+    pub object: Object,
+}
+
+impl Change {
+    /// The kind of the object.
+    pub const fn kind(&self) -> Kind {
+        self.object.kind()
+    }
+
+    /// The object as it is now; none once deleted.
+    pub fn new(&self) -> Option<&Object> {
+        (self.verb != Verb::Deleted).then_some(&self.object)
+    }
+
+    /// Before and after, if it is of the kind `T`: `(old, new)`, new being none once deleted.
+    pub fn of<T: Stored>(&self) -> Option<(Option<&Arc<T>>, Option<&Arc<T>>)> {
+        let object = T::unwrap(&self.object)?;
+        Some((self.old.as_ref().and_then(T::unwrap), (self.verb != Verb::Deleted).then_some(object)))
+    }
+}
+
+/// The API server's memory.
+#[derive(Clone, Debug)]
+pub struct Store {
+    now: SimTime,
+    calendar: Calendar,
+    seed: Seed,
+    revision: u64,
+    tables: Tables,
+    indexes: Indexes,
+    admission: Admission,
+    correlator: Correlator,
+    log: Vec<Change>,
+    objects: u64,
+}
+
+impl Store {
+    /// An empty store of a run with this calendar and seed.
+    pub fn new(calendar: Calendar, seed: Seed) -> Self {
+        Self {
+            now: SimTime::ZERO,
+            calendar,
+            seed,
+            revision: 0,
+            tables: Tables::default(),
+            indexes: Indexes::default(),
+            admission: Admission::default(),
+            correlator: Correlator::default(),
+            log: Vec::new(),
+            objects: 0,
+        }
+    }
+
+    /// Moves the clock; it never runs backwards.
+    pub fn advance(&mut self, now: SimTime) {
+        assert!(now >= self.now, "the clock ran backwards: {} to {now}", self.now);
+        self.now = now;
+    }
+
+    /// The present instant.
+    pub const fn now(&self) -> SimTime {
+        self.now
+    }
+
+    /// The present as times inside objects have it: whole seconds.
+    pub fn timestamp(&self) -> Timestamp {
+        self.calendar.timestamp(self.now)
+    }
+
+    /// Maps instants to the wall clock and back.
+    pub const fn calendar(&self) -> Calendar {
+        self.calendar
+    }
+
+    /// The seed that names and identities are drawn from.
+    pub const fn seed(&self) -> Seed {
+        self.seed
+    }
+
+    /// The revision of the last write.
+    pub const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// How many objects there are.
+    pub const fn len(&self) -> u64 {
+        self.objects
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.objects == 0
+    }
+
+    /// Settings of admission.
+    pub fn admission_mut(&mut self) -> &mut Admission {
+        &mut self.admission
+    }
+
+    /// Takes all changes since the last call, in the order of their writes.
+    pub fn drain_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.log)
+    }
+
+    /// Whether changes wait to be taken.
+    pub fn has_changes(&self) -> bool {
+        !self.log.is_empty()
+    }
+
+    /// The object under `key`.
+    pub fn get<T: Stored>(&self, key: &ObjectKey) -> Option<&Arc<T>> {
+        T::table(&self.tables).get(key)
+    }
+
+    /// The object under namespace and name; an empty namespace for cluster-scoped kinds.
+    pub fn find<T: Stored>(&self, namespace: &str, name: &str) -> Option<&Arc<T>> {
+        self.get(&ObjectKey::new(namespace, name))
+    }
+
+    /// The object with this id.
+    pub fn get_id<T: Stored>(&self, id: ObjId) -> Option<&Arc<T>> {
+        T::table(&self.tables).get_id(id)
+    }
+
+    /// The id of the object under `key`.
+    pub fn id_of<T: Stored>(&self, key: &ObjectKey) -> Option<ObjId> {
+        T::table(&self.tables).id_of(key)
+    }
+
+    /// All objects of a kind, in the order of their creation.
+    pub fn list<T: Stored>(&self) -> impl Iterator<Item = &Arc<T>> {
+        T::table(&self.tables).iter().map(|(_, object)| object)
+    }
+
+    /// All objects of a kind in a namespace, in the order of their creation.
+    pub fn list_in<T: Stored>(&self, namespace: &str) -> impl Iterator<Item = &Arc<T>> {
+        T::table(&self.tables).iter_in(namespace)
+    }
+
+    /// How many objects of a kind there are.
+    pub fn count<T: Stored>(&self) -> usize {
+        T::table(&self.tables).len()
+    }
+
+    /// An object of a kind known only at run time.
+    pub fn get_object(&self, kind: Kind, key: &ObjectKey) -> Option<Object> {
+        self.tables.get_object(kind, key)
+    }
+
+    /// All objects of a kind known only at run time, in the order of their creation.
+    pub fn list_objects(&self, kind: Kind) -> Vec<Object> {
+        self.tables.list_objects(kind)
+    }
+
+    /// Pods bound to a node, ended ones included, in the order of their creation.
+    pub fn pods_on<'a>(&'a self, node: &str) -> impl Iterator<Item = &'a Arc<Pod>> + use<'a> {
+        self.indexes.pods_on(node).into_iter().flatten().filter_map(|id| self.get_id::<Pod>(*id))
+    }
+
+    /// Pods managed by the object with this identity, in the order of their creation.
+    pub fn pods_of<'a>(&'a self, controller: &str) -> impl Iterator<Item = &'a Arc<Pod>> + use<'a> {
+        self.indexes.pods_of(controller).into_iter().flatten().filter_map(|id| self.get_id::<Pod>(*id))
+    }
+
+    /// Pods of a namespace that nobody manages, in the order of their creation.
+    pub fn orphan_pods<'a>(&'a self, namespace: &str) -> impl Iterator<Item = &'a Arc<Pod>> + use<'a> {
+        self.indexes.orphan_pods(namespace).into_iter().flatten().filter_map(|id| self.get_id::<Pod>(*id))
+    }
+
+    /// Pods of a namespace that a selector selects, in the order of their creation. Uses the label index.
+    pub fn select_pods(&self, namespace: &str, selector: &LabelSelector) -> Vec<&Arc<Pod>> {
+        match self.indexes.candidates(namespace, selector) {
+            Some(ids) => ids
+                .iter()
+                .filter_map(|id| self.get_id::<Pod>(*id))
+                .filter(|p| selector.matches(&p.meta.labels))
+                .collect(),
+            None => self.list_in::<Pod>(namespace).filter(|p| selector.matches(&p.meta.labels)).collect(),
+        }
+    }
+
+    /// Objects that name the object with this identity as an owner, in the order of their creation.
+    pub fn dependents(&self, owner: &Uid) -> Vec<Object> {
+        self.indexes
+            .dependents(owner)
+            .into_iter()
+            .flatten()
+            .filter_map(|(id, kind)| self.tables.get_object_id(*kind, *id))
+            .collect()
+    }
+
+    /// Whether an object with this identity exists, of whatever kind.
+    pub fn uid_exists(&self, uid: &str) -> bool {
+        self.indexes.contains_uid(uid)
+    }
+
+    /// The object with this identity, of whatever kind.
+    pub fn by_uid(&self, uid: &str) -> Option<Object> {
+        let (id, kind) = self.indexes.by_uid(uid)?;
+        self.tables.get_object_id(kind, id)
+    }
+
+    /// A name for an object of `kind` from its prefix, as the API server generates it.
+    ///
+    /// Upstream: `apiserver/pkg/storage/names/generate.go`, v1.34: 58 characters of the prefix and 5 random ones.
+    pub(crate) fn generate_name(&self, prefix: &str, attempt: u64) -> Str {
+        let mut end = prefix.len().min(58);
+        while !prefix.is_char_boundary(end) {
+            end -= 1;
+        }
+        let counter = self.revision.to_le_bytes();
+        let mut stream =
+            self.seed.stream_of("generate-name", &[prefix.as_bytes(), &counter, &attempt.to_le_bytes()]);
+        format!("{}{}", &prefix[..end], stream.name_suffix(5)).into()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,403 @@
+//! Create, update, delete: what the API server does on each.
+//!
+//! Upstream: `apiserver/pkg/registry/generic/registry/store.go`, `apiserver/pkg/registry/rest/delete.go`,
+//! `pkg/registry/core/pod/strategy.go`, v1.34.
+
+use std::sync::Arc;
+
+use super::admission;
+use super::error::ApiError;
+use super::table::{ObjId, Stored};
+use super::{Change, Store, Verb};
+use crate::api::{Deletion, Kind, ObjectKey, Uid};
+use crate::base::{Str, text::lit};
+
+/// The finalizer of a foreground deletion.
+pub const FINALIZER_FOREGROUND: &str = "foregroundDeletion";
+/// The finalizer of an orphaning deletion.
+pub const FINALIZER_ORPHAN: &str = "orphan";
+
+/// What becomes of an owner's dependents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Propagation {
+    /// The owner goes at once, the dependents after it.
+    Background,
+    /// The dependents go first.
+    Foreground,
+    /// The dependents stay, without the owner.
+    Orphan,
+}
+
+/// How to delete.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeleteOptions {
+    /// Seconds the object may take; none for its own.
+    pub grace_seconds: Option<i64>,
+    /// What becomes of dependents; none for the kind's default.
+    pub propagation: Option<Propagation>,
+    /// Only the object of this identity.
+    pub uid: Option<Uid>,
+    /// Only this revision of it.
+    pub revision: Option<u64>,
+}
+
+impl DeleteOptions {
+    /// At once and without grace.
+    pub fn force() -> Self {
+        Self { grace_seconds: Some(0), ..Self::default() }
+    }
+
+    /// With this propagation.
+    pub fn with(propagation: Propagation) -> Self {
+        Self { propagation: Some(propagation), ..Self::default() }
+    }
+}
+
+/// What a deletion achieved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deleted {
+    /// The object is gone.
+    Gone,
+    /// It carries a deletion timestamp now (or already did).
+    Accepted,
+}
+
+impl Store {
+    /// Creates an object: admission, name, identity, times.
+    ///
+    /// # Errors
+    /// The name is taken, the namespace is missing or being deleted, or admission refuses.
+    pub fn create<T: Stored>(&mut self, mut object: T) -> Result<Arc<T>, ApiError> {
+        self.check_namespace(&object)?;
+        admission::admit(self, &mut object)?;
+        self.name_it(&mut object)?;
+        let key = object.key();
+        if self.id_of::<T>(&key).is_some() {
+            return Err(ApiError::AlreadyExists { kind: T::KIND, name: object.meta().name.clone() });
+        }
+        self.revision += 1;
+        let revision = self.revision;
+        let id = ObjId(revision);
+        let created = self.timestamp();
+        let uid: Option<Uid> = object
+            .meta()
+            .uid
+            .is_empty()
+            .then(|| self.seed.stream_of("uid", &[&revision.to_le_bytes()]).uuid().into());
+        let meta = object.meta_mut();
+        if let Some(uid) = uid {
+            meta.uid = uid;
+        }
+        meta.created = meta.created.or(Some(created));
+        meta.generation = meta.generation.max(i64::from(has_generation(T::KIND)));
+        meta.resource_version = revision;
+        let object = Arc::new(object);
+        self.indexes.insert(id, &*object);
+        T::table_mut(&mut self.tables).insert(id, object.clone());
+        self.objects += 1;
+        self.log_change(Verb::Added, id, None, &object);
+        Ok(object)
+    }
+
+    /// Changes metadata or status; the generation stays. No change, no write.
+    ///
+    /// # Errors
+    /// The object is not there.
+    pub fn update<T: Stored>(
+        &mut self,
+        key: &ObjectKey,
+        change: impl FnOnce(&mut T),
+    ) -> Result<Arc<T>, ApiError> {
+        self.write(key, change, false)
+    }
+
+    /// Changes the desired state; the generation grows if anything beyond metadata changed. No change, no write.
+    ///
+    /// # Errors
+    /// The object is not there.
+    pub fn update_spec<T: Stored>(
+        &mut self,
+        key: &ObjectKey,
+        change: impl FnOnce(&mut T),
+    ) -> Result<Arc<T>, ApiError> {
+        self.write(key, change, true)
+    }
+
+    fn write<T: Stored>(
+        &mut self,
+        key: &ObjectKey,
+        change: impl FnOnce(&mut T),
+        spec: bool,
+    ) -> Result<Arc<T>, ApiError> {
+        let id = self.id_of::<T>(key).ok_or_else(|| ApiError::not_found(T::KIND, key))?;
+        let Some(old) = self.get_id::<T>(id).cloned() else {
+            return Err(ApiError::not_found(T::KIND, key));
+        };
+        let mut new = T::clone(&old);
+        change(&mut new);
+        if new == *old {
+            return Ok(old);
+        }
+        if spec && has_generation(T::KIND) {
+            let meta = std::mem::replace(new.meta_mut(), old.meta().clone());
+            let differs = new != *old;
+            *new.meta_mut() = meta;
+            if differs {
+                new.meta_mut().generation = old.meta().generation + 1;
+            }
+        }
+        Ok(self.commit(id, &old, new))
+    }
+
+    /// Writes `new` over `old`, or removes it if nothing holds it any more.
+    fn commit<T: Stored>(&mut self, id: ObjId, old: &Arc<T>, mut new: T) -> Arc<T> {
+        self.revision += 1;
+        new.meta_mut().resource_version = self.revision;
+        let new = Arc::new(new);
+        self.indexes.replace(id, &**old, &*new);
+        T::table_mut(&mut self.tables).replace(id, new.clone());
+        self.log_change(Verb::Modified, id, Some(old), &new);
+        if may_vanish(&*new) {
+            self.remove(id, &new);
+        }
+        new
+    }
+
+    fn remove<T: Stored>(&mut self, id: ObjId, object: &Arc<T>) {
+        self.revision += 1;
+        self.indexes.remove(id, &**object);
+        T::table_mut(&mut self.tables).remove(id);
+        self.objects -= 1;
+        self.log_change(Verb::Deleted, id, Some(object), object);
+    }
+
+    fn log_change<T: Stored>(&mut self, verb: Verb, id: ObjId, old: Option<&Arc<T>>, object: &Arc<T>) {
+        self.log.push(Change {
+            at: self.now,
+            revision: self.revision,
+            verb,
+            id,
+            old: old.map(|o| T::wrap(o.clone())),
+            object: T::wrap(object.clone()),
+        });
+    }
+
+    /// Deletes an object, gracefully where its kind has grace, keeping it while finalizers hold it.
+    ///
+    /// # Errors
+    /// It is not there, or a precondition does not hold.
+    pub fn delete<T: Stored>(
+        &mut self,
+        key: &ObjectKey,
+        options: &DeleteOptions,
+    ) -> Result<Deleted, ApiError> {
+        let id = self.id_of::<T>(key).ok_or_else(|| ApiError::not_found(T::KIND, key))?;
+        let Some(old) = self.get_id::<T>(id).cloned() else {
+            return Err(ApiError::not_found(T::KIND, key));
+        };
+        check_preconditions(&*old, options)?;
+        let mut new = T::clone(&old);
+        add_propagation_finalizer(&mut new, options.propagation);
+        let grace = effective_grace(&new, options.grace_seconds);
+        self.mark_deleted(&mut new, grace);
+        if new == *old {
+            if may_vanish(&*old) {
+                self.remove(id, &old);
+                return Ok(Deleted::Gone);
+            }
+            return Ok(Deleted::Accepted);
+        }
+        if may_vanish(&new) && old.meta().deletion.is_none() {
+            // Nothing holds it: it vanishes without ever showing a deletion timestamp.
+            self.remove(id, &old);
+            return Ok(Deleted::Gone);
+        }
+        let gone = may_vanish(&new);
+        self.commit(id, &old, new);
+        Ok(if gone { Deleted::Gone } else { Deleted::Accepted })
+    }
+
+    fn mark_deleted<T: Stored>(&self, object: &mut T, grace: i64) {
+        let now = self.timestamp();
+        let is_namespace = T::KIND == Kind::Namespace;
+        let meta = object.meta_mut();
+        match meta.deletion {
+            None => {
+                meta.deletion =
+                    Some(Deletion { timestamp: now.plus_secs(grace), grace_seconds: Some(grace) });
+                meta.generation += i64::from(has_generation(T::KIND));
+            }
+            Some(Deletion { timestamp, grace_seconds }) => {
+                let had = grace_seconds.unwrap_or(0);
+                if grace < had {
+                    let start = timestamp.plus_secs(-had);
+                    let end = start.plus_secs(grace);
+                    // Upstream: the end never lies in the past; a positive grace then becomes one second.
+                    let (end, grace) =
+                        if end < now && grace > 0 { (now.plus_secs(1), 1) } else { (end.max(now), grace) };
+                    meta.deletion = Some(Deletion { timestamp: end, grace_seconds: Some(grace) });
+                }
+            }
+        }
+        if is_namespace {
+            admission::mark_namespace_terminating(object);
+        }
+    }
+
+    fn check_namespace<T: Stored>(&self, object: &T) -> Result<(), ApiError> {
+        let meta = object.meta();
+        if meta.namespace.is_empty() || matches!(T::KIND, Kind::Event | Kind::Lease) {
+            return Ok(());
+        }
+        let Some(namespace) =
+            self.get::<crate::api::service::Namespace>(&ObjectKey::cluster(&meta.namespace))
+        else {
+            return Err(ApiError::NotFound { kind: Kind::Namespace, name: meta.namespace.clone() });
+        };
+        if namespace.terminating {
+            let why = format!(
+                "unable to create new content in namespace {} because it is being terminated",
+                meta.namespace
+            );
+            return Err(ApiError::Forbidden {
+                kind: T::KIND,
+                name: meta.name.clone(),
+                why: why.into(),
+                namespace_terminating: true,
+            });
+        }
+        Ok(())
+    }
+
+    fn name_it<T: Stored>(&self, object: &mut T) -> Result<(), ApiError> {
+        if !object.meta().name.is_empty() {
+            return Ok(());
+        }
+        if object.meta().generate_name.is_empty() {
+            return Err(ApiError::Invalid {
+                kind: T::KIND,
+                name: Str::new(),
+                why: lit!("metadata.name: Required value: name or generateName is required"),
+            });
+        }
+        // Upstream tries up to eight names.
+        let mut taken = Str::new();
+        for attempt in 0..8 {
+            let name = self.generate_name(&object.meta().generate_name, attempt);
+            object.meta_mut().name = name.clone();
+            if self.id_of::<T>(&object.key()).is_none() {
+                return Ok(());
+            }
+            taken = name;
+        }
+        Err(ApiError::AlreadyExists { kind: T::KIND, name: taken })
+    }
+}
+
+/// Takes over the desired state of `new`, keeping what only the store assigns.
+pub(super) fn adopt<T: Stored>(live: &mut T, mut new: T) {
+    let (from, to) = (live.meta(), new.meta_mut());
+    to.uid = from.uid.clone();
+    to.created = from.created;
+    to.deletion = from.deletion;
+    to.generation = from.generation;
+    to.resource_version = from.resource_version;
+    *live = new;
+}
+
+/// Whether objects of the kind count generations.
+const fn has_generation(kind: Kind) -> bool {
+    !matches!(
+        kind,
+        Kind::Node
+            | Kind::Namespace
+            | Kind::Service
+            | Kind::Event
+            | Kind::PersistentVolume
+            | Kind::PersistentVolumeClaim
+            | Kind::ResourceQuota
+            | Kind::LimitRange
+            | Kind::ControllerRevision
+            | Kind::StorageClass
+            | Kind::CsiNode
+            | Kind::CsiDriver
+            | Kind::CsiStorageCapacity
+            | Kind::VolumeAttachment
+            | Kind::Lease
+            | Kind::Inert
+    )
+}
+
+/// Whether nothing holds a deleted object any more.
+fn may_vanish<T: Stored>(object: &T) -> bool {
+    let meta = object.meta();
+    let Some(deletion) = meta.deletion else { return false };
+    meta.finalizers.is_empty()
+        && (T::KIND != Kind::Pod || deletion.grace_seconds.unwrap_or(0) == 0)
+        && !admission::namespace_is_held(object)
+}
+
+/// Upstream: `CheckGracefulDelete` of Pods; all other kinds have no grace.
+fn effective_grace<T: Stored>(object: &T, asked: Option<i64>) -> i64 {
+    match super::index::as_pod(object) {
+        None => 0,
+        Some(pod) => {
+            if pod.node_name.is_none() || pod.is_terminal() {
+                return 0;
+            }
+            let grace = asked.unwrap_or(pod.spec.termination_grace_seconds);
+            if grace < 0 { 1 } else { grace }
+        }
+    }
+}
+
+fn check_preconditions<T: Stored>(object: &T, options: &DeleteOptions) -> Result<(), ApiError> {
+    let meta = object.meta();
+    let conflict =
+        |why: String| ApiError::Conflict { kind: T::KIND, name: meta.name.clone(), why: why.into() };
+    if let Some(uid) = &options.uid
+        && *uid != meta.uid
+    {
+        return Err(conflict(format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            meta.uid
+        )));
+    }
+    if let Some(revision) = options.revision
+        && revision != meta.resource_version
+    {
+        return Err(conflict(format!(
+            "Precondition failed: ResourceVersion in precondition: {revision}, ResourceVersion in object meta: {}",
+            meta.resource_version
+        )));
+    }
+    Ok(())
+}
+
+/// Puts the finalizer of the wished propagation on, and takes the other off.
+fn add_propagation_finalizer<T: Stored>(object: &mut T, propagation: Option<Propagation>) {
+    let meta = object.meta_mut();
+    let has = |name: &str| meta.finalizers.iter().any(|f| f == name);
+    // Upstream: without a wish, a finalizer that is there already decides, then the kind's default.
+    let propagation = propagation.unwrap_or_else(|| {
+        if has(FINALIZER_FOREGROUND) {
+            Propagation::Foreground
+        } else if has(FINALIZER_ORPHAN) || T::KIND == Kind::Job {
+            Propagation::Orphan
+        } else {
+            Propagation::Background
+        }
+    });
+    let wanted = match propagation {
+        Propagation::Background => None,
+        Propagation::Foreground => Some(FINALIZER_FOREGROUND),
+        Propagation::Orphan => Some(FINALIZER_ORPHAN),
+    };
+    let gc = |f: &Str| f == FINALIZER_FOREGROUND || f == FINALIZER_ORPHAN;
+    meta.finalizers.retain(|f| !gc(f) || Some(f.as_str()) == wanted);
+    if let Some(wanted) = wanted
+        && !meta.finalizers.iter().any(|f| f == wanted)
+    {
+        meta.finalizers.push(wanted.into());
+    }
+}
