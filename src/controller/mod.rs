@@ -11,6 +11,7 @@ pub mod budget;
 pub mod common;
 pub mod framework;
 pub mod manager;
+pub mod nodelifecycle;
 pub mod queue;
 pub mod table;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The list of all controllers.
 
 use super::framework::Controller;
+use super::nodelifecycle::NodeLifecycle;
 use crate::params::{Latencies, Settings};
 
 /// What controllers are made from.
@@ -16,7 +17,8 @@ pub struct ControllerParams {
 type Make = fn(&ControllerParams) -> Box<dyn Controller>;
 
 /// All controllers, in the order in which they hear of changes.
-pub const TABLE: &[(&str, Make)] = &[];
+pub const TABLE: &[(&str, Make)] =
+    &[("node-lifecycle-controller", |p| Box::new(NodeLifecycle::new(&p.settings.kube_controller_manager)))];
 
 /// Makes them all.
 pub fn all(params: &ControllerParams) -> Vec<Box<dyn Controller>> {
