@@ -12,8 +12,10 @@ pub mod common;
 pub mod framework;
 pub mod manager;
 pub mod nodelifecycle;
+pub mod podgc;
 pub mod queue;
 pub mod table;
+pub mod taint_eviction;
 #[cfg(test)]
 pub mod testing;
 

@@ -2,6 +2,8 @@
 
 use super::framework::Controller;
 use super::nodelifecycle::NodeLifecycle;
+use super::podgc::PodGc;
+use super::taint_eviction::TaintEviction;
 use crate::params::{Latencies, Settings};
 
 /// What controllers are made from.
@@ -17,8 +19,12 @@ pub struct ControllerParams {
 type Make = fn(&ControllerParams) -> Box<dyn Controller>;
 
 /// All controllers, in the order in which they hear of changes.
-pub const TABLE: &[(&str, Make)] =
-    &[("node-lifecycle-controller", |p| Box::new(NodeLifecycle::new(&p.settings.kube_controller_manager)))];
+#[rustfmt::skip] // one row per line
+pub const TABLE: &[(&str, Make)] = &[
+    ("node-lifecycle-controller", |p| Box::new(NodeLifecycle::new(&p.settings.kube_controller_manager))),
+    ("taint-eviction-controller", |_| Box::new(TaintEviction::default())),
+    ("pod-garbage-collector-controller", |p| Box::new(PodGc::new(&p.settings.kube_controller_manager))),
+];
 
 /// Makes them all.
 pub fn all(params: &ControllerParams) -> Vec<Box<dyn Controller>> {
