@@ -236,7 +236,7 @@ impl<'a> Ctx<'a> {
     ) {
         // Events go through the same client and take from the same bucket, but nobody waits for them.
         let now = self.store.now();
-        self.budget.spend(now);
+        self.budget.spend_aside(now);
         self.store.emit(Emit {
             source: self.source.clone(),
             host: Str::new(),

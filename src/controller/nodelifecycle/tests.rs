@@ -1,0 +1,251 @@
+use super::*;
+use crate::api::node::ZONE_LABEL;
+use crate::api::pod::cond;
+use crate::api::policy::Renewals;
+use crate::api::{Condition, Meta, Phase, Taint};
+use crate::controller::testing::Harness;
+use crate::testkit;
+
+fn harness() -> Harness {
+    Harness::new(vec![Box::new(NodeLifecycle::new(&ControllerManager::default()))])
+}
+
+/// Adds nodes `<zone>-<n>` that are ready and renew their leases at 3 s, 13 s …
+fn with_nodes(zones: &[(&str, usize)]) -> Harness {
+    let mut h = harness();
+    for (zone, count) in zones {
+        for i in 1..=*count {
+            add_node(&mut h, &format!("{zone}-{i}"), zone);
+        }
+    }
+    h.settle();
+    h
+}
+
+fn add_node(h: &mut Harness, name: &str, zone: &str) {
+    let now = h.store.timestamp();
+    let mut node = Node { meta: Meta::named("", name), ..Node::default() };
+    node.meta.labels = [(ZONE_LABEL, zone)].into_iter().collect();
+    for (kind, status) in [
+        ("MemoryPressure", ConditionStatus::False),
+        ("DiskPressure", ConditionStatus::False),
+        ("PIDPressure", ConditionStatus::False),
+        ("Ready", ConditionStatus::True),
+    ] {
+        node.status.conditions.push(Condition::new(kind, status, "Kubelet", "", now));
+    }
+    h.store.create(node).unwrap();
+    h.store.create(Lease { meta: Meta::named(NAMESPACE_NODE_LEASE, name), ..Lease::default() }).unwrap();
+    set_lease(h, name, None);
+}
+
+fn set_lease(h: &mut Harness, name: &str, until: Option<SimTime>) {
+    let since = h.store.now();
+    h.store
+        .update::<Lease>(&ObjectKey::new(NAMESPACE_NODE_LEASE, name), |lease| {
+            let period = SimDuration::from_secs(10);
+            let phase = SimDuration::from_secs(3);
+            lease.renewals = Some(Renewals { since, phase, period, until });
+            if let Some(renewals) = lease.renewals.as_mut().filter(|r| r.until.is_some()) {
+                renewals.since = SimTime::ZERO;
+            }
+        })
+        .unwrap();
+}
+
+fn stop(h: &mut Harness, name: &str) {
+    let now = h.store.now();
+    set_lease(h, name, Some(now));
+    h.settle();
+}
+
+fn post_ready(h: &mut Harness, name: &str, status: ConditionStatus) {
+    let now = h.store.timestamp();
+    h.store
+        .update::<Node>(&ObjectKey::cluster(name), |node| {
+            let condition = Condition::new("Ready", status, "Kubelet", "", now);
+            condition::set(&mut node.status.conditions, condition);
+        })
+        .unwrap();
+    h.settle();
+}
+
+fn put_pod(h: &mut Harness, name: &str, node: &str) {
+    let mut pod = testkit::pod(name, "app=web");
+    pod.node_name = Some(node.into());
+    pod.status.phase = Phase::Running;
+    let now = h.store.timestamp();
+    pod.status.conditions.push(Condition::new(cond::READY, ConditionStatus::True, "", "", now));
+    h.store.create(pod).unwrap();
+    h.settle();
+}
+
+fn node(h: &Harness, name: &str) -> Arc<Node> {
+    h.store.find::<Node>("", name).unwrap().clone()
+}
+
+fn taints(h: &Harness, name: &str) -> Vec<String> {
+    node(h, name).taints.iter().map(Taint::to_string).collect()
+}
+
+/// When the first write of a node fulfils `test`, in milliseconds.
+fn first(h: &Harness, name: &str, test: impl Fn(&Node) -> bool) -> Option<u64> {
+    h.log
+        .iter()
+        .filter(|c| c.object.meta().name == name)
+        .find(|c| c.of::<Node>().and_then(|(_, new)| new).is_some_and(|n| test(n)))
+        .map(|c| c.at.as_nanos() / 1_000_000)
+}
+
+const UNREACHABLE_NO_EXECUTE: &str = "node.kubernetes.io/unreachable:NoExecute";
+const UNREACHABLE_NO_SCHEDULE: &str = "node.kubernetes.io/unreachable:NoSchedule";
+
+fn no_execute_at(h: &Harness, name: &str) -> Option<u64> {
+    first(h, name, |n| n.taints.iter().any(|t| t.effect == TaintEffect::NoExecute))
+}
+
+#[test]
+fn a_quiet_cluster_costs_nothing() {
+    let mut h = with_nodes(&[("a", 3)]);
+    h.advance_secs(20);
+    assert_eq!(h.events_of("RegisteredNode").len(), 3);
+    h.clear_log();
+    h.manager.take_wakes();
+    h.advance_secs(86_400);
+    assert!(h.log.is_empty() && h.manager.take_wakes().is_empty());
+}
+
+#[test]
+fn a_silent_node_becomes_unknown_with_all_upstream_s_words() {
+    let mut h = with_nodes(&[("a", 1), ("b", 1)]);
+    put_pod(&mut h, "web-1", "a-1");
+    h.advance_secs(36);
+    stop(&mut h, "a-1");
+    h.advance_secs(100);
+    let dead = node(&h, "a-1");
+    for c in &dead.status.conditions {
+        assert_eq!(
+            (c.status, c.reason.as_str(), c.message.as_str()),
+            (ConditionStatus::Unknown, "NodeStatusUnknown", "Kubelet stopped posting node status.")
+        );
+    }
+    // The last renewal, at 33 s, was seen at 35 s.
+    assert_eq!(first(&h, "a-1", |n| !n.is_ready()), Some(85_000));
+    assert_eq!(h.events_of("NodeNotReady"), ["Node a-1 status is now: NodeNotReady", "Node is not ready"]);
+    let pod = h.store.find::<Pod>("default", "web-1").unwrap();
+    assert_eq!((pod.is_ready(), pod.status.phase), (false, Phase::Running));
+    assert_eq!(taints(&h, "a-1"), [UNREACHABLE_NO_SCHEDULE, UNREACHABLE_NO_EXECUTE]);
+    assert_eq!(no_execute_at(&h, "a-1"), Some(85_100));
+    assert!(node(&h, "b-1").is_ready());
+}
+
+#[test]
+fn nodes_of_one_zone_are_tainted_ten_seconds_apart() {
+    let mut h = with_nodes(&[("a", 2), ("b", 1)]);
+    h.advance_secs(36);
+    stop(&mut h, "a-1");
+    stop(&mut h, "a-2");
+    h.advance_secs(100);
+    assert_eq!([no_execute_at(&h, "a-1"), no_execute_at(&h, "a-2")], [Some(85_100), Some(95_100)]);
+}
+
+#[test]
+fn the_loss_of_all_zones_stops_evictions_until_a_node_is_back() {
+    let mut h = with_nodes(&[("a", 1), ("b", 1)]);
+    h.advance_secs(36);
+    stop(&mut h, "a-1");
+    stop(&mut h, "b-1");
+    h.advance_secs(300);
+    assert_eq!(taints(&h, "a-1"), [UNREACHABLE_NO_SCHEDULE]);
+    assert_eq!(taints(&h, "b-1"), [UNREACHABLE_NO_SCHEDULE]);
+    set_lease(&mut h, "b-1", None);
+    post_ready(&mut h, "b-1", ConditionStatus::True);
+    h.advance_secs(60);
+    assert!(taints(&h, "b-1").is_empty());
+    // Seen at 340 s; the bucket of the zone was empty.
+    assert_eq!(no_execute_at(&h, "a-1"), Some(350_000));
+}
+
+#[test]
+fn a_node_that_returns_loses_its_taints_the_no_execute_one_in_a_pass() {
+    let mut h = with_nodes(&[("a", 1), ("b", 1)]);
+    h.advance_secs(36);
+    stop(&mut h, "a-1");
+    h.advance_secs(100);
+    set_lease(&mut h, "a-1", None);
+    post_ready(&mut h, "a-1", ConditionStatus::True);
+    h.advance_millis(100);
+    assert_eq!(taints(&h, "a-1"), [UNREACHABLE_NO_EXECUTE]);
+    h.advance_secs(5);
+    assert!(taints(&h, "a-1").is_empty());
+}
+
+#[test]
+fn not_ready_and_unreachable_are_swapped_without_waiting() {
+    let mut h = with_nodes(&[("a", 1), ("b", 1)]);
+    h.advance_secs(12);
+    post_ready(&mut h, "a-1", ConditionStatus::False);
+    h.advance_secs(10);
+    assert_eq!(
+        taints(&h, "a-1"),
+        ["node.kubernetes.io/not-ready:NoSchedule", "node.kubernetes.io/not-ready:NoExecute"]
+    );
+    stop(&mut h, "a-1");
+    h.advance_secs(60);
+    assert_eq!(taints(&h, "a-1"), [UNREACHABLE_NO_EXECUTE, UNREACHABLE_NO_SCHEDULE]);
+}
+
+#[test]
+fn a_cordon_taints_at_once_and_only_for_scheduling() {
+    let mut h = with_nodes(&[("a", 1)]);
+    h.advance_secs(10);
+    let key = ObjectKey::cluster("a-1");
+    h.store.update_spec::<Node>(&key, |n| n.unschedulable = true).unwrap();
+    h.advance_millis(20);
+    assert_eq!(taints(&h, "a-1"), ["node.kubernetes.io/unschedulable:NoSchedule"]);
+    h.store.update_spec::<Node>(&key, |n| n.unschedulable = false).unwrap();
+    h.advance_millis(20);
+    assert!(taints(&h, "a-1").is_empty());
+}
+
+#[test]
+fn a_new_node_is_registered_and_a_removed_one_named_in_the_next_pass() {
+    let mut h = with_nodes(&[("a", 1)]);
+    h.advance_secs(12);
+    add_node(&mut h, "a-2", "a");
+    h.advance_secs(4);
+    assert_eq!(
+        h.events_of("RegisteredNode"),
+        [
+            "Node a-1 event: Registered Node a-1 in Controller",
+            "Node a-2 event: Registered Node a-2 in Controller"
+        ]
+    );
+    h.store.delete::<Node>(&ObjectKey::cluster("a-2"), &crate::store::DeleteOptions::default()).unwrap();
+    h.advance_secs(5);
+    assert_eq!(h.events_of("RemovingNode"), ["Node a-2 event: Removing Node a-2 from Controller"]);
+    h.advance_secs(200);
+    assert_eq!(h.events_of("NodeNotReady").len(), 0);
+}
+
+#[test]
+fn a_pod_bound_to_a_node_that_is_not_ready_is_marked_too() {
+    let mut h = with_nodes(&[("a", 1), ("b", 1)]);
+    h.advance_secs(12);
+    post_ready(&mut h, "a-1", ConditionStatus::False);
+    put_pod(&mut h, "late", "a-1");
+    h.advance_millis(50);
+    assert!(!h.store.find::<Pod>("default", "late").unwrap().is_ready());
+}
+
+#[test]
+fn a_node_whose_agent_never_posted_is_given_a_minute() {
+    let mut h = with_nodes(&[("a", 1)]);
+    h.advance_secs(7);
+    h.store.create(Node { meta: Meta::named("", "new"), ..Node::default() }).unwrap();
+    h.advance_secs(100);
+    let new = node(&h, "new");
+    assert_eq!(new.status.conditions.len(), 4);
+    assert!(new.status.conditions.iter().all(|c| c.reason == "NodeStatusNeverUpdated"));
+    assert_eq!(first(&h, "new", |n| !n.status.conditions.is_empty()), Some(70_000));
+}
