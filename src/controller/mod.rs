@@ -9,6 +9,7 @@
 
 pub mod budget;
 pub mod common;
+pub mod deployment;
 pub mod framework;
 pub mod manager;
 pub mod queue;
