@@ -6,7 +6,8 @@ use super::meta::{Labels, Meta};
 use super::resources::ResourceList;
 use super::selector::LabelSelector;
 use super::workload::{BoundaryPart, IntOrPercent};
-use crate::base::{Quantity, Str, Timestamp};
+use crate::base::time::Calendar;
+use crate::base::{Quantity, SimDuration, SimTime, Str, Timestamp};
 use std::sync::Arc;
 
 /// A PodDisruptionBudget.
@@ -117,8 +118,66 @@ pub struct Lease {
     pub holder: Str,
     /// How long it lasts.
     pub duration_seconds: i32,
-    /// When it was renewed.
+    /// When it was renewed, as of the last write.
     pub renew_time: Option<Timestamp>,
+    /// The renewals since, as a rule: an agent that renews costs no writes. None: renewed by writes only.
+    pub renewals: Option<Renewals>,
+}
+
+/// The renewals of a lease by an agent, as a rule instead of as writes.
+///
+/// The first comes at `since`, the others on the grid `phase + k * period` after it. The rule is written
+/// when an agent begins to renew and when it ends, and nothing is written between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Renewals {
+    /// The first renewal.
+    pub since: SimTime,
+    /// Where the grid lies.
+    pub phase: SimDuration,
+    /// From one renewal to the next.
+    pub period: SimDuration,
+    /// No renewal comes after this instant; none while the agent goes on.
+    pub until: Option<SimTime>,
+}
+
+impl Renewals {
+    /// The last renewal at or before `now`; none before the first.
+    pub fn last_at(&self, now: SimTime) -> Option<SimTime> {
+        let end = self.until.map_or(now, |until| until.min(now));
+        if end < self.since {
+            return None;
+        }
+        Some(self.grid_at_or_before(end).max(self.since))
+    }
+
+    /// The first renewal after `now`; none if there is no more.
+    pub fn next_after(&self, now: SimTime) -> Option<SimTime> {
+        let next = if now < self.since {
+            self.since
+        } else {
+            (now + SimDuration::from_nanos(1)).next_on_grid(self.phase, self.period)
+        };
+        (next > now && self.until.is_none_or(|until| next <= until)).then_some(next)
+    }
+
+    /// The last instant of the grid at or before `now`; the start if there is none.
+    fn grid_at_or_before(&self, now: SimTime) -> SimTime {
+        let period = self.period.as_nanos();
+        if period == 0 {
+            return now;
+        }
+        let phase = self.phase.as_nanos() % period;
+        now.as_nanos()
+            .checked_sub(phase)
+            .map_or(SimTime::ZERO, |past| SimTime::from_nanos(phase + past / period * period))
+    }
+}
+
+impl Lease {
+    /// The last renewal at or before `now` that the rule or the last write tells of.
+    pub fn last_renewal(&self, now: SimTime, calendar: Calendar) -> Option<SimTime> {
+        self.renewals.and_then(|r| r.last_at(now)).or_else(|| self.renew_time.map(|at| calendar.instant(at)))
+    }
 }
 
 /// Labels of a selector that only has `matchLabels`, for output.
@@ -130,5 +189,36 @@ pub fn match_labels(selector: &LabelSelector) -> Labels {
             .filter(|r| r.operator == super::selector::Operator::In && r.values.len() == 1)
             .map(|r| (r.key.clone(), r.values[0].clone()))
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renewals_lie_on_a_grid_after_the_first() {
+        let s = SimTime::from_secs;
+        let rule = Renewals {
+            since: s(21),
+            phase: SimDuration::from_secs(3),
+            period: SimDuration::from_secs(10),
+            until: None,
+        };
+        assert_eq!(
+            [20, 21, 22, 23, 32, 33].map(|t| rule.last_at(s(t))),
+            [None, Some(s(21)), Some(s(21)), Some(s(23)), Some(s(23)), Some(s(33))]
+        );
+        assert_eq!([0, 21, 23, 24].map(|t| rule.next_after(s(t))), [21, 23, 33, 33].map(|t| Some(s(t))));
+        let ended = Renewals { until: Some(s(40)), ..rule };
+        assert_eq!(ended.last_at(s(100)), Some(s(33)));
+        assert_eq!((ended.next_after(s(24)), ended.next_after(s(33))), (Some(s(33)), None));
+    }
+
+    #[test]
+    fn a_lease_without_a_rule_tells_of_its_last_write() {
+        let calendar = Calendar { start: Timestamp(100) };
+        let lease = Lease { renew_time: Some(Timestamp(107)), ..Lease::default() };
+        assert_eq!(lease.last_renewal(SimTime::from_secs(50), calendar), Some(SimTime::from_secs(7)));
     }
 }

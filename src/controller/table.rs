@@ -1,14 +1,24 @@
 //! The list of all controllers.
 
 use super::framework::Controller;
+use crate::params::{Latencies, Settings};
+
+/// What controllers are made from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ControllerParams {
+    /// Flags of the components.
+    pub settings: Settings,
+    /// How long hardware and clouds take.
+    pub latencies: Latencies,
+}
 
 /// A row of the table: makes one controller.
-type Make = fn() -> Box<dyn Controller>;
+type Make = fn(&ControllerParams) -> Box<dyn Controller>;
 
 /// All controllers, in the order in which they hear of changes.
-pub const TABLE: &[(&str, Make)] = &[];
+pub const TABLE: &[(&str, Make)] = &[("statefulset", |_| super::statefulset::StatefulSetController::boxed())];
 
 /// Makes them all.
-pub fn all() -> Vec<Box<dyn Controller>> {
-    TABLE.iter().map(|(_, make)| make()).collect()
+pub fn all(params: &ControllerParams) -> Vec<Box<dyn Controller>> {
+    TABLE.iter().map(|(_, make)| make(params)).collect()
 }

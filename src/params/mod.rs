@@ -5,8 +5,10 @@
 
 pub mod behaviour;
 pub mod latency;
+pub mod settings;
 pub mod version;
 
 pub use behaviour::{Behaviour, Traffic};
 pub use latency::{Delay, ImagePull, Latencies};
+pub use settings::Settings;
 pub use version::KubeVersion;

@@ -1,0 +1,10 @@
+//! The cloud: what machines there are to be had, and how they become nodes.
+//!
+//! * [`catalogue`]: instance types as data. [`allocatable`]: what of a machine Pods may use.
+//! * [`group`]: node groups, dealt out to zones, and the nodes they are made of.
+
+pub mod allocatable;
+pub mod catalogue;
+pub mod group;
+
+pub use group::{NodeGroup, NodeTemplate, PlannedNode};

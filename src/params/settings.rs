@@ -1,0 +1,403 @@
+//! Flags of upstream's components, under upstream's names, with upstream's defaults (v1.34).
+//!
+//! One table per component makes the struct, its defaults, the reader and the reference page.
+
+use std::sync::Arc;
+
+use crate::base::{Quantity, SimDuration, Str};
+
+/// What a flag takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlagType {
+    /// A duration.
+    Duration,
+    /// A whole number.
+    Integer,
+    /// A number with a fraction.
+    Decimal,
+    /// `true` or `false`.
+    Bool,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A comma list of these words.
+    Words(&'static [&'static str]),
+    /// Amounts by resource: `cpu=70m,memory=574Mi`, or a map.
+    Resources,
+    /// Eviction thresholds: `memory.available<100Mi,nodefs.available<10%`.
+    Thresholds,
+    /// A configuration document in place.
+    Document,
+}
+
+/// The value of a flag.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FlagValue {
+    /// A duration.
+    Duration(SimDuration),
+    /// A whole number.
+    Integer(i64),
+    /// A number with a fraction.
+    Decimal(f64),
+    /// `true` or `false`.
+    Bool(bool),
+    /// A word.
+    Word(Str),
+    /// Words in order.
+    Words(Vec<Str>),
+    /// Amounts by resource; none if the flag is not given.
+    Resources(Option<Vec<(Str, Quantity)>>),
+    /// Eviction thresholds.
+    Thresholds(Vec<Threshold>),
+    /// A configuration document.
+    Document(Option<Arc<serde_json::Value>>),
+}
+
+/// A hard eviction threshold of the kubelet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Threshold {
+    /// `memory.available`, `nodefs.available` …
+    pub signal: Str,
+    /// Below which the kubelet evicts.
+    pub limit: ThresholdLimit,
+}
+
+/// The limit of a threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThresholdLimit {
+    /// An amount.
+    Amount(Quantity),
+    /// Hundredths of the capacity.
+    Percent(u32),
+}
+
+/// A flag of a component.
+#[derive(Clone, Copy, Debug)]
+pub struct FlagInfo {
+    /// The flag, without dashes.
+    pub name: &'static str,
+    /// What it takes.
+    pub takes: FlagType,
+    /// The default, as the scenario file would write it.
+    pub default: &'static str,
+    /// What it is.
+    pub doc: &'static str,
+}
+
+/// A component with its flags.
+#[derive(Clone, Copy, Debug)]
+pub struct ComponentInfo {
+    /// The component.
+    pub name: &'static str,
+    /// Its flags.
+    pub flags: &'static [FlagInfo],
+}
+
+const fn secs(seconds: u64) -> SimDuration {
+    SimDuration::from_secs(seconds)
+}
+
+const fn mins(minutes: u64) -> SimDuration {
+    SimDuration::from_mins(minutes)
+}
+
+macro_rules! component {
+    ($(#[$meta:meta])* $type:ident, $component:literal, $table:ident;
+     $($field:ident : $variant:ident($rust:ty) = $default:expr, $name:literal, $takes:expr, $text:literal, $doc:literal;)*) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct $type { $(#[doc = $doc] pub $field: $rust,)* }
+
+        impl Default for $type {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+
+        impl $type {
+            /// Sets a flag by name. False if there is no such flag, or it takes another type.
+            pub fn set(&mut self, name: &str, value: FlagValue) -> bool {
+                match (name, value) {
+                    $(($name, FlagValue::$variant(value)) => self.$field = value,)*
+                    _ => return false,
+                }
+                true
+            }
+        }
+
+        /// The flags.
+        pub const $table: ComponentInfo = ComponentInfo { name: $component, flags: &[$(FlagInfo {
+            name: $name, takes: $takes, default: $text, doc: $doc,
+        },)*] };
+    };
+}
+
+component! {
+    /// Flags of kube-controller-manager.
+    ControllerManager, "kube-controller-manager", CONTROLLER_MANAGER;
+    node_monitor_period: Duration(SimDuration) = secs(5), "node-monitor-period", FlagType::Duration, "5s",
+        "How often the node lifecycle controller looks at all nodes.";
+    node_monitor_grace_period: Duration(SimDuration) = secs(50), "node-monitor-grace-period", FlagType::Duration, "50s",
+        "How long a node may be silent before its Ready becomes Unknown.";
+    node_startup_grace_period: Duration(SimDuration) = secs(60), "node-startup-grace-period", FlagType::Duration, "1m0s",
+        "The same for a node that has never been Ready.";
+    node_eviction_rate: Decimal(f64) = 0.1, "node-eviction-rate", FlagType::Decimal, "0.1",
+        "Nodes per second that are tainted NoExecute in a healthy zone.";
+    secondary_node_eviction_rate: Decimal(f64) = 0.01, "secondary-node-eviction-rate", FlagType::Decimal, "0.01",
+        "The same in a disrupted zone that is larger than `large-cluster-size-threshold`.";
+    large_cluster_size_threshold: Integer(i64) = 50, "large-cluster-size-threshold", FlagType::Integer, "50",
+        "Zones up to this size are not tainted at all while they are disrupted.";
+    unhealthy_zone_threshold: Decimal(f64) = 0.55, "unhealthy-zone-threshold", FlagType::Decimal, "0.55",
+        "The share of not-ready nodes (and at least 3) that makes a zone disrupted.";
+    terminated_pod_gc_threshold: Integer(i64) = 12_500, "terminated-pod-gc-threshold", FlagType::Integer, "12500",
+        "Ended Pods that may exist before the Pod garbage collector deletes the oldest.";
+    attach_detach_reconcile_sync_period: Duration(SimDuration) = secs(60), "attach-detach-reconcile-sync-period", FlagType::Duration, "1m0s",
+        "How often the attach/detach controller compares what is attached.";
+    horizontal_pod_autoscaler_sync_period: Duration(SimDuration) = secs(15), "horizontal-pod-autoscaler-sync-period", FlagType::Duration, "15s",
+        "How often each autoscaler looks at its metrics.";
+    horizontal_pod_autoscaler_tolerance: Decimal(f64) = 0.1, "horizontal-pod-autoscaler-tolerance", FlagType::Decimal, "0.1",
+        "How far the ratio may be from 1 without scaling.";
+    horizontal_pod_autoscaler_downscale_stabilization: Duration(SimDuration) = mins(5), "horizontal-pod-autoscaler-downscale-stabilization", FlagType::Duration, "5m0s",
+        "Scaling down goes no lower than the highest recommendation of this span.";
+    horizontal_pod_autoscaler_cpu_initialization_period: Duration(SimDuration) = mins(5), "horizontal-pod-autoscaler-cpu-initialization-period", FlagType::Duration, "5m0s",
+        "How long after its start CPU samples of a Pod may be skipped.";
+    horizontal_pod_autoscaler_initial_readiness_delay: Duration(SimDuration) = secs(30), "horizontal-pod-autoscaler-initial-readiness-delay", FlagType::Duration, "30s",
+        "How long after its start a Pod's unreadiness counts as initial.";
+    concurrent_deployment_syncs: Integer(i64) = 5, "concurrent-deployment-syncs", FlagType::Integer, "5", "Workers of the Deployment controller.";
+    concurrent_replicaset_syncs: Integer(i64) = 5, "concurrent-replicaset-syncs", FlagType::Integer, "5", "Workers of the ReplicaSet controller.";
+    concurrent_statefulset_syncs: Integer(i64) = 5, "concurrent-statefulset-syncs", FlagType::Integer, "5", "Workers of the StatefulSet controller.";
+    concurrent_daemonset_syncs: Integer(i64) = 2, "concurrent-daemonset-syncs", FlagType::Integer, "2", "Workers of the DaemonSet controller.";
+    concurrent_job_syncs: Integer(i64) = 5, "concurrent-job-syncs", FlagType::Integer, "5", "Workers of the Job controller.";
+    concurrent_cron_job_syncs: Integer(i64) = 5, "concurrent-cron-job-syncs", FlagType::Integer, "5", "Workers of the CronJob controller.";
+    concurrent_rc_syncs: Integer(i64) = 5, "concurrent-rc-syncs", FlagType::Integer, "5", "Workers of the ReplicationController controller.";
+    concurrent_endpoint_syncs: Integer(i64) = 5, "concurrent-service-endpoint-syncs", FlagType::Integer, "5", "Workers of the EndpointSlice controller.";
+    concurrent_gc_syncs: Integer(i64) = 20, "concurrent-gc-syncs", FlagType::Integer, "20", "Workers of the garbage collector.";
+    concurrent_namespace_syncs: Integer(i64) = 10, "concurrent-namespace-syncs", FlagType::Integer, "10", "Workers of the namespace controller.";
+    concurrent_resource_quota_syncs: Integer(i64) = 5, "concurrent-resource-quota-syncs", FlagType::Integer, "5", "Workers of the quota controller.";
+    concurrent_horizontal_pod_autoscaler_syncs: Integer(i64) = 5, "concurrent-horizontal-pod-autoscaler-syncs", FlagType::Integer, "5", "Workers of the autoscaler controller.";
+    kube_api_qps: Decimal(f64) = 20.0, "kube-api-qps", FlagType::Decimal, "20",
+        "Requests per second of each controller.";
+    kube_api_burst: Integer(i64) = 30, "kube-api-burst", FlagType::Integer, "30", "Requests at once of each controller.";
+}
+
+component! {
+    /// Flags of kube-apiserver.
+    ApiServer, "kube-apiserver", API_SERVER;
+    default_not_ready_toleration_seconds: Integer(i64) = 300, "default-not-ready-toleration-seconds", FlagType::Integer, "300",
+        "The toleration of `node.kubernetes.io/not-ready` that Pods get.";
+    default_unreachable_toleration_seconds: Integer(i64) = 300, "default-unreachable-toleration-seconds", FlagType::Integer, "300",
+        "The toleration of `node.kubernetes.io/unreachable` that Pods get.";
+    event_ttl: Duration(SimDuration) = mins(60), "event-ttl", FlagType::Duration, "1h0m0s", "How long Events are kept.";
+}
+
+component! {
+    /// Flags of kube-scheduler.
+    Scheduler, "kube-scheduler", SCHEDULER;
+    config: Document(Option<Arc<serde_json::Value>>) = None, "config", FlagType::Document, "none",
+        "A `KubeSchedulerConfiguration` in place.";
+    pod_max_in_unschedulable_pods_duration: Duration(SimDuration) = mins(5), "pod-max-in-unschedulable-pods-duration", FlagType::Duration, "5m0s",
+        "After this an unschedulable Pod is tried again even if nothing happened.";
+    kube_api_qps: Decimal(f64) = 50.0, "kube-api-qps", FlagType::Decimal, "50", "Requests per second.";
+    kube_api_burst: Integer(i64) = 100, "kube-api-burst", FlagType::Integer, "100", "Requests at once.";
+}
+
+component! {
+    /// Flags of every kubelet.
+    Kubelet, "kubelet", KUBELET;
+    node_status_update_frequency: Duration(SimDuration) = secs(10), "node-status-update-frequency", FlagType::Duration, "10s",
+        "How often the node's status is computed.";
+    node_status_report_frequency: Duration(SimDuration) = mins(5), "node-status-report-frequency", FlagType::Duration, "5m0s",
+        "How often it is posted if nothing changed.";
+    node_lease_duration_seconds: Integer(i64) = 40, "node-lease-duration-seconds", FlagType::Integer, "40",
+        "The lease's duration; it is renewed every quarter of it.";
+    max_pods: Integer(i64) = 110, "max-pods", FlagType::Integer, "110",
+        "Pods per node, for node groups with neither an instance type nor `pods` in their capacity.";
+    kube_reserved: Resources(Option<Vec<(Str, Quantity)>>) = None, "kube-reserved", FlagType::Resources, "EKS's formula for instance types, else nothing",
+        "What Kubernetes' own daemons get; subtracted from allocatable.";
+    system_reserved: Resources(Option<Vec<(Str, Quantity)>>) = None, "system-reserved", FlagType::Resources, "nothing",
+        "What the system's daemons get; subtracted from allocatable.";
+    eviction_hard: Thresholds(Vec<Threshold>) = default_eviction_hard(), "eviction-hard", FlagType::Thresholds, "memory.available<100Mi,nodefs.available<10%,imagefs.available<15%,nodefs.inodesFree<5%,imagefs.inodesFree<5%",
+        "Below this the kubelet evicts; memory and nodefs are subtracted from allocatable.";
+    serialize_image_pulls: Bool(bool) = true, "serialize-image-pulls", FlagType::Bool, "true", "One image at a time per node.";
+    max_parallel_image_pulls: Integer(i64) = 1, "max-parallel-image-pulls", FlagType::Integer, "1", "Images at a time, if pulls are not serial.";
+    sync_frequency: Duration(SimDuration) = mins(1), "sync-frequency", FlagType::Duration, "1m0s", "How often every Pod is looked at without a reason.";
+    kube_api_qps: Decimal(f64) = 50.0, "kube-api-qps", FlagType::Decimal, "50", "Requests per second of each kubelet.";
+    kube_api_burst: Integer(i64) = 100, "kube-api-burst", FlagType::Integer, "100", "Requests at once of each kubelet.";
+}
+
+component! {
+    /// What metrics-server does.
+    MetricsServer, "metrics-server", METRICS_SERVER;
+    first_sample: Duration(SimDuration) = secs(15), "first-sample", FlagType::Duration, "15s",
+        "From a container's start to its first sample.";
+    window: Duration(SimDuration) = secs(15), "window", FlagType::Duration, "15s", "The span a sample covers.";
+    metric_resolution: Duration(SimDuration) = secs(15), "metric-resolution", FlagType::Duration, "15s",
+        "How often kubelets are asked (the shipped manifest's value).";
+}
+
+component! {
+    /// Flags of the cluster autoscaler; it runs if a node group has `min` and `max`.
+    ClusterAutoscaler, "cluster-autoscaler", CLUSTER_AUTOSCALER;
+    expander: Words(Vec<Str>) = vec!["least-waste".into()], "expander",
+        FlagType::Words(&["random", "most-pods", "least-waste", "price", "priority", "least-nodes"]), "least-waste",
+        "How one of several fitting groups is chosen; a comma list is a chain.";
+    scan_interval: Duration(SimDuration) = secs(10), "scan-interval", FlagType::Duration, "10s", "The pause between two loops.";
+    max_nodes_total: Integer(i64) = 0, "max-nodes-total", FlagType::Integer, "0", "Nodes of the whole cluster; 0 means no limit.";
+    max_node_provision_time: Duration(SimDuration) = mins(15), "max-node-provision-time", FlagType::Duration, "15m0s",
+        "How long a machine may take before it is given up.";
+    new_pod_scale_up_delay: Duration(SimDuration) = SimDuration::ZERO, "new-pod-scale-up-delay", FlagType::Duration, "0s",
+        "Pods younger than this do not count.";
+    expendable_pods_priority_cutoff: Integer(i64) = -10, "expendable-pods-priority-cutoff", FlagType::Integer, "-10",
+        "Pods of a lower priority neither scale up nor block scaling down.";
+    max_nodes_per_scaleup: Integer(i64) = 1000, "max-nodes-per-scaleup", FlagType::Integer, "1000", "Nodes per scale-up.";
+    balance_similar_node_groups: Bool(bool) = false, "balance-similar-node-groups", FlagType::Bool, "false",
+        "Spread a scale-up over groups that differ in their zone only.";
+    scale_down_enabled: Bool(bool) = true, "scale-down-enabled", FlagType::Bool, "true", "Whether nodes are removed.";
+    scale_down_delay_after_add: Duration(SimDuration) = mins(10), "scale-down-delay-after-add", FlagType::Duration, "10m0s",
+        "After a scale-up no node is removed for so long.";
+    scale_down_delay_after_delete: Duration(SimDuration) = SimDuration::ZERO, "scale-down-delay-after-delete", FlagType::Duration, "0s",
+        "The same after a removal.";
+    scale_down_delay_after_failure: Duration(SimDuration) = mins(3), "scale-down-delay-after-failure", FlagType::Duration, "3m0s",
+        "The same after a failed removal.";
+    scale_down_unneeded_time: Duration(SimDuration) = mins(10), "scale-down-unneeded-time", FlagType::Duration, "10m0s",
+        "How long a node must be unneeded.";
+    scale_down_unready_time: Duration(SimDuration) = mins(20), "scale-down-unready-time", FlagType::Duration, "20m0s",
+        "How long a node that is not ready must be unneeded.";
+    scale_down_utilization_threshold: Decimal(f64) = 0.5, "scale-down-utilization-threshold", FlagType::Decimal, "0.5",
+        "Requests over allocatable below which a node may be unneeded.";
+    max_scale_down_parallelism: Integer(i64) = 10, "max-scale-down-parallelism", FlagType::Integer, "10", "Nodes removed at once.";
+    max_drain_parallelism: Integer(i64) = 1, "max-drain-parallelism", FlagType::Integer, "1", "Nodes drained at once.";
+    max_graceful_termination_sec: Integer(i64) = 600, "max-graceful-termination-sec", FlagType::Integer, "600",
+        "The longest grace period that is waited for.";
+    max_pod_eviction_time: Duration(SimDuration) = mins(2), "max-pod-eviction-time", FlagType::Duration, "2m0s",
+        "How long an eviction is tried.";
+    skip_nodes_with_system_pods: Bool(bool) = true, "skip-nodes-with-system-pods", FlagType::Bool, "true",
+        "Pods of kube-system without a budget keep their node.";
+    skip_nodes_with_local_storage: Bool(bool) = true, "skip-nodes-with-local-storage", FlagType::Bool, "true",
+        "Pods with local storage keep their node.";
+    skip_nodes_with_custom_controller_pods: Bool(bool) = true, "skip-nodes-with-custom-controller-pods", FlagType::Bool, "true",
+        "Pods of unknown controllers keep their node.";
+    ignore_daemonsets_utilization: Bool(bool) = false, "ignore-daemonsets-utilization", FlagType::Bool, "false",
+        "Whether DaemonSet Pods are left out of the utilization.";
+    ok_total_unready_count: Integer(i64) = 3, "ok-total-unready-count", FlagType::Integer, "3",
+        "Nodes that may be unready before the autoscaler stands still.";
+    max_total_unready_percentage: Decimal(f64) = 45.0, "max-total-unready-percentage", FlagType::Decimal, "45",
+        "The share of unready nodes at which it does.";
+    enforce_node_group_min_size: Bool(bool) = false, "enforce-node-group-min-size", FlagType::Bool, "false",
+        "Whether groups below their minimum are filled up.";
+}
+
+/// Upstream: `pkg/kubelet/eviction/defaults_linux.go`, v1.34.
+fn default_eviction_hard() -> Vec<Threshold> {
+    let percent = |signal: &str, p| Threshold { signal: signal.into(), limit: ThresholdLimit::Percent(p) };
+    vec![
+        Threshold {
+            signal: "memory.available".into(),
+            limit: ThresholdLimit::Amount(Quantity::from_bytes(100 << 20)),
+        },
+        percent("nodefs.available", 10),
+        percent("imagefs.available", 15),
+        percent("nodefs.inodesFree", 5),
+        percent("imagefs.inodesFree", 5),
+    ]
+}
+
+/// Flags of all components.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    /// kube-controller-manager.
+    pub kube_controller_manager: ControllerManager,
+    /// kube-apiserver.
+    pub kube_apiserver: ApiServer,
+    /// kube-scheduler.
+    pub kube_scheduler: Scheduler,
+    /// kubelet.
+    pub kubelet: Kubelet,
+    /// metrics-server; whether it was named, and so runs, is in [`Settings::metrics_server_given`].
+    pub metrics_server: MetricsServer,
+    /// Whether the scenario names metrics-server.
+    pub metrics_server_given: bool,
+    /// cluster-autoscaler.
+    pub cluster_autoscaler: ClusterAutoscaler,
+}
+
+/// All components.
+pub const COMPONENTS: &[ComponentInfo] =
+    &[CONTROLLER_MANAGER, API_SERVER, SCHEDULER, KUBELET, METRICS_SERVER, CLUSTER_AUTOSCALER];
+
+impl Settings {
+    /// Sets a flag of a component. False if there is no such flag, or it takes another type.
+    pub fn set(&mut self, component: &str, flag: &str, value: FlagValue) -> bool {
+        match component {
+            "kube-controller-manager" => self.kube_controller_manager.set(flag, value),
+            "kube-apiserver" => self.kube_apiserver.set(flag, value),
+            "kube-scheduler" => self.kube_scheduler.set(flag, value),
+            "kubelet" => self.kubelet.set(flag, value),
+            "metrics-server" => self.metrics_server.set(flag, value),
+            "cluster-autoscaler" => self.cluster_autoscaler.set(flag, value),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A value of the type that a flag takes.
+    fn sample(takes: FlagType) -> FlagValue {
+        match takes {
+            FlagType::Duration => FlagValue::Duration(secs(1)),
+            FlagType::Integer => FlagValue::Integer(7),
+            FlagType::Decimal => FlagValue::Decimal(0.7),
+            FlagType::Bool => FlagValue::Bool(true),
+            FlagType::Word(words) => FlagValue::Word(words[0].into()),
+            FlagType::Words(words) => FlagValue::Words(vec![words[0].into()]),
+            FlagType::Resources => FlagValue::Resources(Some(Vec::new())),
+            FlagType::Thresholds => FlagValue::Thresholds(Vec::new()),
+            FlagType::Document => FlagValue::Document(None),
+        }
+    }
+
+    #[test]
+    fn every_flag_can_be_set_with_its_own_type_only() {
+        let mut settings = Settings::default();
+        for component in COMPONENTS {
+            for flag in component.flags {
+                assert!(settings.set(component.name, flag.name, sample(flag.takes)), "{}", flag.name);
+            }
+        }
+        assert_eq!(settings.kube_controller_manager.node_monitor_period, secs(1));
+        assert!(!settings.set("kubelet", "max-pods", FlagValue::Bool(true)));
+        assert!(!settings.set("kubelet", "nonsense", FlagValue::Bool(true)));
+        assert!(!settings.set("nonsense", "max-pods", FlagValue::Integer(1)));
+    }
+
+    #[test]
+    fn documented_defaults_of_durations_are_the_real_ones() {
+        for component in COMPONENTS {
+            for flag in component.flags.iter().filter(|f| f.takes == FlagType::Duration) {
+                let mut changed = Settings::default();
+                let value = SimDuration::parse_go(flag.default).unwrap();
+                assert!(changed.set(component.name, flag.name, FlagValue::Duration(value)));
+                assert_eq!(changed, Settings::default(), "{}", flag.name);
+            }
+        }
+    }
+
+    #[test]
+    fn documented_defaults_of_numbers_are_the_real_ones() {
+        for component in COMPONENTS {
+            for flag in component.flags {
+                let mut changed = Settings::default();
+                let value = match flag.takes {
+                    FlagType::Integer => FlagValue::Integer(flag.default.parse().unwrap()),
+                    FlagType::Decimal => FlagValue::Decimal(flag.default.parse().unwrap()),
+                    FlagType::Bool => FlagValue::Bool(flag.default.parse().unwrap()),
+                    _ => continue,
+                };
+                assert!(changed.set(component.name, flag.name, value));
+                assert_eq!(changed, Settings::default(), "{}", flag.name);
+            }
+        }
+    }
+}
