@@ -11,6 +11,7 @@ pub mod budget;
 pub mod common;
 pub mod deployment;
 pub mod framework;
+pub mod garbage_collector;
 pub mod history;
 pub mod manager;
 pub mod queue;
