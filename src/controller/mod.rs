@@ -9,7 +9,9 @@
 
 pub mod budget;
 pub mod common;
+pub mod deployment;
 pub mod framework;
+pub mod garbage_collector;
 pub mod history;
 pub mod manager;
 pub mod nodelifecycle;
