@@ -9,6 +9,7 @@
 
 pub mod budget;
 pub mod common;
+pub mod daemonset;
 pub mod framework;
 pub mod history;
 pub mod manager;
