@@ -12,6 +12,7 @@ pub mod common;
 pub mod daemonset;
 pub mod framework;
 pub mod history;
+pub mod job;
 pub mod manager;
 pub mod queue;
 pub mod statefulset;

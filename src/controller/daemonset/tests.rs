@@ -394,10 +394,8 @@ fn of_two_pods_on_a_node_the_older_stays() {
     double.meta.labels = old.meta.labels.clone();
     h.store.create(double).unwrap();
     h.advance_secs(3);
-    assert_eq!(
-        h.store.list::<Pod>().map(|p| p.meta.name.clone()).collect::<Vec<_>>(),
-        [old.meta.name.clone()]
-    );
+    let left: Vec<_> = h.store.list::<Pod>().map(|p| &p.meta.name).collect();
+    assert_eq!(left, [&old.meta.name]);
 }
 
 #[test]
