@@ -10,9 +10,11 @@
 pub mod budget;
 pub mod common;
 pub mod deployment;
+pub mod daemonset;
 pub mod framework;
 pub mod garbage_collector;
 pub mod history;
+pub mod job;
 pub mod manager;
 pub mod nodelifecycle;
 pub mod podgc;

@@ -91,6 +91,7 @@ impl Store {
         meta.created = meta.created.or(Some(created));
         meta.generation = meta.generation.max(i64::from(has_generation(T::KIND)));
         meta.resource_version = revision;
+        super::job::complete(&mut object);
         let object = Arc::new(object);
         self.indexes.insert(id, &*object);
         T::table_mut(&mut self.tables).insert(id, object.clone());

@@ -124,13 +124,16 @@ impl Control<'_> {
             }
         }
         condemned.sort_by_key(|(ordinal, _)| std::cmp::Reverse(*ordinal));
-        let slots = replicas.into_iter().zip(start..);
-        let slots = slots.map(|(slot, ordinal)| slot.unwrap_or(Slot::New(ordinal)));
+        let slots = replicas
+            .into_iter()
+            .zip(0i32..)
+            .map(|(slot, index)| slot.unwrap_or(Slot::New(start.saturating_add(index))));
         (slots.collect(), condemned.into_iter().map(|(_, pod)| pod).collect())
     }
 
     fn versioned_pod(&self, ordinal: i32) -> Pod {
-        let below = !self.set.on_delete && ordinal < self.set.ordinals_start + self.set.partition;
+        let below =
+            !self.set.on_delete && ordinal < self.set.ordinals_start.saturating_add(self.set.partition);
         new_pod(self.set, if below { self.current } else { self.update }, ordinal)
     }
 
