@@ -10,14 +10,19 @@
 //! the simulation: defaults resolved, quantities exact, selectors compiled, shared parts behind `Arc`.
 
 pub mod condition;
+pub mod defaults;
 pub mod event;
 pub mod fingerprint;
 pub mod inert;
+pub mod lower;
+pub mod manifest;
 pub mod meta;
 pub mod node;
 pub mod object;
+pub mod patch;
 pub mod pod;
 pub mod policy;
+pub mod raise;
 pub mod resources;
 pub mod selector;
 pub mod service;

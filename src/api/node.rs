@@ -1,9 +1,13 @@
 //! Nodes.
 
+use std::sync::Arc;
+
 use super::condition::{self, Condition};
+use super::k8s;
 use super::meta::Meta;
 use super::resources::ResourceList;
 use super::taint::Taint;
+use super::workload::BoundaryPart;
 use crate::base::Str;
 
 /// The label that names a node's zone.
@@ -18,6 +22,15 @@ pub const INSTANCE_TYPE_LABEL: &str = "node.kubernetes.io/instance-type";
 pub const ZONE_LABEL_BETA: &str = "failure-domain.beta.kubernetes.io/zone";
 /// The older region label, still read.
 pub const REGION_LABEL_BETA: &str = "failure-domain.beta.kubernetes.io/region";
+
+/// The label that names a node's system.
+pub const OS_LABEL: &str = "kubernetes.io/os";
+/// The label that names a node's processor architecture.
+pub const ARCH_LABEL: &str = "kubernetes.io/arch";
+/// The label by which the EBS driver places volumes, beside the common one.
+pub const EBS_ZONE_LABEL: &str = "topology.ebs.csi.aws.com/zone";
+/// The label that names the node group of the scenario.
+pub const NODE_GROUP_LABEL: &str = "wavetank.dev/node-group";
 
 /// A node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -51,6 +64,8 @@ pub struct NodeStatus {
     pub internal_ip: Str,
     /// `nodeInfo.kubeletVersion`.
     pub kubelet_version: Str,
+    /// Parts of the boundary form that no other field carries; `None` for nodes that are made here.
+    pub rest: Option<Arc<BoundaryPart<k8s::core::v1::NodeStatus>>>,
 }
 
 impl Node {

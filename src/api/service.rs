@@ -1,7 +1,11 @@
 //! Namespaces, Services and EndpointSlices.
 
+use std::sync::Arc;
+
 use super::condition::Condition;
+use super::k8s;
 use super::meta::{Labels, Meta};
+use super::workload::BoundaryPart;
 use crate::base::Str;
 
 /// A Namespace.
@@ -36,6 +40,8 @@ pub struct Service {
     pub publish_not_ready: bool,
     /// Address of the load balancer, once it has one.
     pub load_balancer: Str,
+    /// Parts of the boundary form that no other field carries.
+    pub rest: Option<Arc<BoundaryPart<k8s::core::v1::ServiceSpec>>>,
 }
 
 /// A port of a Service.

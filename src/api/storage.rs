@@ -1,9 +1,13 @@
 //! Storage kinds: claims, volumes, classes, CSI objects, attachments.
 
+use std::sync::Arc;
+
 use super::condition::Condition;
+use super::k8s;
 use super::meta::{Labels, Meta, ObjectKey, Uid};
 use super::resources::ResourceList;
 use super::selector::{LabelSelector, NodeSelector, NodeSelectorTerm};
+use super::workload::BoundaryPart;
 use crate::base::{Quantity, Str};
 
 /// How a volume may be mounted.
@@ -71,6 +75,8 @@ pub struct ClaimSpec {
     pub attributes_class: Option<Str>,
     /// What the volume is made from: kind and name (`VolumeSnapshot`, `PersistentVolumeClaim`).
     pub data_source: Option<(Str, Str)>,
+    /// Parts of the boundary form that no other field carries; `None` for claims that are made here.
+    pub rest: Option<Arc<BoundaryPart<k8s::core::v1::PersistentVolumeClaimSpec>>>,
 }
 
 /// The phase of a claim.
@@ -194,6 +200,10 @@ pub enum ReclaimPolicy {
 }
 
 impl ReclaimPolicy {
+    /// All of them with the API's words.
+    pub const WORDS: &[(&str, Self)] =
+        &[("Retain", Self::Retain), ("Delete", Self::Delete), ("Recycle", Self::Recycle)];
+
     /// The API's word.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -269,6 +279,8 @@ pub struct PersistentVolume {
     pub attributes_class: Option<Str>,
     /// `mountOptions`.
     pub mount_options: Vec<Str>,
+    /// Parts of the boundary form that no other field carries; `None` for volumes that are made here.
+    pub rest: Option<Arc<BoundaryPart<k8s::core::v1::PersistentVolumeSpec>>>,
     /// The phase.
     pub phase: VolumePhase,
     /// Why, for failed ones.
@@ -349,6 +361,8 @@ pub struct CsiDriver {
     pub attach_required: bool,
     /// Whether CSIStorageCapacity objects are looked at.
     pub storage_capacity: bool,
+    /// Parts of the boundary form that no other field carries.
+    pub rest: Option<Arc<BoundaryPart<k8s::storage::v1::CSIDriverSpec>>>,
 }
 
 /// A CSIStorageCapacity: room in one segment of the topology.

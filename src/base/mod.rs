@@ -3,6 +3,7 @@
 //! Nothing here knows of events, of Kubernetes objects or of files.
 
 pub mod diag;
+pub mod diag_codes;
 pub mod lookup;
 pub mod quantity;
 pub mod text;

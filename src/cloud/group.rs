@@ -1,19 +1,13 @@
 //! Node groups, dealt out to zones, and the nodes they are made of.
 
-use crate::api::node::{HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, Node, NodeStatus, REGION_LABEL, ZONE_LABEL};
+use crate::api::node::{
+    ARCH_LABEL, EBS_ZONE_LABEL, HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, NODE_GROUP_LABEL, Node, NodeStatus,
+    OS_LABEL, REGION_LABEL, ZONE_LABEL,
+};
 use crate::api::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, PODS};
 use crate::api::storage::{CsiNode, CsiNodeDriver};
 use crate::api::{Labels, Meta, ResourceList, Taint};
 use crate::base::{Quantity, Str};
-
-/// The label that names a node's group.
-pub const NODE_GROUP_LABEL: &str = "wavetank.dev/node-group";
-/// The label that names a node's system.
-pub const OS_LABEL: &str = "kubernetes.io/os";
-/// The label that names a node's processor architecture.
-pub const ARCH_LABEL: &str = "kubernetes.io/arch";
-/// The label by which the EBS driver places volumes, beside the common one.
-pub const EBS_ZONE_LABEL: &str = "topology.ebs.csi.aws.com/zone";
 
 /// A node, fully resolved, before it joins.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,10 +10,13 @@
 pub mod budget;
 pub mod common;
 pub mod framework;
+pub mod history;
 pub mod manager;
 pub mod nodelifecycle;
 pub mod podgc;
 pub mod queue;
+pub mod replica_set;
+pub mod statefulset;
 pub mod table;
 pub mod taint_eviction;
 #[cfg(test)]

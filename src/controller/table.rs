@@ -24,6 +24,7 @@ pub const TABLE: &[(&str, Make)] = &[
     ("node-lifecycle-controller", |p| Box::new(NodeLifecycle::new(&p.settings.kube_controller_manager))),
     ("taint-eviction-controller", |_| Box::new(TaintEviction::default())),
     ("pod-garbage-collector-controller", |p| Box::new(PodGc::new(&p.settings.kube_controller_manager))),
+    ("statefulset", |_| super::statefulset::StatefulSetController::boxed()),
 ];
 
 /// Makes them all.

@@ -2,14 +2,22 @@
 //!
 //! * [`spec`]: what an expectation is, as data. [`count`]: exact numbers and comparisons.
 //! * [`cause`]: stable names for the reasons why a Pod is not scheduled.
-//! * `evaluate`: the judge, fed with the changes of objects as they happen.
+//! * [`fields`], [`pods`], [`event`]: what can be read of objects.
+//! * [`evaluate`]: the judge, fed with the changes of objects as they happen. [`verdict`]: what it says.
 //!
 //! Nothing here steers: an evaluator sees changes and has no way to make one.
 
 pub mod cause;
 pub mod count;
+pub mod evaluate;
+pub mod event;
+pub mod fields;
+pub mod pods;
 pub mod spec;
+pub mod verdict;
 
 pub use cause::Cause;
 pub use count::Count;
+pub use evaluate::Evaluator;
 pub use spec::{Expectation, Subject, When};
+pub use verdict::{Judgement, Verdict};

@@ -139,7 +139,7 @@ fn admitted_spec(admission: &Admission, spec: &PodSpec, priority: i32, never: bo
         toleration_seconds: t.seconds,
         value: None,
     }));
-    new.fingerprint = crate::api::fingerprint::of(&raw);
+    new.fingerprint = crate::api::fingerprint::fingerprint(&raw);
     new.raw = Arc::new(raw);
     new
 }

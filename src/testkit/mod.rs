@@ -73,7 +73,7 @@ pub fn container(image: &str) -> Container {
 pub fn pod_spec(image: &str) -> PodSpec {
     let raw = raw_spec(image);
     PodSpec {
-        fingerprint: fingerprint::of(&raw),
+        fingerprint: fingerprint::fingerprint(&raw),
         raw: Arc::new(raw),
         containers: vec![container(image)],
         init_containers: Vec::new(),
@@ -128,7 +128,7 @@ pub fn image_template(text: &str, image: &str) -> Arc<PodTemplate> {
         spec: Some(raw_spec(image)),
     };
     Arc::new(PodTemplate {
-        fingerprint: fingerprint::of(&raw),
+        fingerprint: fingerprint::fingerprint(&raw),
         raw: Arc::new(raw),
         labels,
         annotations: Labels::default(),

@@ -82,7 +82,7 @@ fn relabel(template: &PodTemplate, hash: Option<&str>) -> Arc<PodTemplate> {
             new.labels = new.labels.without(POD_TEMPLATE_HASH);
         }
     }
-    new.fingerprint = fingerprint::of(&raw);
+    new.fingerprint = fingerprint::fingerprint(&raw);
     new.raw = Arc::new(raw);
     Arc::new(new)
 }

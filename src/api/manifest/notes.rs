@@ -1,0 +1,71 @@
+//! What is worth saying once about many objects.
+
+use indexmap::IndexMap;
+
+use super::coverage;
+use super::tree::Tree;
+use crate::base::{Diagnostic, Span};
+
+/// How many objects something holds for, and where the first of them stands.
+struct Count {
+    objects: usize,
+    first: Span,
+}
+
+/// Notes that gather while objects are read.
+#[derive(Default)]
+pub(super) struct Notes {
+    custom: IndexMap<(String, String), Count>,
+    carried: IndexMap<&'static str, Count>,
+    not_simulated: IndexMap<String, Count>,
+}
+
+fn bump<K: std::hash::Hash + Eq>(map: &mut IndexMap<K, Count>, key: K, span: Span) {
+    map.entry(key).or_insert(Count { objects: 0, first: span }).objects += 1;
+}
+
+fn objects(count: usize) -> String {
+    if count == 1 { "1 object".to_owned() } else { format!("{count} objects") }
+}
+
+impl Notes {
+    /// An object of a kind that Kubernetes does not know.
+    pub(super) fn custom(&mut self, kind: &str, api_version: &str, span: Span) {
+        bump(&mut self.custom, (kind.to_owned(), api_version.to_owned()), span);
+    }
+
+    /// An object of a kind that would have an effect in a real cluster.
+    pub(super) fn carried(&mut self, kind: &'static str, span: Span) {
+        bump(&mut self.carried, kind, span);
+    }
+
+    /// The fields of an object that are not simulated.
+    pub(super) fn coverage(&mut self, kind: &str, api_version: &str, tree: &Tree) {
+        for (path, span) in coverage::not_simulated(kind, api_version, tree) {
+            bump(&mut self.not_simulated, path, span);
+        }
+    }
+
+    /// One note for each kind and field.
+    pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
+        let mut out = Vec::new();
+        for ((kind, api_version), count) in self.custom {
+            let message = format!(
+                "{kind} ({api_version}) is not a kind of Kubernetes itself: carried without effect, {}",
+                objects(count.objects)
+            );
+            out.push(Diagnostic::note("WT0120", message).at(count.first, "the first of them"));
+        }
+        if let Some((_, first)) = self.carried.first() {
+            let list: Vec<String> =
+                self.carried.iter().map(|(kind, c)| format!("{} {kind}", c.objects)).collect();
+            let message = format!("not simulated: {}; carried without effect", list.join(", "));
+            out.push(Diagnostic::note("WT0123", message).at(first.first, "the first of them"));
+        }
+        for (path, count) in self.not_simulated {
+            let message = format!("not simulated: `{path}`, {}", objects(count.objects));
+            out.push(Diagnostic::note("WT0121", message).at(count.first, "has no effect here"));
+        }
+        out
+    }
+}

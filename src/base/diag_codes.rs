@@ -1,0 +1,152 @@
+//! The codes of diagnostics: each with a title and one sentence that explains it.
+//!
+//! WT01xx: manifests. WT02xx: scenarios. WT03xx: expectations. WT04xx: lints.
+
+/// What is known of a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiagCode {
+    /// `WT0107`.
+    pub code: &'static str,
+    /// What it is about, in a few words.
+    pub title: &'static str,
+    /// When it is given, and what to do.
+    pub explanation: &'static str,
+}
+
+const fn row(code: &'static str, title: &'static str, explanation: &'static str) -> DiagCode {
+    DiagCode { code, title, explanation }
+}
+
+/// Every code, in order.
+pub const DIAG_CODES: &[DiagCode] = &[
+    row(
+        "WT0101",
+        "syntax error",
+        "The text is neither YAML nor JSON; templates must be rendered before they are read.",
+    ),
+    row(
+        "WT0102",
+        "duplicate key",
+        "A mapping has the same key twice, so that one of the two values would be lost.",
+    ),
+    row(
+        "WT0103",
+        "input too large",
+        "The text asks for more than the reader gives: bytes, documents, values, nesting, or copies made by aliases.",
+    ),
+    row(
+        "WT0104",
+        "not a value of JSON",
+        "YAML can say things that JSON cannot, such as a mapping as a key or an infinite number; the Kubernetes API is JSON.",
+    ),
+    row(
+        "WT0105",
+        "not an object of the API",
+        "A document must be an object with `apiVersion` and `kind`; values files, policies and patches are not.",
+    ),
+    row(
+        "WT0106",
+        "wrong type",
+        "A value is not of the type that the field has in the Kubernetes API, for example a number where a string is wanted.",
+    ),
+    row(
+        "WT0107",
+        "unknown field",
+        "The field does not exist in this place; it is misspelt, in the wrong case, or indented wrongly.",
+    ),
+    row(
+        "WT0108",
+        "not served",
+        "Kubernetes v1.34 does not serve this kind in this version; the help names the version to write.",
+    ),
+    row("WT0110", "required value", "The API server refuses the object because a field is missing or empty."),
+    row(
+        "WT0111",
+        "invalid value",
+        "The API server refuses the object because a value is malformed or out of bounds.",
+    ),
+    row(
+        "WT0112",
+        "unsupported value",
+        "The API server refuses the object because a value is none of those allowed for the field.",
+    ),
+    row(
+        "WT0113",
+        "duplicate value",
+        "The API server refuses the object because a value that must be unique is given twice.",
+    ),
+    row(
+        "WT0114",
+        "forbidden",
+        "The API server refuses the object because a field may not be set in this place.",
+    ),
+    row(
+        "WT0115",
+        "not found",
+        "The API server refuses the object because a value names something that the object does not have, such as a volume.",
+    ),
+    row("WT0116", "too long", "The API server refuses the object because a value is longer than allowed."),
+    row(
+        "WT0120",
+        "kind without effect",
+        "Kubernetes itself does not know this kind: its objects are carried, and nothing acts on them.",
+    ),
+    row(
+        "WT0121",
+        "field not simulated",
+        "Kubernetes knows the field and a real cluster would act on it; here it has no effect. docs/COVERAGE.md lists such fields.",
+    ),
+    row(
+        "WT0123",
+        "kind not simulated",
+        "Kubernetes knows the kind and a real cluster would act on its objects; here they are carried without effect.",
+    ),
+    row(
+        "WT0124",
+        "not for the API server",
+        "The document is the input of another tool and has been left out; render it first if its output is wanted.",
+    ),
+];
+
+/// The row of `code`.
+pub fn find(code: &str) -> Option<&'static DiagCode> {
+    DIAG_CODES.iter().find(|row| row.code == code)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    /// Codes between quotes in the sources of `folder`, but for this file.
+    fn codes_used(folder: &Path, out: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                codes_used(&path, out);
+            } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("base/diag_codes.rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let quoted = text.split('"').filter(|s| s.len() == 6 && s.starts_with("WT"));
+                out.extend(quoted.filter(|s| s[2..].bytes().all(|b| b.is_ascii_digit())).map(str::to_owned));
+            }
+        }
+    }
+
+    #[test]
+    fn every_code_in_use_is_explained_and_every_explained_code_is_in_use() {
+        let mut used = BTreeSet::new();
+        codes_used(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut used);
+        let explained: BTreeSet<String> = DIAG_CODES.iter().map(|row| row.code.to_owned()).collect();
+        assert_eq!(used, explained);
+    }
+
+    #[test]
+    fn codes_are_in_order_and_none_is_there_twice() {
+        assert!(DIAG_CODES.windows(2).all(|pair| pair[0].code < pair[1].code));
+        assert!(DIAG_CODES.iter().all(|row| row.explanation.ends_with('.') && !row.title.ends_with('.')));
+        assert_eq!(find("WT0107").map(|row| row.title), Some("unknown field"));
+        assert_eq!(find("WT9999"), None);
+    }
+}

@@ -1,0 +1,445 @@
+//! The judge: hears every change of an object and knows at each instant which expectations hold.
+//!
+//! Work is done per change, not per instant: a change touches the expectations about its kind only, and
+//! sets of Pods are kept up to date one Pod at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::spec::{Check, EventSubject, Expectation, Subject, When};
+use super::verdict::{Breach, Judgement, Verdict, tell};
+use super::{Count, fields};
+use crate::api::{Kind, Object, ObjectKey};
+use crate::base::{SimTime, Str};
+use crate::facts::{Fact, Recorder};
+use crate::store::Change;
+
+/// Judges expectations while a run goes on.
+#[derive(Clone, Debug)]
+pub struct Evaluator {
+    states: Vec<State>,
+    /// For each kind, the states that look at it.
+    interested: BTreeMap<Kind, Vec<usize>>,
+    /// Zones of nodes, those of nodes that are gone included.
+    zones: BTreeMap<Str, Str>,
+    /// Everything up to here has been heard, and the present state lasts from here on.
+    now: SimTime,
+}
+
+/// One expectation and what is known of it.
+#[derive(Clone, Debug)]
+struct State {
+    expectation: Expectation,
+    probe: Probe,
+    /// Whether a change since the last settling may have altered it.
+    stale: bool,
+    /// Whether it holds, and since when.
+    holds: bool,
+    since: SimTime,
+    /// Spans in which it did not hold, within the span that counts.
+    breaches: Vec<Breach>,
+    /// The verdict, once it cannot change any more.
+    judgement: Option<Judgement>,
+}
+
+/// What a state keeps of the objects it looks at.
+#[derive(Clone, Debug)]
+enum Probe {
+    /// The object, if it exists.
+    Object(Option<Object>),
+    /// The objects that are as described.
+    Set(BTreeSet<ObjectKey>),
+    /// How often each Event was said; Events that have expired still count.
+    Events(BTreeMap<Str, i64>),
+    /// Endpoints by slice: ready, serving, terminating.
+    Endpoints(BTreeMap<ObjectKey, [i64; 3]>),
+}
+
+impl Evaluator {
+    /// A judge of these expectations, before anything exists.
+    pub fn new(expectations: &[Expectation]) -> Self {
+        let states: Vec<_> = expectations.iter().map(State::new).collect();
+        let mut interested: BTreeMap<Kind, Vec<usize>> = BTreeMap::new();
+        for (index, expectation) in expectations.iter().enumerate() {
+            interested.entry(expectation.subject.kind()).or_default().push(index);
+        }
+        if expectations.iter().any(|e| matches!(&e.subject, Subject::Pods(p) if p.needs_zone())) {
+            interested.entry(Kind::Node).or_default();
+        }
+        Self { states, interested, zones: BTreeMap::new(), now: SimTime::ZERO }
+    }
+
+    /// Hears of a change. Changes come in the order of their instants.
+    pub fn change(&mut self, change: &Change) {
+        if change.at > self.now {
+            self.settle(change.at);
+        }
+        let Some(interested) = self.interested.get(&change.kind()) else {
+            return;
+        };
+        if let Object::Node(node) = &change.object {
+            let zone = node.zone();
+            if !zone.is_empty() {
+                self.zones.insert(node.meta.name.clone(), zone);
+            }
+        }
+        for index in interested {
+            self.states[*index].change(change, &self.zones);
+        }
+    }
+
+    /// Takes note that the present state lasts until just before `next`.
+    fn settle(&mut self, next: SimTime) {
+        for state in &mut self.states {
+            state.settle(self.now, next);
+        }
+        self.now = next;
+    }
+
+    /// How many expectations cannot pass any more.
+    pub fn failed(&self) -> usize {
+        let failed = |s: &&State| s.judgement.as_ref().is_some_and(|j| j.verdict == Verdict::Failed);
+        self.states.iter().filter(failed).count()
+    }
+
+    /// The verdicts, in the order of the expectations; the run ended at `end`, all changes heard.
+    pub fn finish(mut self, end: SimTime) -> Vec<Judgement> {
+        if end > self.now {
+            self.settle(end);
+        }
+        let now = self.now;
+        self.states.into_iter().map(|state| state.finish(now)).collect()
+    }
+}
+
+impl Recorder for Evaluator {
+    fn record(&mut self, fact: &Fact) {
+        if let Fact::Changed(change) = fact {
+            self.change(change);
+        }
+    }
+}
+
+impl Subject {
+    /// The kind of object whose changes can make it true or false.
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Object(s) => s.kind,
+            Self::Objects(s) => s.kind,
+            Self::Pods(_) => Kind::Pod,
+            Self::Event(_) => Kind::Event,
+            Self::Endpoints(_) => Kind::EndpointSlice,
+            Self::Exists(s) => match s.kind {
+                super::spec::ResourceKind::Known(kind) => kind,
+                super::spec::ResourceKind::Inert(_) => Kind::Inert,
+            },
+        }
+    }
+
+    /// What is wanted, in the words of the scenario.
+    fn wanted(&self) -> String {
+        match self {
+            Self::Object(s) => s.checks.iter().map(Check::wanted).collect::<Vec<_>>().join(", "),
+            Self::Objects(s) => s.count.to_string(),
+            Self::Pods(s) => s.count.to_string(),
+            Self::Event(s) => s.count.to_string(),
+            Self::Endpoints(s) => {
+                let parts = [("ready", s.ready), ("serving", s.serving), ("terminating", s.terminating)];
+                let told = parts.iter().filter_map(|(name, count)| Some(format!("{name} {}", (*count)?)));
+                told.collect::<Vec<_>>().join(", ")
+            }
+            Self::Exists(s) => if s.exists { "it to exist" } else { "it to be absent" }.to_owned(),
+        }
+    }
+}
+
+impl Check {
+    /// What is wanted: `available 3`, `phase Bound`.
+    pub fn wanted(&self) -> String {
+        match self {
+            Self::Number(field, count) => format!("{} {count}", field.as_str()),
+            Self::Text(field, text) => format!("{} {text}", field.as_str()),
+            Self::Flag(field, value) => format!("{} {value}", field.as_str()),
+            Self::Condition { kind, status, reason } => match reason {
+                Some(reason) => format!("condition {kind} {status} ({reason})"),
+                None => format!("condition {kind} {status}"),
+            },
+            Self::Taint { key, value, effect } => {
+                let value = value.as_ref().map(|v| format!("={v}")).unwrap_or_default();
+                let effect = effect.map(|e| format!(":{}", e.as_str())).unwrap_or_default();
+                format!("taint {key}{value}{effect}")
+            }
+        }
+    }
+}
+
+impl State {
+    fn new(expectation: &Expectation) -> Self {
+        let probe = match &expectation.subject {
+            Subject::Object(_) | Subject::Exists(_) => Probe::Object(None),
+            Subject::Objects(_) | Subject::Pods(_) => Probe::Set(BTreeSet::new()),
+            Subject::Event(_) => Probe::Events(BTreeMap::new()),
+            Subject::Endpoints(_) => Probe::Endpoints(BTreeMap::new()),
+        };
+        Self {
+            expectation: expectation.clone(),
+            probe,
+            stale: true,
+            holds: false,
+            since: SimTime::ZERO,
+            breaches: Vec::new(),
+            judgement: None,
+        }
+    }
+
+    /// Brings the probe up to date.
+    fn change(&mut self, change: &Change, zones: &BTreeMap<Str, Str>) {
+        if self.judgement.is_some() {
+            return;
+        }
+        let new = change.new();
+        match (&self.expectation.subject, &mut self.probe) {
+            (Subject::Object(s), Probe::Object(found)) => {
+                let meta = change.object.meta();
+                if meta.name == s.name && meta.namespace == s.namespace {
+                    *found = new.cloned();
+                    self.stale = true;
+                }
+            }
+            (Subject::Exists(s), Probe::Object(found)) => {
+                let meta = change.object.meta();
+                let named = meta.name == s.name && meta.namespace == s.namespace;
+                if named && change.object.kind_name() == s.kind.to_string() {
+                    *found = new.cloned();
+                    self.stale = true;
+                }
+            }
+            (Subject::Objects(s), Probe::Set(members)) => {
+                let covers = new.is_some_and(|o| {
+                    let meta = o.meta();
+                    s.namespace.as_ref().is_none_or(|n| *n == meta.namespace)
+                        && s.selector.matches(&meta.labels)
+                        && s.checks.iter().all(|c| c.holds(o))
+                });
+                self.stale |= keep(members, change, covers);
+            }
+            (Subject::Pods(s), Probe::Set(members)) => {
+                let covers = new.is_some_and(|o| match o {
+                    Object::Pod(pod) => {
+                        s.covers(pod, pod.node_name.as_ref().and_then(|node| zones.get(node)))
+                    }
+                    _ => false,
+                });
+                self.stale |= keep(members, change, covers);
+            }
+            (Subject::Event(s), Probe::Events(counts)) => self.stale |= count_event(s, counts, change),
+            (Subject::Endpoints(s), Probe::Endpoints(slices)) => {
+                if let Object::EndpointSlice(slice) = &change.object {
+                    let service = slice.meta.labels.get("kubernetes.io/service-name");
+                    if slice.meta.namespace == s.namespace && service == Some(&s.service) {
+                        count_endpoints(slices, change, slice);
+                        self.stale = true;
+                    }
+                }
+            }
+            (
+                Subject::Object(_)
+                | Subject::Exists(_)
+                | Subject::Objects(_)
+                | Subject::Pods(_)
+                | Subject::Event(_)
+                | Subject::Endpoints(_),
+                _,
+            ) => {}
+        }
+    }
+
+    /// The present state lasts from `now` until just before `next`.
+    fn settle(&mut self, now: SimTime, next: SimTime) {
+        if self.judgement.is_some() {
+            return;
+        }
+        if std::mem::take(&mut self.stale) {
+            let holds = self.evaluate();
+            if holds != self.holds {
+                self.holds = holds;
+                self.since = now;
+            }
+        }
+        match self.expectation.when {
+            When::At(at) if at < next => self.judge(at),
+            When::By(_) if self.holds => self.judge(now),
+            When::By(by) if by < next => self.judge(by),
+            When::During(from, to) => {
+                self.note_breach(now, next, from, to);
+                if to < next {
+                    self.judge(to);
+                }
+            }
+            When::At(_) | When::By(_) | When::End => {}
+        }
+    }
+
+    /// Opens or closes a breach for the part of `[now, next)` that lies in `[from, to]`.
+    fn note_breach(&mut self, now: SimTime, next: SimTime, from: SimTime, to: SimTime) {
+        if next <= from || now > to {
+            return;
+        }
+        let open = self.breaches.last_mut().filter(|b| b.until.is_none());
+        match (open, self.holds) {
+            (Some(breach), true) => breach.until = Some(now),
+            (None, false) => {
+                let actual = self.actual();
+                self.breaches.push(Breach { from: now.max(from), until: None, actual });
+            }
+            (Some(_), false) | (None, true) => {}
+        }
+    }
+
+    /// Whether the subject is as wanted now.
+    fn evaluate(&self) -> bool {
+        match (&self.expectation.subject, &self.probe) {
+            (Subject::Object(s), Probe::Object(found)) => {
+                found.as_ref().is_some_and(|o| s.checks.iter().all(|c| c.holds(o)))
+            }
+            (Subject::Exists(s), Probe::Object(found)) => found.is_some() == s.exists,
+            (Subject::Objects(s), Probe::Set(members)) => s.count.holds(length(members)),
+            (Subject::Pods(s), Probe::Set(members)) => s.count.holds(length(members)),
+            (Subject::Event(s), Probe::Events(counts)) => s.count.holds(counts.values().sum()),
+            (Subject::Endpoints(s), Probe::Endpoints(slices)) => {
+                let [ready, serving, terminating] = totals(slices);
+                let holds = |count: Option<Count>, n| count.is_none_or(|c| c.holds(n));
+                holds(s.ready, ready) && holds(s.serving, serving) && holds(s.terminating, terminating)
+            }
+            _ => false,
+        }
+    }
+
+    /// What is there now.
+    fn actual(&self) -> String {
+        match (&self.expectation.subject, &self.probe) {
+            (Subject::Object(s), Probe::Object(Some(object))) => {
+                s.checks.iter().map(|c| c.actual(object)).collect::<Vec<_>>().join(", ")
+            }
+            (Subject::Object(s), _) => format!("no {} `{}`", s.kind.name(), s.name),
+            (Subject::Exists(_), Probe::Object(found)) => {
+                if found.is_some() { "it exists" } else { "it does not exist" }.to_owned()
+            }
+            (_, Probe::Set(members)) => tell_members(members),
+            (_, Probe::Events(counts)) => match counts.values().sum::<i64>() {
+                1 => "said once".to_owned(),
+                n => format!("said {n} times"),
+            },
+            (_, Probe::Endpoints(slices)) => {
+                let [ready, serving, terminating] = totals(slices);
+                format!("ready {ready}, serving {serving}, terminating {terminating}")
+            }
+            (_, Probe::Object(_)) => String::new(),
+        }
+    }
+
+    /// Fixes the verdict by what is known at `at`.
+    fn judge(&mut self, at: SimTime) {
+        let expectation = &self.expectation;
+        let passed = match expectation.when {
+            When::During(..) => self.breaches.is_empty(),
+            When::At(_) | When::By(_) | When::End => self.holds,
+        };
+        let wanted = expectation.subject.wanted();
+        let message = match (passed, expectation.when) {
+            (true, _) => format!("{}, since {}", self.actual(), self.since),
+            (false, When::During(..)) => tell(&self.breaches, &wanted),
+            (false, When::By(_)) => format!("{} still at {at} (wanted {wanted})", self.actual()),
+            (false, When::At(_) | When::End) => format!("{} at {at} (wanted {wanted})", self.actual()),
+        };
+        self.judgement = Some(Judgement {
+            name: expectation.name.clone(),
+            when: expectation.when,
+            verdict: if passed { Verdict::Passed } else { Verdict::Failed },
+            since: passed.then_some(self.since),
+            message,
+            origin: expectation.origin,
+        });
+    }
+
+    /// The verdict at the end of the run, whose last instant is `end`.
+    fn finish(mut self, end: SimTime) -> Judgement {
+        // The last instant counts as a whole: nothing can come after it.
+        self.settle(end, end + crate::base::SimDuration::from_nanos(1));
+        if self.judgement.is_none() {
+            match self.expectation.when {
+                When::End => self.judge(end),
+                When::During(..) if !self.breaches.is_empty() => self.judge(end),
+                When::At(_) | When::By(_) | When::During(..) => {}
+            }
+        }
+        self.judgement.unwrap_or_else(|| Judgement {
+            name: self.expectation.name.clone(),
+            when: self.expectation.when,
+            verdict: Verdict::NotReached,
+            since: None,
+            message: format!("the run ended at {end}, too early to say {}", self.expectation.when),
+            origin: self.expectation.origin,
+        })
+    }
+}
+
+/// Keeps the set in step with one object. True if it changed.
+fn keep(members: &mut BTreeSet<ObjectKey>, change: &Change, covers: bool) -> bool {
+    let key = change.object.key();
+    if covers { members.insert(key) } else { members.remove(&key) }
+}
+
+fn length(members: &BTreeSet<ObjectKey>) -> i64 {
+    i64::try_from(members.len()).unwrap_or(i64::MAX)
+}
+
+/// At most so many members of a set are named.
+const NAMES_MAX: usize = 3;
+
+fn tell_members(members: &BTreeSet<ObjectKey>) -> String {
+    let names: Vec<_> = members.iter().take(NAMES_MAX).map(ToString::to_string).collect();
+    match members.len() {
+        0 => "0".to_owned(),
+        n if n > NAMES_MAX => format!("{n} ({}, …)", names.join(", ")),
+        n => format!("{n} ({})", names.join(", ")),
+    }
+}
+
+fn count_event(subject: &EventSubject, counts: &mut BTreeMap<Str, i64>, change: &Change) -> bool {
+    let Some(Object::Event(event)) = change.new() else {
+        return false;
+    };
+    if !subject.covers(event) {
+        return false;
+    }
+    let count = i64::from(event.count).max(1);
+    counts.insert(event.meta.uid.clone(), count) != Some(count)
+}
+
+fn count_endpoints(
+    slices: &mut BTreeMap<ObjectKey, [i64; 3]>,
+    change: &Change,
+    slice: &crate::api::service::EndpointSlice,
+) {
+    let key = change.object.key();
+    if change.new().is_none() {
+        slices.remove(&key);
+        return;
+    }
+    let count = |f: fn(&crate::api::service::Endpoint) -> bool| {
+        i64::try_from(slice.endpoints.iter().filter(|e| f(e)).count()).unwrap_or(i64::MAX)
+    };
+    slices.insert(key, [count(|e| e.ready), count(|e| e.serving), count(|e| e.terminating)]);
+}
+
+fn totals(slices: &BTreeMap<ObjectKey, [i64; 3]>) -> [i64; 3] {
+    slices.values().fold([0; 3], |a, b| [a[0] + b[0], a[1] + b[1], a[2] + b[2]])
+}
+
+/// Whether expectations can look into objects of a kind.
+pub fn is_judged(kind: Kind) -> bool {
+    fields::fields_of(kind).is_some()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! The kubelets of all nodes: what becomes of Pods once they are bound, and what nodes say of themselves.
+//!
+//! One deterministic module stands for all agents and container runtimes. It reacts to changes of the store
+//! ([`Kubelets::on_change`]), to its own timers ([`Kubelets::handle`]) and to what befalls machines
+//! ([`Kubelets::fail_node`] and its kin), and writes statuses, leases and Events as each node's kubelet would.
+//!
+//! * [`kubelets`]: the entry points. * [`node`]: machines and agents: registration, leases, failures.
+//! * [`pod`]: what an agent knows of a Pod. * [`worker`]: the steps of one Pod: [`start`], [`exit`], [`terminate`].
+//! * [`admission`], [`volumes`], [`images`], [`probes`]: what stands between a bound Pod and a ready one.
+//! * [`status`]: the status of a Pod from what its containers do. * [`say`]: Events in the kubelet's words.
+//!
+//! Nothing ticks for nothing: a healthy node and a ready Pod cost no event. Lease renewals are a rule in the
+//! Lease ([`crate::api::policy::Renewals`]), and a probe whose answer cannot change is not asked.
+//!
+//! # Fidelity
+//!
+//! * The kubelet sees what it does within [`pod::REACTION`] instead of at its next relist; what a start takes
+//!   altogether is the latency `containerStart`.
+//! * Renewals of leases lie exactly on their grid; upstream adds up to 4 % of jitter to each.
+//! * A node's unchanged status is not posted every five minutes, so heartbeat times are those of changes.
+//! * A container that never started ends, when its Pod is deleted, with exit code 0 like all others;
+//!   upstream gives it code 137 and the reason `ContainerStatusUnknown`.
+
+use crate::api::ObjectKey;
+use crate::base::SimTime;
+use crate::params::settings::Kubelet as KubeletSettings;
+use crate::params::{Behaviour, KubeVersion, Latencies};
+use crate::store::{ObjId, Store};
+
+pub mod kubelets;
+
+pub use kubelets::Kubelets;
+
+/// What the kubelets are given to work with.
+#[derive(Debug)]
+pub struct Ctx<'a> {
+    /// The API server's memory; its clock is the present.
+    pub store: &'a mut Store,
+    /// Parameters of the model.
+    pub params: Params<'a>,
+    /// Timers: what [`Kubelets::handle`] is to be called with, and when. In the order of their making.
+    pub out: &'a mut Vec<(SimTime, KubeletEvent)>,
+}
+
+/// The parameters of the model that kubelets read.
+#[derive(Clone, Copy, Debug)]
+pub struct Params<'a> {
+    /// How long things take.
+    pub latencies: &'a Latencies,
+    /// What containers do. The first entry that matches and says something about a matter decides it.
+    pub behaviours: &'a [Behaviour],
+    /// Flags of every kubelet.
+    pub settings: &'a KubeletSettings,
+    /// The release that nodes report.
+    pub version: KubeVersion,
+    /// Whether Events about Pods are said; without them large runs write a third as much.
+    pub events: bool,
+}
+
+/// A timer of a kubelet. It names what it is about by identity and by a count of lives, so that a timer
+/// that has been overtaken does nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KubeletEvent {
+    /// About a Pod.
+    Pod {
+        /// The Pod.
+        pod: ObjId,
+        /// Its life.
+        epoch: u32,
+        /// What is due.
+        step: PodStep,
+    },
+    /// About a container.
+    Container {
+        /// The Pod.
+        pod: ObjId,
+        /// The container: init containers first, then regular ones.
+        container: u16,
+        /// Its life.
+        epoch: u32,
+        /// What is due.
+        step: ContainerStep,
+    },
+    /// About a node.
+    Node {
+        /// The node's number.
+        node: u32,
+        /// Its life.
+        epoch: u32,
+        /// What is due.
+        step: NodeStep,
+    },
+}
+
+/// What is due for a Pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PodStep {
+    /// It has been seen: admission, and the wait for volumes.
+    Admit,
+    /// The sandbox is there: containers start.
+    Start,
+    /// Containers that may start now do.
+    Sync,
+    /// It has no container to wait for: it ends.
+    End,
+    /// `activeDeadlineSeconds` is over.
+    Deadline,
+    /// After a time without the API server: its status is written.
+    Report,
+}
+
+/// What is due for a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ContainerStep {
+    /// Its image is there, or cannot be had.
+    Pulled,
+    /// Another attempt at the image or at a start: the back-off shows.
+    Retry,
+    /// It starts.
+    Start,
+    /// It ends.
+    Exit,
+    /// It becomes ready by the latency `probeReady`.
+    Ready,
+    /// A probe is asked.
+    Probe(ProbeKind),
+    /// It answers again.
+    Recover,
+}
+
+/// The kinds of probes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProbeKind {
+    /// Until it has succeeded, the others wait.
+    Startup,
+    /// Decides whether the container is ready.
+    Readiness,
+    /// Decides whether it is restarted.
+    Liveness,
+}
+
+/// What is due for a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NodeStep {
+    /// It becomes Ready.
+    Ready,
+}

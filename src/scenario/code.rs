@@ -1,0 +1,102 @@
+//! Codes of what can be wrong with a scenario. Codes never change their meaning.
+
+/// A field that does not exist.
+pub const UNKNOWN_FIELD: &str = "WT0201";
+/// A field that must be there is not.
+pub const MISSING_FIELD: &str = "WT0202";
+/// A value of the wrong type, or one that cannot be read.
+pub const BAD_VALUE: &str = "WT0203";
+/// The file is not a scenario.
+pub const NOT_A_SCENARIO: &str = "WT0204";
+/// A step without a verb, or with an unknown one, or with several.
+pub const BAD_STEP: &str = "WT0205";
+/// A kind of object that nobody knows.
+pub const UNKNOWN_KIND: &str = "WT0206";
+/// A file that cannot be read, or a pattern that matches none.
+pub const FILE: &str = "WT0207";
+/// An instance type that is not in the catalogue.
+pub const UNKNOWN_INSTANCE_TYPE: &str = "WT0208";
+/// A zone, node or node group that the cluster does not have.
+pub const UNKNOWN_PLACE: &str = "WT0209";
+/// Two things of one name.
+pub const DUPLICATE: &str = "WT0210";
+/// Fields that exclude one another, or of which one must be there.
+pub const CHOICE: &str = "WT0211";
+/// A value out of its range.
+pub const OUT_OF_RANGE: &str = "WT0212";
+/// A component or flag that does not exist.
+pub const UNKNOWN_FLAG: &str = "WT0213";
+/// A Kubernetes version whose words are not known.
+pub const UNKNOWN_VERSION: &str = "WT0214";
+/// More than the scenario may have.
+pub const LIMIT: &str = "WT0215";
+/// A manifest that would be accepted as text but is none for an apply.
+pub const BAD_MANIFEST: &str = "WT0216";
+
+/// An expectation without a subject, or with an unknown one, or with several.
+pub const BAD_SUBJECT: &str = "WT0301";
+/// An expectation with more than one of `at`, `by` and `during`, or with a span that ends before it begins.
+pub const BAD_WHEN: &str = "WT0302";
+/// A cause that does not exist.
+pub const UNKNOWN_CAUSE: &str = "WT0303";
+/// An expectation that asks nothing.
+pub const ASKS_NOTHING: &str = "WT0304";
+
+/// An expectation about an object that no manifest or step defines.
+pub const LINT_UNDEFINED: &str = "WT0401";
+/// A step after the end of the run.
+pub const LINT_LATE_STEP: &str = "WT0402";
+/// A behaviour that matches no container.
+pub const LINT_IDLE_BEHAVIOUR: &str = "WT0403";
+/// Zonal volumes are made before the Pod has a node.
+pub const LINT_IMMEDIATE: &str = "WT0404";
+/// An expectation that looks at the cluster after the end of the run.
+pub const LINT_LATE_EXPECTATION: &str = "WT0405";
+/// A step that acts on an object that no manifest or step defines.
+pub const LINT_STEP_TARGET: &str = "WT0406";
+/// Two expectations of one name.
+pub const LINT_SAME_NAME: &str = "WT0407";
+/// A cluster without nodes, though something wants to run.
+pub const LINT_NO_NODES: &str = "WT0408";
+
+/// All codes with what they mean.
+pub const CODES: &[(&str, &str)] = &[
+    (UNKNOWN_FIELD, "A field that does not exist."),
+    (MISSING_FIELD, "A field that must be there is not."),
+    (BAD_VALUE, "A value of the wrong type, or one that cannot be read."),
+    (NOT_A_SCENARIO, "The file is not a scenario."),
+    (BAD_STEP, "A step without a verb, or with an unknown one, or with several."),
+    (UNKNOWN_KIND, "A kind of object that nobody knows."),
+    (FILE, "A file that cannot be read, or a pattern that matches none."),
+    (UNKNOWN_INSTANCE_TYPE, "An instance type that is not in the catalogue."),
+    (UNKNOWN_PLACE, "A zone, node or node group that the cluster does not have."),
+    (DUPLICATE, "Two things of one name."),
+    (CHOICE, "Fields that exclude one another, or of which one must be there."),
+    (OUT_OF_RANGE, "A value out of its range."),
+    (UNKNOWN_FLAG, "A component or flag that does not exist."),
+    (UNKNOWN_VERSION, "A Kubernetes version whose words are not known."),
+    (LIMIT, "More than the scenario may have."),
+    (BAD_MANIFEST, "A manifest that cannot be applied."),
+    (BAD_SUBJECT, "An expectation without a subject, or with an unknown one, or with several."),
+    (BAD_WHEN, "An expectation with more than one of `at`, `by` and `during`, or with a span that ends before it begins."),
+    (UNKNOWN_CAUSE, "A cause that does not exist."),
+    (ASKS_NOTHING, "An expectation that asks nothing."),
+    (LINT_UNDEFINED, "An expectation about an object that no manifest or step defines."),
+    (LINT_LATE_STEP, "A step after the end of the run."),
+    (LINT_IDLE_BEHAVIOUR, "A behaviour that matches no container."),
+    (LINT_IMMEDIATE, "Zonal volumes that are made before the Pod has a node."),
+    (LINT_LATE_EXPECTATION, "An expectation that looks at the cluster after the end of the run."),
+    (LINT_STEP_TARGET, "A step that acts on an object that no manifest or step defines."),
+    (LINT_SAME_NAME, "Two expectations of one name."),
+    (LINT_NO_NODES, "A cluster without nodes, though something wants to run."),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_in_order() {
+        assert!(CODES.windows(2).all(|w| w[0].0 < w[1].0));
+    }
+}

@@ -1,0 +1,101 @@
+//! The cluster as it stands before anything happens: namespaces, the API's own Service, nodes that are Ready.
+
+use super::event::Event;
+use super::world::World;
+use crate::api::service::{Namespace, Service, ServicePort};
+use crate::api::{Labels, Meta};
+use crate::base::{SimTime, Str, text::lit};
+use crate::controller::{ControllerParams, Manager, manager::ManagerConfig, table};
+use crate::facts::Recorder;
+use crate::plan::{Plan, PlannedNode};
+use crate::scheduler::{Scheduler, Wording};
+
+/// Namespaces that every cluster has.
+const NAMESPACES: [Str; 4] =
+    [lit!("default"), lit!("kube-node-lease"), lit!("kube-public"), lit!("kube-system")];
+
+/// The controllers of a plan, with its settings.
+pub fn controllers(plan: &Plan) -> Manager {
+    let settings = &plan.settings.kube_controller_manager;
+    let config = ManagerConfig {
+        api_qps: settings.kube_api_qps,
+        api_burst: u32::try_from(settings.kube_api_burst).unwrap_or(0),
+        ..ManagerConfig::default()
+    };
+    let params = ControllerParams {
+        settings: plan.settings.clone(),
+        latencies: plan.latencies.clone(),
+        behaviours: plan.behaviours.clone(),
+    };
+    Manager::new(table::all(&params), config, SimTime::ZERO)
+}
+
+/// The scheduler of a plan, with its configuration.
+pub fn scheduler(plan: &Plan) -> Scheduler {
+    let config = plan.scheduler_config.clone().unwrap_or_default();
+    let wording = Wording::of_release(&plan.version.to_string());
+    Scheduler::new(config, wording)
+}
+
+/// Puts the cluster up and applies the manifests.
+pub(super) fn set_up(world: &mut World, recorder: &mut dyn Recorder) {
+    let settings = &world.plan.settings.kube_apiserver;
+    let (not_ready, unreachable) =
+        (settings.default_not_ready_toleration_seconds, settings.default_unreachable_toleration_seconds);
+    let admission = world.store.admission_mut();
+    admission.not_ready_toleration_seconds = not_ready;
+    admission.unreachable_toleration_seconds = unreachable;
+    for name in NAMESPACES {
+        create(world, namespace(name));
+    }
+    create(world, kubernetes_service());
+    for PlannedNode { node, csi_node, .. } in world.plan.nodes.clone() {
+        let name = node.meta.name.clone();
+        if let Err(error) = world.with_kubelets(|kubelets, ctx| kubelets.join_ready(node, csi_node, ctx)) {
+            world.refuse("nodes", format!("node {name}: {error}"));
+        }
+    }
+    world.settle(recorder);
+    let manifests = world.plan.manifests.clone();
+    if let Err(message) = world.apply_all(&manifests) {
+        world.refuse("apply", message);
+    }
+    for index in 0..world.plan.steps.len() {
+        let at = world.plan.steps[index].at;
+        world.schedule(at, Event::Step(index));
+    }
+    world.settle(recorder);
+}
+
+/// Creates an object of an empty cluster, where nothing can refuse it.
+fn create<T: crate::store::Stored>(world: &mut World, object: T) {
+    let created = world.store.create(object);
+    debug_assert!(created.is_ok(), "an empty cluster refused {created:?}");
+}
+
+fn namespace(name: Str) -> Namespace {
+    let labels: Labels = [(lit!("kubernetes.io/metadata.name"), name.clone())].into_iter().collect();
+    Namespace {
+        meta: Meta { labels, ..Meta::named("", name) },
+        spec_finalizers: vec![lit!("kubernetes")],
+        ..Namespace::default()
+    }
+}
+
+fn kubernetes_service() -> Service {
+    let labels: Labels =
+        [("component", "apiserver"), ("provider", "kubernetes")].into_iter().collect();
+    Service {
+        meta: Meta { labels, ..Meta::named("default", "kubernetes") },
+        service_type: lit!("ClusterIP"),
+        cluster_ip: lit!("10.96.0.1"),
+        ports: vec![ServicePort {
+            name: lit!("https"),
+            protocol: lit!("TCP"),
+            port: 443,
+            target_port: lit!("6443"),
+            ..ServicePort::default()
+        }],
+        ..Service::default()
+    }
+}

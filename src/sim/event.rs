@@ -1,0 +1,93 @@
+//! What can be due.
+
+use crate::api::ObjectKey;
+use crate::base::Str;
+use crate::controller::ControllerId;
+use crate::kernel::Lane;
+use crate::kubelet::KubeletEvent;
+use crate::scheduler::VolumeStep;
+
+/// Something that is due at an instant.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A step of the scenario, by its place in the plan.
+    Step(usize),
+    /// A controller has keys to work on and a worker to do it.
+    Controller(ControllerId),
+    /// A kubelet's timer.
+    Kubelet(KubeletEvent),
+    /// The scheduler has something to do: a Pod to take, a backoff that ends.
+    Scheduler,
+    /// The claims of a placed Pod are looked at.
+    PreBind(Box<Placement>),
+    /// A placed Pod is bound.
+    Bind(Box<Placement>),
+    /// Pods are evicted in favour of another.
+    Preempt(Box<Preemption>),
+    /// A drain looks at its Pods.
+    Drain(usize),
+    /// A machine that was asked for joins.
+    NodeJoins(Box<crate::plan::PlannedNode>),
+}
+
+/// A Pod on its way to its node.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    /// The Pod.
+    pub pod: ObjectKey,
+    /// Its identity; another Pod of its name is not meant.
+    pub uid: Str,
+    /// The node.
+    pub node: Str,
+    /// Which scheduler placed it.
+    pub scheduler_name: Str,
+    /// What must be so before it can be bound.
+    pub volumes: Vec<VolumeStep>,
+    /// When binding of volumes is given up.
+    pub deadline: crate::base::SimTime,
+}
+
+/// Pods that make room.
+#[derive(Clone, Debug)]
+pub struct Preemption {
+    /// The Pod that needs the room.
+    pub pod: ObjectKey,
+    /// Its identity.
+    pub uid: Str,
+    /// The node.
+    pub node: Str,
+    /// Who goes.
+    pub victims: Vec<ObjectKey>,
+    /// Which scheduler wants it.
+    pub scheduler_name: Str,
+}
+
+impl Event {
+    /// The lane: steps go before everything else that is due at their instant.
+    pub const fn lane(&self) -> Lane {
+        match self {
+            Self::Step(_) => Lane(0),
+            Self::NodeJoins(_) => Lane(1),
+            Self::Kubelet(_) => Lane(2),
+            Self::Controller(_) => Lane(3),
+            Self::PreBind(_) | Self::Bind(_) | Self::Preempt(_) => Lane(4),
+            Self::Scheduler => Lane(5),
+            Self::Drain(_) => Lane(6),
+        }
+    }
+
+    /// The name, for explanations.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Step(_) => "step",
+            Self::NodeJoins(_) => "node joins",
+            Self::Kubelet(_) => "kubelet",
+            Self::Controller(_) => "controller",
+            Self::PreBind(_) => "bind volumes",
+            Self::Bind(_) => "bind",
+            Self::Preempt(_) => "preempt",
+            Self::Scheduler => "scheduler",
+            Self::Drain(_) => "drain",
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! cordon, taint, and what happens to machines.
+
+use super::Refusal;
+use crate::api::{Node, ObjectKey, Taint};
+use crate::base::Str;
+use crate::facts::Fact;
+use crate::plan::PlannedNode;
+use crate::plan::step::{AddNodes, NodeSet, TaintChange};
+use crate::sim::event::Event;
+use crate::sim::world::World;
+use crate::store::DeleteOptions;
+
+impl World {
+    pub(super) fn cordon(&mut self, nodes: &NodeSet, unschedulable: bool) -> Result<(), Refusal> {
+        let names = self.resolve_nodes(nodes)?;
+        self.cordon_names(&names, unschedulable)
+    }
+
+    pub(super) fn cordon_names(&mut self, names: &[Str], unschedulable: bool) -> Result<(), Refusal> {
+        for name in names {
+            self.store
+                .update_spec::<Node>(&ObjectKey::cluster(name), |node| node.unschedulable = unschedulable)
+                .map_err(|e| e.to_string())?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn taint(&mut self, nodes: &NodeSet, changes: &[TaintChange]) -> Result<(), Refusal> {
+        let at = self.store.timestamp();
+        for name in self.resolve_nodes(nodes)? {
+            self.store
+                .update_spec::<Node>(&ObjectKey::cluster(name), |node| {
+                    for change in changes {
+                        change_taint(&mut node.taints, change, at);
+                    }
+                })
+                .map_err(|e| e.to_string())?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn fail_nodes(&mut self, nodes: &NodeSet) -> Result<(), Refusal> {
+        let names = self.resolve_nodes(nodes)?;
+        let renewals: Vec<_> = names
+            .iter()
+            .filter_map(|name| {
+                let last = self.with_kubelets(|kubelets, ctx| kubelets.fail_node(name, ctx))?;
+                Some((name.clone(), last))
+            })
+            .collect();
+        self.nodes_stopped("failNode", renewals);
+        Ok(())
+    }
+
+    pub(super) fn restore_nodes(&mut self, nodes: &NodeSet) -> Result<(), Refusal> {
+        for name in self.resolve_nodes(nodes)? {
+            self.with_kubelets(|kubelets, ctx| kubelets.restore_node(&name, ctx));
+        }
+        Ok(())
+    }
+
+    pub(super) fn fail_zone(&mut self, zone: &Str) -> Result<(), Refusal> {
+        self.fail_nodes(&NodeSet::Zone(zone.clone()))
+    }
+
+    pub(super) fn restore_zone(&mut self, zone: &Str) -> Result<(), Refusal> {
+        self.restore_nodes(&NodeSet::Zone(zone.clone()))
+    }
+
+    pub(super) fn stop_kubelets(&mut self, nodes: &NodeSet) -> Result<(), Refusal> {
+        let names = self.resolve_nodes(nodes)?;
+        let renewals: Vec<_> = names
+            .iter()
+            .filter_map(|name| {
+                let last = self.with_kubelets(|kubelets, ctx| kubelets.stop_kubelet(name, ctx))?;
+                Some((name.clone(), last))
+            })
+            .collect();
+        self.nodes_stopped("stopKubelet", renewals);
+        Ok(())
+    }
+
+    pub(super) fn start_kubelets(&mut self, nodes: &NodeSet) -> Result<(), Refusal> {
+        for name in self.resolve_nodes(nodes)? {
+            self.with_kubelets(|kubelets, ctx| kubelets.start_kubelet(&name, ctx));
+        }
+        Ok(())
+    }
+
+    pub(super) fn partition(&mut self, nodes: &NodeSet) -> Result<(), Refusal> {
+        let names = self.resolve_nodes(nodes)?;
+        let renewals: Vec<_> = names
+            .iter()
+            .filter_map(|name| {
+                let last = self.with_kubelets(|kubelets, ctx| kubelets.partition(name, ctx))?;
+                Some((name.clone(), last))
+            })
+            .collect();
+        self.nodes_stopped("partition", renewals);
+        Ok(())
+    }
+
+    pub(super) fn heal(&mut self, nodes: &NodeSet) -> Result<(), Refusal> {
+        for name in self.resolve_nodes(nodes)? {
+            self.with_kubelets(|kubelets, ctx| kubelets.heal(&name, ctx));
+        }
+        Ok(())
+    }
+
+    /// Tells when the control plane last heard of nodes that went silent.
+    fn nodes_stopped(&mut self, verb: &'static str, last_lease_renewal: Vec<(Str, crate::base::SimTime)>) {
+        let names: Vec<&str> = last_lease_renewal.iter().map(|(name, _)| name.as_str()).collect();
+        let summary = names.join(", ").into();
+        self.fact(Fact::Action { at: self.store.now(), verb: verb.into(), summary, last_lease_renewal });
+    }
+
+    pub(super) fn add_nodes(&mut self, nodes: &AddNodes) -> Result<(), Refusal> {
+        match nodes {
+            AddNodes::Nodes(nodes) => {
+                nodes.iter().for_each(|node| self.node_joins(node.clone()));
+                Ok(())
+            }
+            AddNodes::Group { group, count } => self.grow_group(group, *count),
+        }
+    }
+
+    /// Asks the cloud for more machines of a group, dealt out to its zones in turn.
+    fn grow_group(&mut self, group: &Str, count: u32) -> Result<(), Refusal> {
+        let parts: Vec<_> = self.plan.node_groups.iter().filter(|g| g.of == *group).cloned().collect();
+        if parts.is_empty() {
+            return Err(format!("there is no node group `{group}`"));
+        }
+        let now = self.store.now();
+        for index in 0..count {
+            let part = &parts[index as usize % parts.len()];
+            let joined = self.steps.joined.entry(part.name.clone()).or_insert(0);
+            *joined += 1;
+            let node = part.node(part.size + *joined);
+            let mut stream = self.store.seed().stream("node-boot", node.name());
+            let boot = self.plan.latencies.node_boot.sample(&mut stream);
+            self.schedule(now + boot, Event::NodeJoins(Box::new(node)));
+        }
+        Ok(())
+    }
+
+    /// A machine registers; its Node is Ready after the kubelet's own time.
+    pub(in crate::sim) fn node_joins(&mut self, planned: PlannedNode) {
+        let PlannedNode { node, csi_node, .. } = planned;
+        let name = node.meta.name.clone();
+        if let Err(error) = self.with_kubelets(|kubelets, ctx| kubelets.join(node, csi_node, ctx)) {
+            self.refuse("addNodes", format!("node {name} cannot join: {error}"));
+        }
+    }
+
+    /// The machines are terminated; the cloud's node controller finds their Nodes without one.
+    pub(super) fn remove_nodes(&mut self, nodes: &NodeSet) -> Result<(), Refusal> {
+        for name in self.resolve_nodes(nodes)? {
+            self.with_kubelets(|kubelets, ctx| kubelets.fail_node(&name, ctx));
+            self.store
+                .delete::<Node>(&ObjectKey::cluster(name), &DeleteOptions::default())
+                .map_err(|e| e.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+fn change_taint(taints: &mut Vec<Taint>, change: &TaintChange, at: crate::base::Timestamp) {
+    match change {
+        TaintChange::Add(taint) => {
+            let mut taint = taint.clone();
+            if taint.effect == crate::api::TaintEffect::NoExecute {
+                taint.time_added.get_or_insert(at);
+            }
+            match taints.iter_mut().find(|t| t.matches(&taint)) {
+                Some(old) => *old = taint,
+                None => taints.push(taint),
+            }
+        }
+        TaintChange::Remove { key, effect } => {
+            taints.retain(|t| t.key != *key || effect.is_some_and(|effect| effect != t.effect));
+        }
+    }
+}
+
+/// One argument of `kubectl taint`, as it is written.
+pub(super) fn taint_text(change: &TaintChange) -> String {
+    match change {
+        TaintChange::Add(taint) => taint.to_string(),
+        TaintChange::Remove { key, effect: None } => format!("{key}-"),
+        TaintChange::Remove { key, effect: Some(effect) } => format!("{key}:{}-", effect.as_str()),
+    }
+}

@@ -1,0 +1,72 @@
+//! What happens to containers.
+
+use super::Refusal;
+use crate::api::Kind;
+use crate::base::{SimDuration, Str};
+use crate::plan::step::{Fill, FillPlace, Load, Target};
+use crate::sim::world::World;
+
+impl World {
+    pub(super) fn crash(
+        &mut self,
+        target: &Target,
+        container: Option<&Str>,
+        exit_code: i32,
+        reason: &Str,
+    ) -> Result<(), Refusal> {
+        self.each_container(target, container, |kubelets, key, container, ctx| {
+            kubelets.crash(key, container, exit_code, reason, ctx)
+        })
+    }
+
+    pub(super) fn hang(
+        &mut self,
+        target: &Target,
+        container: Option<&Str>,
+        duration: Option<SimDuration>,
+    ) -> Result<(), Refusal> {
+        self.each_container(target, container, |kubelets, key, container, ctx| {
+            kubelets.hang(key, container, duration, ctx)
+        })
+    }
+
+    /// Does something to the running containers of Pods; refused if none of them runs.
+    fn each_container(
+        &mut self,
+        target: &Target,
+        container: Option<&Str>,
+        mut act: impl FnMut(
+            &mut crate::kubelet::Kubelets,
+            &crate::api::ObjectKey,
+            Option<&str>,
+            &mut crate::kubelet::Ctx<'_>,
+        ) -> usize,
+    ) -> Result<(), Refusal> {
+        let mut reached = 0;
+        for object in self.resolve(target)? {
+            if object.kind() != Kind::Pod {
+                return Err(format!("{target} is not a Pod"));
+            }
+            let key = object.key();
+            reached += self.with_kubelets(|kubelets, ctx| {
+                act(kubelets, &key, container.map(Str::as_str), ctx)
+            });
+        }
+        if reached > 0 { Ok(()) } else { Err(format!("no running container of {target}")) }
+    }
+
+    pub(super) fn fill(&mut self, fill: &Fill) -> Result<(), Refusal> {
+        let place = match &fill.place {
+            FillPlace::PodMemory(target, _) | FillPlace::PodDisk(target, _) => target.to_string(),
+            FillPlace::NodeMemory(nodes) | FillPlace::NodeDisk(nodes) => nodes.to_string(),
+        };
+        Err(format!("memory and disk usage are not simulated; nothing fills up on {place}"))
+    }
+
+    pub(super) fn load(&mut self, load: &Load) -> Result<(), Refusal> {
+        Err(format!(
+            "CPU usage is not simulated; pods -l {} in {} stay idle",
+            load.selector, load.namespace
+        ))
+    }
+}

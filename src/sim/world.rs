@@ -1,0 +1,272 @@
+//! The state of a run and the loop that moves it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::event::Event;
+use super::outcome::{Fault, Outcome, PodCounts};
+use super::scheduling::SchedulerDriver;
+use super::steps::StepState;
+use super::{bootstrap, invariants};
+use crate::api::{Kind, ObjectKey, Pod};
+use crate::base::{LookupMap, SimTime, Str};
+use crate::controller::Manager;
+use crate::expect::Evaluator;
+use crate::facts::{Fact, Recorder};
+use crate::kernel::{Digest, EventQueue, LimitHit, Limits, Seed};
+use crate::kubelet::{self, KubeletEvent, Kubelets};
+use crate::plan::Plan;
+use crate::store::{Change, Store};
+
+/// Events remembered for the explanation of a limit.
+const LAST_EVENTS: usize = 6;
+
+/// Everything that a run is. A copy goes on exactly like the original.
+#[derive(Clone, Debug)]
+pub struct World {
+    pub(super) plan: Plan,
+    pub(super) queue: EventQueue<Event>,
+    pub(super) store: Store,
+    pub(super) manager: Manager,
+    pub(super) scheduler: SchedulerDriver,
+    pub(super) kubelets: Kubelets,
+    pub(super) steps: StepState,
+    /// The manifest last applied to an object, as kubectl keeps it in an annotation.
+    pub(super) applied: LookupMap<(Kind, ObjectKey), Arc<serde_json::Value>>,
+    evaluator: Evaluator,
+    digest: Digest,
+    limits: Limits,
+    end: SimTime,
+    checks: bool,
+    events: u64,
+    same_instant: u64,
+    last: VecDeque<&'static str>,
+    kubelet_out: Vec<(SimTime, KubeletEvent)>,
+    facts: Vec<Fact>,
+}
+
+impl World {
+    /// The world at t = 0: the cluster stands, the manifests are applied.
+    pub fn new(plan: &Plan, recorder: &mut dyn Recorder) -> Self {
+        let seed = Seed(plan.seed);
+        let store = Store::new(plan.calendar(), seed);
+        let end = plan.duration.map_or(SimTime::MAX, |d| SimTime::ZERO + d);
+        let mut world = Self {
+            queue: EventQueue::default(),
+            store,
+            manager: bootstrap::controllers(plan),
+            scheduler: SchedulerDriver::new(plan),
+            kubelets: Kubelets::default(),
+            steps: StepState::default(),
+            applied: LookupMap::new(),
+            evaluator: Evaluator::new(&plan.expectations),
+            digest: Digest::default(),
+            limits: Limits::default(),
+            end,
+            checks: false,
+            events: 0,
+            same_instant: 0,
+            last: VecDeque::new(),
+            kubelet_out: Vec::new(),
+            facts: Vec::new(),
+            plan: plan.clone(),
+        };
+        bootstrap::set_up(&mut world, recorder);
+        world
+    }
+
+    /// Checks the invariants after every event from now on. Costly; for tests.
+    pub fn check_invariants(&mut self) {
+        self.checks = true;
+    }
+
+    /// Replaces the limits.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// What the API server holds.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The scheduler with its queue.
+    pub const fn scheduler(&self) -> &SchedulerDriver {
+        &self.scheduler
+    }
+
+    /// The present instant.
+    pub const fn now(&self) -> SimTime {
+        self.store.now()
+    }
+
+    /// When the run ends; [`SimTime::MAX`] if it ends when nothing is due any more.
+    pub const fn end(&self) -> SimTime {
+        self.end
+    }
+
+    /// Goes on to the end of the run.
+    ///
+    /// # Errors
+    /// A limit was hit or an invariant broke.
+    pub fn run_to_end(&mut self, recorder: &mut dyn Recorder) -> Result<(), Fault> {
+        self.run_until(self.end, recorder)?;
+        if self.end != SimTime::MAX {
+            self.store.advance(self.end);
+        }
+        Ok(())
+    }
+
+    /// Goes on until everything that is due at `until` has happened.
+    ///
+    /// # Errors
+    /// A limit was hit or an invariant broke.
+    pub fn run_until(&mut self, until: SimTime, recorder: &mut dyn Recorder) -> Result<(), Fault> {
+        let until = until.min(self.end);
+        while let Some((now, event)) = self.queue.pop_until(until) {
+            if now > self.store.now() {
+                self.store.advance(now);
+                self.same_instant = 0;
+            }
+            self.count(&event)?;
+            self.dispatch(event);
+            self.settle(recorder);
+            if self.checks {
+                invariants::check(self).map_err(|what| Fault::Invariant { at: now, what })?;
+            }
+        }
+        if until != SimTime::MAX {
+            self.store.advance(until);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, event: &Event) -> Result<(), Fault> {
+        self.events += 1;
+        self.same_instant += 1;
+        if self.last.len() == LAST_EVENTS {
+            self.last.pop_front();
+        }
+        self.last.push_back(match event {
+            Event::Controller(id) => self.manager.name(*id),
+            other => other.name(),
+        });
+        let limits = self.limits;
+        for (limit, value, have) in [
+            ("events_max", limits.events_max, self.events),
+            ("same_instant_events_max", limits.same_instant_events_max, self.same_instant),
+            ("objects_max", limits.objects_max, self.store.len()),
+        ] {
+            if have > value {
+                let last = self.last.iter().copied().collect();
+                return Err(Fault::Limit(LimitHit { limit, value, at: self.store.now(), last }));
+            }
+        }
+        Ok(())
+    }
+
+    fn dispatch(&mut self, event: Event) {
+        match event {
+            Event::Step(index) => self.carry_out(index),
+            Event::Controller(id) => self.manager.run(id, &mut self.store),
+            Event::Kubelet(event) => {
+                self.with_kubelets(|kubelets, ctx| kubelets.handle(event, ctx));
+            }
+            Event::Scheduler => self.scheduling_cycle(),
+            Event::PreBind(placement) => self.pre_bind(*placement),
+            Event::Bind(placement) => self.bind(&placement),
+            Event::Preempt(preemption) => self.preempt(&preemption),
+            Event::Drain(index) => self.drain_round(index),
+            Event::NodeJoins(node) => self.node_joins(*node),
+        }
+    }
+
+    /// Calls the kubelets with what they may use, and queues the timers they ask for.
+    pub(super) fn with_kubelets<R>(
+        &mut self,
+        call: impl FnOnce(&mut Kubelets, &mut kubelet::Ctx<'_>) -> R,
+    ) -> R {
+        let mut ctx = kubelet::Ctx {
+            store: &mut self.store,
+            params: kubelet::Params {
+                latencies: &self.plan.latencies,
+                behaviours: &self.plan.behaviours,
+                settings: &self.plan.settings.kubelet,
+                version: self.plan.version,
+                events: true,
+            },
+            out: &mut self.kubelet_out,
+        };
+        call(&mut self.kubelets, &mut ctx)
+    }
+
+    pub(super) fn schedule(&mut self, at: SimTime, event: Event) {
+        let lane = event.lane();
+        self.queue.push(at, lane, event);
+    }
+
+    /// Says that something happened beyond the change of an object.
+    pub(super) fn fact(&mut self, fact: Fact) {
+        self.facts.push(fact);
+    }
+
+    /// Delivers all changes to everybody who watches, until nothing is left to deliver.
+    pub(super) fn settle(&mut self, recorder: &mut dyn Recorder) {
+        loop {
+            let mut facts = std::mem::take(&mut self.facts);
+            for fact in facts.drain(..) {
+                self.digest.record(&fact);
+                recorder.record(&fact);
+            }
+            self.facts = facts;
+            if !self.store.has_changes() {
+                break;
+            }
+            for change in self.store.drain_changes() {
+                self.deliver(change, recorder);
+            }
+        }
+        for (at, event) in std::mem::take(&mut self.kubelet_out) {
+            self.schedule(at, Event::Kubelet(event));
+        }
+        for (at, id) in self.manager.take_wakes() {
+            self.schedule(at, Event::Controller(id));
+        }
+        self.wake_scheduler();
+    }
+
+    fn deliver(&mut self, change: Change, recorder: &mut dyn Recorder) {
+        self.manager.on_change(&change, &self.store);
+        self.scheduler.on_change(&change);
+        self.with_kubelets(|kubelets, ctx| kubelets.on_change(&change, ctx));
+        self.evaluator.change(&change);
+        let fact = Fact::Changed(change);
+        self.digest.record(&fact);
+        recorder.record(&fact);
+    }
+
+    /// The outcome as of now.
+    pub fn outcome(&self) -> Outcome {
+        let mut pods = PodCounts::default();
+        self.store.list::<Pod>().for_each(|pod| pods.add(pod));
+        Outcome {
+            scenario: self.plan.name.clone(),
+            seed: self.plan.seed,
+            digest: self.digest.value(),
+            simulated: self.store.now(),
+            expectations: self.evaluator.clone().finish(self.store.now()),
+            pods,
+            events: self.events,
+            refused_steps: self.steps.refused.clone(),
+        }
+    }
+
+    /// Names of the nodes of a zone, in the order of their creation.
+    pub(super) fn nodes_of_zone(&self, zone: &str) -> Vec<Str> {
+        self.store
+            .list::<crate::api::Node>()
+            .filter(|n| n.zone() == zone)
+            .map(|n| n.meta.name.clone())
+            .collect()
+    }
+}
