@@ -414,6 +414,7 @@ mod tests {
             source: PvSource::HostPath("/".into()),
             attributes_class: None,
             mount_options: Vec::new(),
+            rest: None,
             phase: Default::default(),
             reason: Str::new(),
             message: Str::new(),

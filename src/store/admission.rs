@@ -1,6 +1,7 @@
 //! What the API server adds to objects, or refuses, when they are created.
 //!
-//! Upstream: `plugin/pkg/admission/{priority,defaulttolerationseconds,nodetaint}`, v1.34.
+//! Upstream: `plugin/pkg/admission/{priority,defaulttolerationseconds,nodetaint}` and
+//! `plugin/pkg/admission/storage/{storageclass/setdefault,storageobjectinuseprotection}`, v1.34.
 
 use std::sync::Arc;
 
@@ -9,7 +10,8 @@ use super::error::ApiError;
 use super::table::Stored;
 use crate::api::policy::PriorityClass;
 use crate::api::service::Namespace;
-use crate::api::{Kind, Node, Pod, PodSpec, Taint, TaintEffect, Toleration, k8s};
+use crate::api::storage::{PersistentVolume, PersistentVolumeClaim, StorageClass, annotation};
+use crate::api::{Kind, Meta, Node, Pod, PodSpec, Taint, TaintEffect, Toleration, k8s};
 use crate::base::{LookupMap, Str, text::lit};
 
 /// Priority of the built-in class `system-cluster-critical`.
@@ -20,6 +22,11 @@ pub const SYSTEM_NODE_CRITICAL: i32 = 2_000_001_000;
 pub const TAINT_NOT_READY: &str = "node.kubernetes.io/not-ready";
 /// The taint of a node whose condition `Ready` is `Unknown`.
 pub const TAINT_UNREACHABLE: &str = "node.kubernetes.io/unreachable";
+
+/// Holds a claim that a Pod uses.
+pub const FINALIZER_PVC_PROTECTION: &str = "kubernetes.io/pvc-protection";
+/// Holds a volume that a claim uses.
+pub const FINALIZER_PV_PROTECTION: &str = "kubernetes.io/pv-protection";
 
 /// Settings of admission, and specs already admitted: Pods of one template share the result.
 #[derive(Clone, Debug)]
@@ -49,6 +56,13 @@ pub(super) fn admit<T: Stored>(store: &mut Store, object: &mut T) -> Result<(), 
     } else if let Some(node) = object.downcast_mut::<Node>() {
         taint_new_node(node);
         Ok(())
+    } else if let Some(claim) = object.downcast_mut::<PersistentVolumeClaim>() {
+        set_default_class(store, claim);
+        protect(&mut claim.meta, FINALIZER_PVC_PROTECTION);
+        Ok(())
+    } else if let Some(volume) = object.downcast_mut::<PersistentVolume>() {
+        protect(&mut volume.meta, FINALIZER_PV_PROTECTION);
+        Ok(())
     } else {
         Ok(())
     }
@@ -65,6 +79,28 @@ fn taint_new_node(node: &mut Node) {
     if !node.is_ready() && !node.taints.iter().any(|t| t.matches(&taint)) {
         node.taints.push(taint);
     }
+}
+
+/// Holds a deleted object until the protection controllers have seen that nobody uses it.
+fn protect(meta: &mut Meta, finalizer: &'static str) {
+    if !meta.has_finalizer(finalizer) {
+        meta.finalizers.push(finalizer.into());
+    }
+}
+
+/// A claim that names no class gets the default one (`DefaultStorageClass`).
+fn set_default_class(store: &Store, claim: &mut PersistentVolumeClaim) {
+    if !claim.meta.annotations.contains_key(annotation::CLASS_BETA) && claim.spec.storage_class.is_none() {
+        claim.spec.storage_class = default_storage_class(store).map(|c| c.meta.name.clone());
+    }
+}
+
+/// The default class: of several the newest, then the first by name.
+///
+/// Upstream: `pkg/volume/util/storageclass.go` `GetDefaultClass`, v1.34.
+pub fn default_storage_class(store: &Store) -> Option<&Arc<StorageClass>> {
+    let defaults = store.list::<StorageClass>().filter(|c| c.is_default());
+    defaults.min_by_key(|c| (std::cmp::Reverse(c.meta.created), c.meta.name.clone()))
 }
 
 fn admit_pod(store: &mut Store, pod: &mut Pod) -> Result<(), ApiError> {
