@@ -1,1 +1,3 @@
+//! The command `wavetank`.
+
 fn main() {}

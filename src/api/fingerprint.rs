@@ -28,6 +28,8 @@ impl<T: Serialize> BoundaryPart<T> {
     }
 }
 
+pub use self::fingerprint as of;
+
 #[cfg(test)]
 mod tests {
     use super::*;

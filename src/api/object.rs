@@ -61,7 +61,7 @@ macro_rules! kinds {
     ($($variant:ident => $plural:literal, [$($short:literal),*], $api:literal, $namespaced:literal, $meta:ident $(. $inner:tt)*, $name:literal;)*) => {
         /// Every kind that the store has a table for.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Kind { $(#[doc = $name] $variant,)* }
+        pub enum Kind { $(#[doc = concat!("The kind `", $name, "`.")] $variant,)* }
 
         /// All kinds in the order of [`Kind`].
         pub const KINDS: &[KindInfo] = &[$(KindInfo {
@@ -71,7 +71,7 @@ macro_rules! kinds {
 
         /// An object of any kind, shared.
         #[derive(Clone, Debug, PartialEq, Hash)]
-        pub enum Object { $(#[doc = $name] $variant(Arc<$variant>),)* }
+        pub enum Object { $(#[doc = concat!("The kind `", $name, "`.")] $variant(Arc<$variant>),)* }
 
         impl Object {
             /// Its kind.

@@ -10,8 +10,11 @@
 pub mod budget;
 pub mod common;
 pub mod framework;
+pub mod history;
 pub mod manager;
 pub mod queue;
+pub mod replica_set;
+pub mod statefulset;
 pub mod table;
 #[cfg(test)]
 pub mod testing;

@@ -16,7 +16,7 @@ pub struct ControllerParams {
 type Make = fn(&ControllerParams) -> Box<dyn Controller>;
 
 /// All controllers, in the order in which they hear of changes.
-pub const TABLE: &[(&str, Make)] = &[];
+pub const TABLE: &[(&str, Make)] = &[("statefulset", |_| super::statefulset::StatefulSetController::boxed())];
 
 /// Makes them all.
 pub fn all(params: &ControllerParams) -> Vec<Box<dyn Controller>> {

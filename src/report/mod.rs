@@ -1,3 +1,36 @@
-//! What a run found, for people and programs: one file per format.
+//! What a person or a machine reads of a run: finished data in, text out. Nothing here judges.
+//!
+//! * [`story`]: what happened when, gathered while the run goes on. * [`text`], [`json`], [`junit`]: a run as a whole.
+//! * [`timeline`]: every change of an object, a line each. * [`diagnostics`]: mistakes with place and cure.
+//! * [`table`]: kubectl's columns.
 
 pub mod diagnostics;
+pub mod json;
+pub mod junit;
+pub mod story;
+pub mod table;
+pub mod text;
+pub mod timeline;
+
+use crate::base::Str;
+use crate::sim::Outcome;
+use story::Beat;
+
+/// A finished run, ready to be written.
+#[derive(Clone, Debug)]
+pub struct RunReport {
+    /// The file the scenario was read from, as the user named it.
+    pub source: String,
+    /// The scenario's description, possibly empty.
+    pub description: Str,
+    /// What the run came to.
+    pub outcome: Outcome,
+    /// What happened when.
+    pub story: Vec<Beat>,
+    /// How the workloads stand at the end.
+    pub closing: Vec<story::WorkloadLine>,
+    /// Pods that wait for a node at the end, with the scheduler's sentence.
+    pub waiting: Vec<(String, String)>,
+    /// What is not simulated, and other things worth knowing.
+    pub notes: Vec<String>,
+}

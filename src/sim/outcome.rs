@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::api::Phase;
 use crate::base::{SimTime, Str};
-use crate::expect::Judgement;
+use crate::expect::{self, Judgement};
 use crate::kernel::LimitHit;
 use crate::kernel::digest::DigestValue;
 
@@ -77,7 +77,8 @@ pub enum Verdict {
 impl Outcome {
     /// The verdict over all expectations.
     pub fn verdict(&self) -> Verdict {
-        if self.expectations.iter().all(|e| e.passed) { Verdict::Passed } else { Verdict::Failed }
+        let held = self.expectations.iter().all(|e| e.verdict == expect::Verdict::Passed);
+        if held { Verdict::Passed } else { Verdict::Failed }
     }
 }
 

@@ -59,7 +59,7 @@ impl World {
             kubelets: Kubelets::default(),
             steps: StepState::default(),
             applied: LookupMap::new(),
-            evaluator: Evaluator::new(&plan.expectations, end),
+            evaluator: Evaluator::new(&plan.expectations),
             digest: Digest::default(),
             limits: Limits::default(),
             end,
@@ -114,7 +114,6 @@ impl World {
         if self.end != SimTime::MAX {
             self.store.advance(self.end);
         }
-        self.evaluator.finish(self.store.now(), &self.store);
         Ok(())
     }
 
@@ -126,7 +125,6 @@ impl World {
         let until = until.min(self.end);
         while let Some((now, event)) = self.queue.pop_until(until) {
             if now > self.store.now() {
-                self.end_of_instant();
                 self.store.advance(now);
                 self.same_instant = 0;
             }
@@ -137,16 +135,10 @@ impl World {
                 invariants::check(self).map_err(|what| Fault::Invariant { at: now, what })?;
             }
         }
-        self.end_of_instant();
         if until != SimTime::MAX {
             self.store.advance(until);
         }
         Ok(())
-    }
-
-    /// An instant is looked at after all that happened in it.
-    fn end_of_instant(&mut self) {
-        self.evaluator.observe(self.store.now(), &self.store);
     }
 
     fn count(&mut self, event: &Event) -> Result<(), Fault> {
@@ -247,7 +239,7 @@ impl World {
         self.manager.on_change(&change, &self.store);
         self.scheduler.on_change(&change);
         self.with_kubelets(|kubelets, ctx| kubelets.on_change(&change, ctx));
-        self.evaluator.on_change(&change);
+        self.evaluator.change(&change);
         let fact = Fact::Changed(change);
         self.digest.record(&fact);
         recorder.record(&fact);
@@ -262,7 +254,7 @@ impl World {
             seed: self.plan.seed,
             digest: self.digest.value(),
             simulated: self.store.now(),
-            expectations: self.evaluator.judgements(),
+            expectations: self.evaluator.clone().finish(self.store.now()),
             pods,
             events: self.events,
             refused_steps: self.steps.refused.clone(),

@@ -31,6 +31,7 @@ pub use policy::{
     lower_priority_class, lower_resource_quota,
 };
 pub use service::{lower_endpoint_slice, lower_event, lower_service};
+pub(crate) use storage::pv_source;
 pub use storage::{
     lower_claim_spec, lower_csi_driver, lower_csi_node, lower_csi_storage_capacity, lower_persistent_volume,
     lower_persistent_volume_claim, lower_storage_class, lower_volume_attachment,

@@ -158,7 +158,7 @@ fn reclaim_policy(at: &At<'_>, word: Option<String>, default: ReclaimPolicy) -> 
 }
 
 /// What the simulation knows of a source; the boundary form of all of it goes to [`PersistentVolume::rest`].
-fn pv_source(spec: &core::PersistentVolumeSpec) -> PvSource {
+pub(crate) fn pv_source(spec: &core::PersistentVolumeSpec) -> PvSource {
     let own = |text: &str| Str::from(text);
     if let Some(csi) = &spec.csi {
         PvSource::Csi { driver: own(&csi.driver), handle: own(&csi.volume_handle) }

@@ -39,6 +39,11 @@ impl SlowStart {
         Self { made: 0, left: count, batch: first, left_in_batch: first, failure: None }
     }
 
+    /// `count` calls in one batch.
+    pub const fn at_once(count: usize) -> Self {
+        Self { made: 0, left: count, batch: count, left_in_batch: count, failure: None }
+    }
+
     /// Makes calls until all are made, a batch fails or the rate limit is reached. `call` gets the call's number.
     /// One call at least is made each time, so that work goes on under any limit.
     pub fn run(

@@ -9,6 +9,8 @@ pub mod objects;
 pub mod pods;
 pub mod target;
 
+use std::collections::BTreeMap;
+
 use super::world::World;
 use crate::api::ObjectKey;
 use crate::base::{LookupMap, SimTime, Str};
@@ -24,8 +26,8 @@ pub struct StepState {
     pub(super) hosting: LookupMap<ObjectKey, Str>,
     /// Drains under way.
     pub(super) drains: Vec<drain::DrainRun>,
-    /// Names given to nodes that joined later, per group.
-    pub(super) joined: u64,
+    /// Machines that were asked for after the start, by group.
+    pub(super) joined: BTreeMap<Str, u32>,
 }
 
 /// Why a step could not be carried out, in kubectl's words.

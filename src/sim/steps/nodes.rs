@@ -131,12 +131,11 @@ impl World {
             return Err(format!("there is no node group `{group}`"));
         }
         let now = self.store.now();
-        for _ in 0..count {
-            let turn = self.steps.joined;
-            self.steps.joined += 1;
-            let part = &parts[turn as usize % parts.len()];
-            let taken = |name: &str| self.store.find::<Node>("", name).is_some();
-            let node = part.next_node(turn, &taken);
+        for index in 0..count {
+            let part = &parts[index as usize % parts.len()];
+            let joined = self.steps.joined.entry(part.name.clone()).or_insert(0);
+            *joined += 1;
+            let node = part.node(part.size + *joined);
             let mut stream = self.store.seed().stream("node-boot", node.name());
             let boot = self.plan.latencies.node_boot.sample(&mut stream);
             self.schedule(now + boot, Event::NodeJoins(Box::new(node)));

@@ -1,0 +1,238 @@
+//! What can be typed.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Simulates Kubernetes clusters: deterministic, in milliseconds, without a cluster.
+#[derive(Debug, Parser)]
+#[command(name = "wavetank", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+    /// Say only what failed
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run scenarios, tell the story, judge the expectations
+    Run(Run),
+    /// Run every scenario under the paths on all cores; a line each, failures in full
+    Test(Test),
+    /// Read scenarios and manifests, run nothing, report every mistake
+    Lint(Lint),
+    /// The cluster at an instant, in kubectl's tables
+    Get(Get),
+    /// An object at an instant, as kubectl describes it
+    Describe(Describe),
+    /// Why a Pod is where it is, or nowhere
+    Explain(Explain),
+    /// Place the pending Pods of a snapshot as kube-scheduler would
+    Schedule(Schedule),
+    /// Scheduler throughput on workloads of scheduler_perf
+    Bench(Bench),
+    /// The JSON Schema of the scenario file
+    Schema,
+    /// Shell completions
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Scenario files; `-` is standard input
+    #[arg(required = true, value_name = "SCENARIO")]
+    pub scenarios: Vec<String>,
+    /// The seed, instead of the scenario's own
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Stop at this instant
+    #[arg(long, value_name = "T")]
+    pub until: Option<String>,
+    /// How to write the result
+    #[arg(short, long, value_enum, default_value_t = RunOutput::Text)]
+    pub output: RunOutput,
+    /// Write every change of an object to this file, as newline-delimited JSON
+    #[arg(long, value_name = "FILE")]
+    pub timeline: Option<String>,
+    /// Write a JUnit report to this file
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<String>,
+}
+
+/// How a run is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RunOutput {
+    /// A story
+    Text,
+    /// One JSON document per run
+    Json,
+}
+
+/// Arguments of `test`.
+#[derive(Debug, Args)]
+pub struct Test {
+    /// Scenario files, folders or globs
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<String>,
+    /// Run each scenario with all seeds of the range `FROM..TO` (TO not included)
+    #[arg(long, value_name = "FROM..TO")]
+    pub seeds: Option<String>,
+    /// Write a JUnit report to this file
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<String>,
+    /// Worker threads; all cores by default
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+}
+
+/// Arguments of `lint`.
+#[derive(Debug, Args)]
+pub struct Lint {
+    /// Scenario files, manifests, folders or globs; `-` is standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<String>,
+}
+
+/// Where and when to look at a cluster.
+#[derive(Debug, Args)]
+pub struct Look {
+    /// The scenario file
+    #[arg(short, long, value_name = "SCENARIO")]
+    pub file: String,
+    /// The instant; the end of the run by default
+    #[arg(long, value_name = "T")]
+    pub at: Option<String>,
+    /// The seed, instead of the scenario's own
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+/// Arguments of `get`.
+#[derive(Debug, Args)]
+pub struct Get {
+    /// What to show: `pods`, `deploy,svc`, `all`, `pod/web-0`
+    #[arg(value_name = "KIND")]
+    pub kind: String,
+    /// Only the object of this name
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// Where and when
+    #[command(flatten)]
+    pub look: Look,
+    /// The namespace
+    #[arg(short, long)]
+    pub namespace: Option<String>,
+    /// All namespaces
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
+    /// Only objects with these labels
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub selector: Option<String>,
+    /// How to show it
+    #[arg(short, long, value_enum, default_value_t = GetOutput::Table)]
+    pub output: GetOutput,
+}
+
+/// How `get` shows objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GetOutput {
+    /// kubectl's table
+    Table,
+    /// With more columns
+    Wide,
+    /// The objects as YAML
+    Yaml,
+    /// The objects as JSON
+    Json,
+    /// Kind and name
+    Name,
+}
+
+/// Arguments of `describe`.
+#[derive(Debug, Args)]
+pub struct Describe {
+    /// What to describe: `pod/web-0`, or a kind with a name
+    #[arg(value_name = "KIND/NAME")]
+    pub kind: String,
+    /// The name
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// Where and when
+    #[command(flatten)]
+    pub look: Look,
+    /// The namespace
+    #[arg(short, long)]
+    pub namespace: Option<String>,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The Pod
+    #[arg(value_name = "POD")]
+    pub pod: String,
+    /// Where and when
+    #[command(flatten)]
+    pub look: Look,
+    /// The namespace
+    #[arg(short, long)]
+    pub namespace: Option<String>,
+}
+
+/// Arguments of `schedule`.
+#[derive(Debug, Args)]
+pub struct Schedule {
+    /// Files with API objects; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<String>,
+    /// Only these Pods, in this order: `NAMESPACE/NAME`
+    #[arg(long, value_name = "NS/NAME")]
+    pub pod: Vec<String>,
+    /// The release whose words are used
+    #[arg(long, value_name = "VERSION", default_value = "1.34.1")]
+    pub kube_version: String,
+    /// How to write the result
+    #[arg(short, long, value_enum, default_value_t = RunOutput::Text)]
+    pub output: RunOutput,
+    /// Fail if a Pod finds no node
+    #[arg(long)]
+    pub require_all: bool,
+}
+
+/// Arguments of `bench`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// The workload, by upstream's name
+    #[arg(value_name = "WORKLOAD", default_value = "SchedulingBasic")]
+    pub workload: String,
+    /// Nodes
+    #[arg(long, value_name = "N", default_value_t = 5000)]
+    pub nodes: usize,
+    /// Pods
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub pods: usize,
+    /// How to write the result
+    #[arg(short, long, value_enum, default_value_t = RunOutput::Text)]
+    pub output: RunOutput,
+}

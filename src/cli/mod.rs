@@ -1,0 +1,47 @@
+//! The command line: one file per command, exit codes in one place.
+//!
+//! * [`args`]: what can be typed, as one definition: parsing, help, completions and the reference page come from it.
+//! * [`load`]: scenarios from files, with diagnostics. [`files`]: the file system. [`exit`]: exit codes.
+
+pub mod args;
+pub mod bench;
+pub mod exit;
+pub mod files;
+pub mod get;
+pub mod lint;
+pub mod load;
+pub mod output;
+pub mod reference;
+pub mod run;
+pub mod schedule;
+pub mod schema;
+pub mod test;
+
+use clap::Parser;
+
+pub use exit::Exit;
+
+/// Parses the arguments, runs the command, and says how it ended.
+pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
+    let parsed = match args::Cli::try_parse_from(arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            // Help and version go to standard output and are no mistake.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Input } else { Exit::Fine };
+        }
+    };
+    let context = output::Context::new(parsed.color, parsed.quiet);
+    match parsed.command {
+        args::Command::Run(run) => run::main(&run, &context),
+        args::Command::Test(test) => test::main(&test, &context),
+        args::Command::Lint(lint) => lint::main(&lint, &context),
+        args::Command::Get(get) => get::main(&get, &context),
+        args::Command::Describe(describe) => get::describe(&describe, &context),
+        args::Command::Schedule(schedule) => schedule::main(&schedule, &context),
+        args::Command::Explain(explain) => schedule::explain(&explain, &context),
+        args::Command::Bench(bench) => bench::main(&bench, &context),
+        args::Command::Schema => schema::main(&context),
+        args::Command::Completions { shell } => schema::completions(shell, &context),
+    }
+}

@@ -1,0 +1,58 @@
+//! What a set reports.
+//!
+//! Upstream: `pkg/controller/replicaset/replica_set_utils.go`, v1.34.
+
+use std::sync::Arc;
+
+use crate::api::workload::{ReplicaSet, ReplicaSetStatus};
+use crate::api::{Condition, ConditionStatus, Pod, condition};
+use crate::base::{Str, Timestamp, text::lit};
+
+/// The condition that says that Pods could not be created or deleted.
+pub const REPLICA_FAILURE: &str = "ReplicaFailure";
+
+/// Counts active Pods. Conditions are not looked at.
+pub(super) fn count(set: &ReplicaSet, pods: &[Arc<Pod>], now: Timestamp) -> ReplicaSetStatus {
+    let mut status = ReplicaSetStatus {
+        replicas: i32::try_from(pods.len()).unwrap_or(i32::MAX),
+        observed_generation: set.meta.generation,
+        ..ReplicaSetStatus::default()
+    };
+    for pod in pods {
+        let labels = &pod.meta.labels;
+        let full = set.template.labels.iter().all(|(key, value)| labels.get(key) == Some(value));
+        status.fully_labeled_replicas += i32::from(full);
+        if pod.is_ready() {
+            status.ready_replicas += 1;
+            let available = pod.is_available(i64::from(set.min_ready_seconds), now);
+            status.available_replicas += i32::from(available);
+        }
+    }
+    status
+}
+
+/// Puts the failure of this sync into the conditions, or takes that of an earlier one away. `surplus` are Pods too
+/// many (or, below zero, missing) at the start of the sync. A failure that is already there keeps its words.
+pub(super) fn note_failure(
+    conditions: &mut Vec<Condition>,
+    failure: Option<Str>,
+    surplus: i64,
+    now: Timestamp,
+) {
+    let known = condition::find(conditions, REPLICA_FAILURE).is_some();
+    match failure {
+        Some(message) if !known => {
+            let reason = match surplus {
+                i64::MIN..0 => lit!("FailedCreate"),
+                0 => Str::new(),
+                1.. => lit!("FailedDelete"),
+            };
+            let status = ConditionStatus::True;
+            conditions.push(Condition::new(lit!("ReplicaFailure"), status, reason, message, now));
+        }
+        Some(_) => {}
+        None => {
+            condition::remove(conditions, REPLICA_FAILURE);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+use super::*;
+use crate::api::{Kind, Meta, condition};
+use crate::controller::manager::ManagerConfig;
+use crate::controller::testing::Harness;
+use crate::store::DeleteOptions;
+use crate::testkit;
+
+fn harness() -> Harness {
+    Harness::new(vec![Box::new(ReplicaSetController::<ReplicaSet>::default())])
+}
+
+fn key() -> ObjectKey {
+    ObjectKey::new("default", "web")
+}
+
+fn web(harness: &Harness) -> ReplicaSet {
+    (**harness.store.get::<ReplicaSet>(&key()).unwrap()).clone()
+}
+
+fn scale(harness: &mut Harness, replicas: i32) {
+    harness.store.update_spec::<ReplicaSet>(&key(), |set| set.replicas = replicas).unwrap();
+    harness.advance_millis(100);
+}
+
+#[test]
+fn pods_are_created_and_reported_in_the_next_sync() {
+    let mut h = harness();
+    h.store.create(testkit::replica_set("web", 5)).unwrap();
+    h.advance_millis(4);
+    assert_eq!(h.active_pods(), 5);
+    let status = web(&h).status;
+    assert_eq!((status.replicas, status.observed_generation), (0, 1), "counted before they were created");
+    h.advance_millis(200);
+    let status = web(&h).status;
+    assert_eq!((status.replicas, status.fully_labeled_replicas, status.ready_replicas), (5, 5, 0));
+    let pod = h.store.list::<Pod>().next().unwrap();
+    assert!(pod.meta.name.starts_with("web-") && pod.meta.name.len() == 9, "{}", pod.meta.name);
+    assert_eq!(h.events_of("SuccessfulCreate").len(), 5);
+    assert_eq!(h.events()[0], format!("SuccessfulCreate: Created pod: {}", pod.meta.name));
+    h.ready_all();
+    h.advance_millis(200);
+    let status = web(&h).status;
+    assert_eq!((status.ready_replicas, status.available_replicas), (5, 5));
+    h.clear_log();
+    h.advance_secs(3600);
+    assert!(h.log.is_empty(), "a set that has what it wants writes nothing");
+}
+
+#[test]
+fn surplus_pods_are_deleted_not_ready_ones_first() {
+    let mut h = harness();
+    h.store.create(testkit::replica_set("web", 4)).unwrap();
+    h.advance_millis(200);
+    h.ready_all();
+    let last = h.store.list::<Pod>().last().unwrap().meta.key();
+    h.set_ready(&last, false);
+    scale(&mut h, 3);
+    assert!(h.store.get::<Pod>(&last).unwrap().meta.is_deleting());
+    assert_eq!(h.events_of("SuccessfulDelete"), [format!("Deleted pod: {}", last.name)]);
+    assert_eq!(web(&h).status.replicas, 3, "Pods that are being deleted are not counted");
+    h.remove_pod(&last);
+    h.advance_secs(1);
+    assert_eq!(h.active_pods(), 3);
+    scale(&mut h, 0);
+    assert_eq!((h.active_pods(), web(&h).status.replicas), (0, 0));
+}
+
+#[test]
+fn ended_and_deleted_pods_are_replaced_at_once() {
+    let mut h = harness();
+    h.store.create(testkit::replica_set("web", 2)).unwrap();
+    h.advance_millis(200);
+    h.ready_all();
+    let pods: Vec<_> = h.store.list::<Pod>().map(|p| p.meta.key()).collect();
+    h.store.update::<Pod>(&pods[0], |p| p.status.phase = crate::api::Phase::Failed).unwrap();
+    h.store.delete::<Pod>(&pods[1], &DeleteOptions::default()).unwrap();
+    h.advance_millis(200);
+    assert_eq!((h.active_pods(), h.store.count::<Pod>()), (2, 4));
+    let owned = h.store.get::<Pod>(&pods[0]).unwrap().meta.controller().cloned();
+    assert_eq!(owned.unwrap().name, "web", "an ended Pod stays with its set");
+}
+
+#[test]
+fn a_pod_is_available_when_it_has_been_ready_long_enough() {
+    let mut h = harness();
+    h.store.create(ReplicaSet { min_ready_seconds: 10, ..testkit::replica_set("web", 1) }).unwrap();
+    h.advance_millis(500);
+    h.ready_all();
+    h.advance_secs(9);
+    assert_eq!((web(&h).status.ready_replicas, web(&h).status.available_replicas), (1, 0));
+    h.advance_secs(1);
+    assert_eq!(web(&h).status.available_replicas, 1, "ten seconds after the second in which it became ready");
+}
+
+#[test]
+fn failures_are_reported_until_they_pass() {
+    let mut h = harness();
+    // Without this class no Pod is admitted.
+    let mut set = testkit::replica_set("web", 3);
+    let mut template = (*set.template).clone();
+    let mut spec = testkit::pod_spec("app:v1");
+    spec.priority_class_name = "gold".into();
+    template.spec = std::sync::Arc::new(spec);
+    set.template = std::sync::Arc::new(template);
+    h.store.create(set).unwrap();
+    h.advance_millis(4);
+    let condition = web(&h).status.conditions[0].clone();
+    assert_eq!((condition.kind.as_str(), condition.reason.as_str()), ("ReplicaFailure", "FailedCreate"));
+    assert!(condition.message.ends_with("is forbidden: no PriorityClass with name gold was found"));
+    assert_eq!(h.events(), [format!("FailedCreate: Error creating: {}", condition.message)]);
+    h.advance_millis(50);
+    let tries = h.store.list::<crate::api::Event>().next().unwrap().count;
+    assert!((3..8).contains(&tries), "retried with backoff, one Pod a time: {tries}");
+    let class = crate::api::policy::PriorityClass { meta: Meta::named("", "gold"), ..Default::default() };
+    h.store.create(class).unwrap();
+    h.advance_secs(10);
+    assert_eq!((h.active_pods(), web(&h).status.replicas), (3, 3));
+    assert!(condition::find(&web(&h).status.conditions, "ReplicaFailure").is_none());
+}
+
+#[test]
+fn nothing_is_created_or_said_in_a_namespace_that_is_being_deleted() {
+    let mut h = harness();
+    h.store.create(testkit::replica_set("web", 2)).unwrap();
+    h.advance_millis(100);
+    h.ready_all();
+    h.store
+        .delete::<crate::api::service::Namespace>(&ObjectKey::cluster("default"), &DeleteOptions::default())
+        .unwrap();
+    let pod = h.store.list::<Pod>().next().unwrap().meta.key();
+    h.store.delete::<Pod>(&pod, &DeleteOptions::force()).unwrap();
+    let said = h.events().len();
+    h.advance_secs(1);
+    assert_eq!((h.active_pods(), h.events().len()), (1, said));
+    assert!(web(&h).status.conditions.is_empty());
+}
+
+#[test]
+fn orphans_are_adopted_when_they_appear_or_change() {
+    let mut h = harness();
+    h.store.create(testkit::replica_set("web", 1)).unwrap();
+    h.advance_millis(100);
+    h.store.create(testkit::pod("extra", "app=web")).unwrap();
+    h.advance_millis(100);
+    assert_eq!(h.active_pods(), 1, "adopted, then one too many");
+    let pod = h.store.list::<Pod>().next().unwrap().meta.key();
+    h.store.update::<Pod>(&pod, |p| p.meta.labels = testkit::labels("app=debug")).unwrap();
+    h.advance_millis(100);
+    assert!(h.store.get::<Pod>(&pod).unwrap().meta.owners.is_empty(), "released");
+    assert_eq!(h.active_pods(), 2, "and replaced");
+    h.store.update::<Pod>(&pod, |p| p.meta.labels = testkit::labels("app=web")).unwrap();
+    h.advance_millis(100);
+    assert_eq!(h.active_pods(), 1);
+}
+
+#[test]
+fn the_clients_rate_limit_stretches_large_changes() {
+    let mut h = harness();
+    h.store.create(testkit::replica_set("web", 100)).unwrap();
+    h.advance_millis(10);
+    assert_eq!(h.active_pods(), 15, "a burst of 30 calls: 15 Pods and 15 Events");
+    h.advance_secs(4);
+    let pods = h.active_pods();
+    assert!((50..=60).contains(&pods), "20 calls a second: {pods}");
+    assert_eq!(web(&h).status.observed_generation, 0, "reported at the end of the sync");
+    h.advance_secs(10);
+    assert_eq!((h.active_pods(), web(&h).status.replicas), (100, 100));
+    scale(&mut h, 0);
+    let pods = h.active_pods();
+    assert!((80..100).contains(&pods), "{pods}");
+    h.advance_secs(20);
+    assert_eq!((h.active_pods(), web(&h).status.replicas), (0, 0));
+}
+
+#[test]
+fn one_sync_makes_five_hundred_pods_at_most() {
+    let fast = ManagerConfig { api_qps: 0.0, ..ManagerConfig::default() };
+    let mut h = Harness::with_config(vec![Box::new(ReplicaSetController::<ReplicaSet>::default())], fast);
+    h.store.create(testkit::replica_set("web", 1200)).unwrap();
+    h.advance_millis(4);
+    assert_eq!(h.active_pods(), 500);
+    h.advance_secs(30);
+    assert_eq!((h.active_pods(), web(&h).status.replicas), (1200, 1200));
+}
+
+#[test]
+fn replication_controllers_work_alike() {
+    let mut h = Harness::new(vec![Box::new(ReplicaSetController::<ReplicationController>::default())]);
+    h.store.create(ReplicationController(testkit::replica_set("web", 2))).unwrap();
+    h.advance_millis(200);
+    let pod = h.store.list::<Pod>().next().unwrap();
+    assert_eq!(pod.meta.controller().unwrap().kind, "ReplicationController");
+    assert_eq!(h.store.get::<ReplicationController>(&key()).unwrap().0.status.replicas, 2);
+    let source = h.store.list::<crate::api::Event>().next().unwrap().source.clone();
+    assert_eq!(source, "replication-controller");
+    assert_eq!(h.writes(Kind::ReplicaSet).len(), 0);
+}

@@ -1,0 +1,90 @@
+//! A run as one JSON document.
+
+use serde::Serialize;
+
+use super::RunReport;
+use crate::base::SimTime;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    scenario: &'a str,
+    source: &'a str,
+    seed: u64,
+    digest: String,
+    verdict: String,
+    #[serde(rename = "simulatedSeconds")]
+    simulated_seconds: f64,
+    events: u64,
+    expectations: Vec<Expectation<'a>>,
+    pods: Pods,
+    #[serde(rename = "refusedSteps")]
+    refused_steps: Vec<RefusedStep<'a>>,
+    notes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Expectation<'a> {
+    name: &'a str,
+    when: String,
+    verdict: &'static str,
+    since: Option<f64>,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+struct Pods {
+    running: u32,
+    ready: u32,
+    pending: u32,
+    succeeded: u32,
+    failed: u32,
+    terminating: u32,
+}
+
+#[derive(Serialize)]
+struct RefusedStep<'a> {
+    at: f64,
+    verb: &'a str,
+    message: &'a str,
+}
+
+/// The document, indented.
+pub fn render(report: &RunReport) -> String {
+    let outcome = &report.outcome;
+    let document = Document {
+        scenario: &outcome.scenario,
+        source: &report.source,
+        seed: outcome.seed,
+        digest: outcome.digest.to_string(),
+        verdict: outcome.verdict().to_string(),
+        simulated_seconds: outcome.simulated.as_secs_f64(),
+        events: outcome.events,
+        expectations: outcome
+            .expectations
+            .iter()
+            .map(|e| Expectation {
+                name: &e.name,
+                when: e.when.to_string(),
+                verdict: e.verdict.as_str(),
+                since: e.since.map(SimTime::as_secs_f64),
+                message: &e.message,
+            })
+            .collect(),
+        pods: Pods {
+            running: outcome.pods.running,
+            ready: outcome.pods.ready,
+            pending: outcome.pods.pending,
+            succeeded: outcome.pods.succeeded,
+            failed: outcome.pods.failed,
+            terminating: outcome.pods.terminating,
+        },
+        refused_steps: outcome
+            .refused_steps
+            .iter()
+            .map(|(at, verb, message)| RefusedStep { at: at.as_secs_f64(), verb, message })
+            .collect(),
+        notes: &report.notes,
+    };
+    // Only strings and finite numbers: serialising them cannot fail.
+    serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
+}

@@ -1,0 +1,201 @@
+//! A run as a story for people.
+
+use std::fmt::Write;
+
+use super::RunReport;
+use super::story::Sort;
+use crate::expect::Verdict;
+use crate::sim::Verdict as RunVerdict;
+
+const BOLD: &str = "\x1b[1m";
+const DIM: &str = "\x1b[2m";
+const RED: &str = "\x1b[31m";
+const GREEN: &str = "\x1b[32m";
+const YELLOW: &str = "\x1b[33m";
+const CYAN: &str = "\x1b[36m";
+const RESET: &str = "\x1b[0m";
+
+/// How a run is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// With colours.
+    pub color: bool,
+    /// Only the verdict and what failed.
+    pub quiet: bool,
+}
+
+/// The whole report.
+pub fn render(report: &RunReport, style: Style) -> String {
+    let mut page = Page { out: String::new(), style };
+    if !style.quiet {
+        page.head(report);
+        page.story(report);
+    }
+    page.expectations(report);
+    if !style.quiet {
+        page.closing(report);
+        page.notes(report);
+    }
+    page.foot(report);
+    page.out
+}
+
+struct Page {
+    out: String,
+    style: Style,
+}
+
+impl Page {
+    fn paint(&self, color: &str, text: &str) -> String {
+        if self.style.color { format!("{color}{text}{RESET}") } else { text.to_owned() }
+    }
+
+    fn line(&mut self, text: impl AsRef<str>) {
+        self.out.push_str(text.as_ref().trim_end());
+        self.out.push('\n');
+    }
+
+    fn head(&mut self, report: &RunReport) {
+        let name = self.paint(BOLD, &report.outcome.scenario);
+        self.line(name);
+        for line in wrap(&report.description, 96) {
+            self.line(format!("  {line}"));
+        }
+        self.line("");
+    }
+
+    fn story(&mut self, report: &RunReport) {
+        for beat in &report.story {
+            let at = format!("{:>9}", short_time(beat.at));
+            let sentence = beat.sentence();
+            let text = match beat.sort {
+                Sort::Step => self.paint(CYAN, &format!("▶ {sentence}")),
+                Sort::Refused => self.paint(RED, &format!("▶ {sentence}")),
+                Sort::Pending | Sort::Crash => self.paint(YELLOW, &sentence),
+                Sort::Node | Sort::Workload | Sort::Evicted | Sort::Storage | Sort::Job => sentence,
+            };
+            let at = self.paint(DIM, &at);
+            self.line(format!("{at}  {text}"));
+        }
+        if !report.story.is_empty() {
+            self.line("");
+        }
+    }
+
+    fn expectations(&mut self, report: &RunReport) {
+        for judged in &report.outcome.expectations {
+            let passed = judged.verdict == Verdict::Passed;
+            if passed && self.style.quiet {
+                continue;
+            }
+            let mark = if passed { self.paint(GREEN, "✓") } else { self.paint(RED, "✗") };
+            let when = self.paint(DIM, &format!("({})", judged.when));
+            self.line(format!("  {mark} {} {when}", judged.name));
+            self.line(format!("      {}", judged.message));
+        }
+        if !report.outcome.expectations.is_empty() && !self.style.quiet {
+            self.line("");
+        }
+    }
+
+    fn closing(&mut self, report: &RunReport) {
+        if !report.closing.is_empty() {
+            let rows: Vec<Vec<String>> = report
+                .closing
+                .iter()
+                .map(|l| {
+                    vec![
+                        l.namespace.to_string(),
+                        l.name.clone(),
+                        format!("{}/{}", l.ready, l.desired),
+                        l.available.to_string(),
+                    ]
+                })
+                .collect();
+            let table = super::table::render(&["NAMESPACE", "NAME", "READY", "AVAILABLE"], &rows);
+            for line in table.lines() {
+                self.line(format!("  {line}"));
+            }
+            self.line("");
+        }
+        const WAITING_MAX: usize = 10;
+        for (pod, why) in report.waiting.iter().take(WAITING_MAX) {
+            let why = if why.is_empty() { "not tried yet" } else { why };
+            self.line(format!("  {} {why}", self.paint(YELLOW, &format!("{pod} is Pending:"))));
+        }
+        if report.waiting.len() > WAITING_MAX {
+            self.line(format!("  and {} more Pending Pods", report.waiting.len() - WAITING_MAX));
+        }
+        if !report.waiting.is_empty() {
+            self.line("");
+        }
+    }
+
+    fn notes(&mut self, report: &RunReport) {
+        for note in &report.notes {
+            let text = self.paint(DIM, &format!("note: {note}"));
+            self.line(format!("  {text}"));
+        }
+        if !report.notes.is_empty() {
+            self.line("");
+        }
+    }
+
+    fn foot(&mut self, report: &RunReport) {
+        let outcome = &report.outcome;
+        let total = outcome.expectations.len();
+        let held = outcome.expectations.iter().filter(|e| e.verdict == Verdict::Passed).count();
+        let verdict = match (outcome.verdict(), total) {
+            (_, 0) => self.paint(BOLD, "nothing was expected"),
+            (RunVerdict::Passed, _) => self.paint(GREEN, &format!("passed: {held} of {total} expectations")),
+            (RunVerdict::Failed, _) => self.paint(RED, &format!("failed: {held} of {total} expectations held")),
+        };
+        let pods = &outcome.pods;
+        let mut counts = format!("{} running ({} ready)", pods.running, pods.ready);
+        for (count, what) in [
+            (pods.pending, "pending"),
+            (pods.succeeded, "succeeded"),
+            (pods.failed, "failed"),
+            (pods.terminating, "terminating"),
+        ] {
+            if count > 0 {
+                let _ = write!(counts, ", {count} {what}");
+            }
+        }
+        self.line(format!("{} · {verdict} · {}", outcome.scenario, outcome.simulated));
+        self.line(format!("pods: {counts} · seed {} · digest {}", outcome.seed, outcome.digest));
+    }
+}
+
+/// An instant without needless digits: tenths of a second.
+fn short_time(at: crate::base::SimTime) -> String {
+    let tenths = at.as_nanos() / 100_000_000;
+    crate::base::SimDuration::from_millis(tenths * 100).to_string()
+}
+
+/// Breaks text into lines of at most `width` characters, at spaces.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_wrapped_at_spaces() {
+        assert_eq!(wrap("one two  three", 7), ["one two", "three"]);
+        assert_eq!(wrap("", 7), Vec::<String>::new());
+        assert_eq!(wrap("longerthanseven x", 7), ["longerthanseven", "x"]);
+    }
+}
