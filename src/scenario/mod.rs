@@ -9,8 +9,8 @@
 //! * [`tables`]: every field and verb, as data. [`shape`]: what such tables are made of.
 //! * [`read`], [`scalar`]: small readers that note mistakes and go on.
 //! * [`cluster`], [`behaviour`], [`steps`], [`expectations`], [`manifests`], [`target`]: the parts of the file.
-//! * [`lint`]: what can be read and run, but is probably not meant.
-//! * [`schema`], [`reference`](mod@reference): the JSON Schema and the reference page, from the tables.
+//! * [`lint`](mod@lint): what can be read and run, but is probably not meant.
+//! * [`schema`](mod@schema), [`reference`](mod@reference): the JSON Schema and the reference page, from the tables.
 //! * [`code`]: codes of what can be wrong.
 
 pub mod behaviour;
@@ -48,32 +48,27 @@ use scalar::{duration, instant, integer, name, text, time};
 use steps::Steps;
 use target::Known;
 
-/// A scenario that has been read.
-#[derive(Debug)]
-pub struct Loaded {
-    /// The plan, if there is no error.
-    pub plan: Option<Plan>,
-    /// Errors, warnings and notes.
-    pub diagnostics: Vec<Diagnostic>,
-}
-
-/// Reads the scenario file `path` and everything it names. Texts are added to `sources`.
-pub fn load(path: &str, files: &dyn Files, sources: &mut SourceMap) -> Loaded {
-    let text = files
-        .read(path)
-        .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "the file is not text in UTF-8".to_owned()));
+/// Reads the scenario file `path` and everything it names; `-` is what `files` takes for standard input.
+///
+/// The plan is there unless a diagnostic is an error. Texts are added to `sources`, for showing snippets.
+pub fn load(files: &dyn Files, path: &str, sources: &mut SourceMap) -> (Option<Plan>, Vec<Diagnostic>) {
+    let text = files.read(path).and_then(|bytes| {
+        String::from_utf8(bytes).map_err(|_| "the file is not text in UTF-8".to_owned())
+    });
     match text {
-        Ok(text) => load_text(path, &text, files, sources),
-        Err(why) => {
-            let diagnostic = Diagnostic::error(code::FILE, format!("`{path}`: {why}"));
-            Loaded { plan: None, diagnostics: vec![diagnostic] }
-        }
+        Ok(text) => load_text(files, path, &text, sources),
+        Err(why) => (None, vec![Diagnostic::error(code::FILE, format!("`{path}`: {why}"))]),
     }
 }
 
-/// As [`load`], with the scenario's text at hand: standard input, or a program's own.
-pub fn load_text(path: &str, text: &str, files: &dyn Files, sources: &mut SourceMap) -> Loaded {
-    let id = sources.add(path, text);
+/// As [`load`], with the scenario's text at hand; `path` is where its manifests are relative to.
+pub fn load_text(
+    files: &dyn Files,
+    path: &str,
+    text: &str,
+    sources: &mut SourceMap,
+) -> (Option<Plan>, Vec<Diagnostic>) {
+    let id = sources.add(if path == "-" { "<stdin>" } else { path }, text);
     let mut reader = Reader::new(sources);
     let plan = scenario(&mut reader, id, path, files);
     let mut diagnostics = reader.diagnostics;
@@ -82,7 +77,12 @@ pub fn load_text(path: &str, text: &str, files: &dyn Files, sources: &mut Source
     if let Some(plan) = &plan {
         diagnostics.extend(lint::lint(plan));
     }
-    Loaded { plan, diagnostics }
+    (plan, diagnostics)
+}
+
+/// Everything that is to be said of the scenario file `path`.
+pub fn lint(files: &dyn Files, path: &str, sources: &mut SourceMap) -> Vec<Diagnostic> {
+    load(files, path, sources).1
 }
 
 /// Whether a text is a scenario, so far as its head says so.

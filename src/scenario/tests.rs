@@ -42,26 +42,26 @@ fn files() -> MemoryFiles {
 }
 
 /// Reads a scenario whose `spec` is given.
-fn read(spec: &str) -> (Loaded, SourceMap) {
+fn read(spec: &str) -> (Option<Plan>, Vec<Diagnostic>, SourceMap) {
     let indented: String = spec.trim_matches('\n').lines().map(|l| format!("  {l}\n")).collect();
     let text = format!(
         "apiVersion: wavetank.dev/v1alpha1\nkind: Scenario\nmetadata: {{name: test}}\nspec:\n{indented}"
     );
     let mut sources = SourceMap::default();
-    let loaded = load_text("s/test.yaml", &text, &files(), &mut sources);
-    (loaded, sources)
+    let (plan, diagnostics) = load_text(&files(), "s/test.yaml", &text, &mut sources);
+    (plan, diagnostics, sources)
 }
 
 /// The plan of a scenario without errors.
 fn plan(spec: &str) -> Plan {
-    let (loaded, sources) = read(spec);
-    let told = crate::report::diagnostics::render(&loaded.diagnostics, &sources, false);
-    loaded.plan.unwrap_or_else(|| panic!("{told}"))
+    let (plan, diagnostics, sources) = read(spec);
+    let told = crate::report::diagnostics::render(&diagnostics, &sources, false);
+    plan.unwrap_or_else(|| panic!("{told}"))
 }
 
 /// What is wrong with a scenario: `code line:column message | help` for each mistake.
 fn mistakes(spec: &str) -> Vec<String> {
-    let (loaded, sources) = read(spec);
+    let (_, diagnostics, sources) = read(spec);
     let told = |d: &Diagnostic| {
         let place = d.label.as_ref().and_then(|(span, _)| sources.line_column(*span));
         let place =
@@ -69,7 +69,7 @@ fn mistakes(spec: &str) -> Vec<String> {
         let help = d.help.as_ref().map(|h| format!(" | {h}")).unwrap_or_default();
         format!("{} {place}{}{help}", d.code, d.message)
     };
-    loaded.diagnostics.iter().filter(|d| d.severity != Severity::Note).map(told).collect()
+    diagnostics.iter().filter(|d| d.severity != Severity::Note).map(told).collect()
 }
 
 fn s(seconds: u64) -> SimTime {

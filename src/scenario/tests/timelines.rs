@@ -58,10 +58,10 @@ fn recorded_scenarios_are_read() {
             continue;
         }
         let mut sources = SourceMap::default();
-        let loaded = load(path.to_str().unwrap(), &Folder, &mut sources);
-        let told = crate::report::diagnostics::render(&loaded.diagnostics, &sources, false);
-        assert!(loaded.plan.is_some(), "{told}");
-        let serious: Vec<_> = loaded.diagnostics.iter().filter(|d| d.severity != Severity::Note).collect();
+        let (plan, diagnostics) = load(&Folder, path.to_str().unwrap(), &mut sources);
+        let told = crate::report::diagnostics::render(&diagnostics, &sources, false);
+        assert!(plan.is_some(), "{told}");
+        let serious: Vec<_> = diagnostics.iter().filter(|d| d.severity != Severity::Note).collect();
         assert!(serious.is_empty(), "{told}");
         read += 1;
     }
