@@ -38,5 +38,9 @@ pub mod kubelet;
 pub mod expect;
 pub mod plan;
 
+pub mod scenario;
+
+pub mod report;
+
 #[cfg(test)]
 pub mod testkit;

@@ -106,6 +106,98 @@ pub const DIAG_CODES: &[DiagCode] = &[
         "not for the API server",
         "The document is the input of another tool and has been left out; render it first if its output is wanted.",
     ),
+    row(
+        "WT0201",
+        "unknown field in a scenario",
+        "The scenario file has no such field in this place; it is misspelt or indented wrongly.",
+    ),
+    row("WT0202", "missing field", "A field that the scenario file must have is not there."),
+    row(
+        "WT0203",
+        "unreadable value",
+        "A value is not of the type that the field takes, or cannot be read as one.",
+    ),
+    row(
+        "WT0204",
+        "not a scenario",
+        "The file is not one document of `apiVersion: wavetank.dev/v1alpha1`, `kind: Scenario`.",
+    ),
+    row("WT0205", "not a step", "A step is one key beside `at`, and that key is a verb."),
+    row(
+        "WT0206",
+        "unknown kind",
+        "The word before the slash is no kind that Kubernetes, or a manifest of the scenario, has.",
+    ),
+    row(
+        "WT0207",
+        "file not read",
+        "A file that the scenario names cannot be read, or a pattern matches no file.",
+    ),
+    row(
+        "WT0208",
+        "unknown instance type",
+        "The machine type is not in the built-in catalogue; give `capacity` instead.",
+    ),
+    row("WT0209", "unknown place", "The cluster of the scenario has no such zone, node or node group."),
+    row("WT0210", "duplicate name", "Two things that are known by their names have the same one."),
+    row(
+        "WT0211",
+        "one of several fields",
+        "Fields that exclude one another are given together, or none of them is.",
+    ),
+    row("WT0212", "out of range", "A value is smaller or larger than it may be."),
+    row(
+        "WT0213",
+        "unknown flag",
+        "There is no such component or flag; the names are those of upstream's components.",
+    ),
+    row("WT0214", "unknown version", "The words of this Kubernetes release are not known."),
+    row("WT0215", "too much", "The scenario asks for more nodes or files than the limits allow."),
+    row(
+        "WT0216",
+        "manifest not applied",
+        "The document can be read, but it is nothing that can be applied to a cluster.",
+    ),
+    row("WT0301", "not a subject", "An expectation has exactly one subject, such as `pods` or `deployment`."),
+    row(
+        "WT0302",
+        "not a time",
+        "An expectation has at most one of `at`, `by` and `during`, and a span ends after it begins.",
+    ),
+    row(
+        "WT0303",
+        "unknown cause",
+        "The stable name of a cause is misspelt; docs/SCENARIO.md lists all of them.",
+    ),
+    row("WT0304", "asks nothing", "The expectation names an object and says nothing about it."),
+    row(
+        "WT0401",
+        "undefined object",
+        "No manifest or step defines the object that the expectation is about, so it can hardly come true.",
+    ),
+    row("WT0402", "late step", "The step lies after the end of the run and is never carried out."),
+    row(
+        "WT0403",
+        "idle behaviour",
+        "No container of the manifests and steps matches the entry, so it decides nothing.",
+    ),
+    row(
+        "WT0404",
+        "immediate binding",
+        "Zonal volumes that are made before the Pod has a node may end up in a zone where the Pod cannot run.",
+    ),
+    row("WT0405", "late expectation", "The expectation looks at the cluster after the end of the run."),
+    row(
+        "WT0406",
+        "undefined target",
+        "No manifest or earlier step defines the object that the step acts on.",
+    ),
+    row(
+        "WT0407",
+        "same name",
+        "Two expectations have the same name, so that reports cannot tell them apart.",
+    ),
+    row("WT0408", "no nodes", "The manifests have Pods, and the cluster has no nodes for them."),
 ];
 
 /// The row of `code`.

@@ -165,10 +165,8 @@ impl<'t> Fields<'t> {
                 this.unknown(reader, key);
             }
         }
-        let mut complete = true;
         for field in shape.all().filter(|f| f.required) {
             if this.get(field.name).is_none() {
-                complete = false;
                 let place = tree.entry(field.name).map_or(tree.head_span(), |(key, _)| key.span);
                 reader.note(
                     Diagnostic::error(code::MISSING_FIELD, format!("`{}` is missing", field.name))
@@ -178,7 +176,6 @@ impl<'t> Fields<'t> {
             }
         }
         // What is there is still worth reading; callers ask for required fields and stop by themselves.
-        let _ = complete;
         Some(this)
     }
 
@@ -201,6 +198,14 @@ impl<'t> Fields<'t> {
     pub fn get(&self, name: &str) -> Option<&'t Tree> {
         debug_assert!(self.shape.field(name).is_some(), "{} has no field {name}", self.shape.name);
         self.tree.get(name).filter(|t| !t.is_null())
+    }
+
+    /// The words that a field takes, if it takes words.
+    pub fn words(&self, name: &str) -> Option<&'static [&'static str]> {
+        match self.shape.field(name)?.takes {
+            super::shape::Type::Words(words) => Some(words),
+            _ => None,
+        }
     }
 
     /// The value of a field, read.

@@ -25,7 +25,11 @@ pub fn text(reader: &mut Reader<'_>, tree: &Tree) -> Option<Str> {
 /// A text that is not empty.
 pub fn name(reader: &mut Reader<'_>, tree: &Tree) -> Option<Str> {
     let name = text(reader, tree)?;
-    if name.is_empty() { reader.error(code::BAD_VALUE, tree.span, "an empty text is not a name") } else { Some(name) }
+    if name.is_empty() {
+        reader.error(code::BAD_VALUE, tree.span, "an empty text is not a name")
+    } else {
+        Some(name)
+    }
 }
 
 /// `true` or `false`.
@@ -47,16 +51,17 @@ pub fn integer<T: TryFrom<i64>>(reader: &mut Reader<'_>, tree: &Tree) -> Option<
     let number = match &tree.value {
         Value::Int(number) => *number,
         Value::UInt(_) => i64::MAX,
-        Value::Null
-        | Value::Bool(_)
-        | Value::Float(_)
-        | Value::Str(_)
-        | Value::Seq(_)
-        | Value::Map(_) => return reader.expected(tree, "a whole number"),
+        Value::Null | Value::Bool(_) | Value::Float(_) | Value::Str(_) | Value::Seq(_) | Value::Map(_) => {
+            return reader.expected(tree, "a whole number");
+        }
     };
     match T::try_from(number) {
         Ok(value) => Some(value),
-        Err(_) => reader.error(code::OUT_OF_RANGE, tree.span, format!("{} is out of range", reader.raw(tree.span).to_owned())),
+        Err(_) => reader.error(
+            code::OUT_OF_RANGE,
+            tree.span,
+            format!("{} is out of range", reader.raw(tree.span).to_owned()),
+        ),
     }
 }
 
@@ -102,7 +107,9 @@ pub fn duration(reader: &mut Reader<'_>, tree: &Tree) -> Option<SimDuration> {
     match &tree.value {
         Value::Str(text) => match SimDuration::parse_go(text) {
             Ok(duration) => Some(duration),
-            Err(message) => reader.cure(code::BAD_VALUE, tree.span, message, "durations read like `90s`, `1m30s`, `1.5h`"),
+            Err(message) => {
+                reader.cure(code::BAD_VALUE, tree.span, message, "durations read like `90s`, `1m30s`, `1.5h`")
+            }
         },
         Value::Int(0) => Some(SimDuration::ZERO),
         Value::Int(_) | Value::UInt(_) | Value::Float(_) => {
@@ -198,7 +205,11 @@ fn uniform(reader: &mut Reader<'_>, tree: &Tree) -> Option<Delay> {
     let max = fields.read(reader, "max", duration);
     let (min, max) = (min?, max?);
     if min > max {
-        return reader.error(code::OUT_OF_RANGE, fields.key_span("max"), format!("`max` {max} is less than `min` {min}"));
+        return reader.error(
+            code::OUT_OF_RANGE,
+            fields.key_span("max"),
+            format!("`max` {max} is less than `min` {min}"),
+        );
     }
     Some(Delay::Uniform { min, max })
 }
@@ -217,7 +228,11 @@ fn log_normal(reader: &mut Reader<'_>, tree: &Tree) -> Option<Delay> {
         "sigma" => {
             let sigma = fields.read(reader, "sigma", decimal)?;
             if !(0.0..=10.0).contains(&sigma) {
-                return reader.error(code::OUT_OF_RANGE, fields.key_span("sigma"), format!("`sigma` {sigma} is not between 0 and 10"));
+                return reader.error(
+                    code::OUT_OF_RANGE,
+                    fields.key_span("sigma"),
+                    format!("`sigma` {sigma} is not between 0 and 10"),
+                );
             }
             Some(Delay::LogNormal { median: median?, sigma })
         }
@@ -311,9 +326,19 @@ pub fn count(reader: &mut Reader<'_>, tree: &Tree) -> Option<Count> {
 /// A label selector as kubectl writes it.
 pub fn selector(reader: &mut Reader<'_>, tree: &Tree) -> Option<LabelSelector> {
     if let Some(entries) = tree.as_map() {
-        let pairs: Vec<_> = entries.iter().filter_map(|(k, v)| Some(format!("{}={}", k.text, v.as_str()?))).collect();
-        let help = if pairs.is_empty() { "write `app=web`".to_owned() } else { format!("write `{}`", pairs.join(",")) };
-        return reader.cure(code::BAD_VALUE, tree.head_span(), "selectors are written as kubectl writes them", help);
+        let pairs: Vec<_> =
+            entries.iter().filter_map(|(k, v)| Some(format!("{}={}", k.text, v.as_str()?))).collect();
+        let help = if pairs.is_empty() {
+            "write `app=web`".to_owned()
+        } else {
+            format!("write `{}`", pairs.join(","))
+        };
+        return reader.cure(
+            code::BAD_VALUE,
+            tree.head_span(),
+            "selectors are written as kubectl writes them",
+            help,
+        );
     }
     let written = text(reader, tree)?;
     match LabelSelector::parse(&written) {
@@ -380,8 +405,9 @@ pub fn parse_taint(written: &str) -> Result<Taint, String> {
     let shape = || format!("`{written}` is not a taint; write `key=value:Effect` or `key:Effect`");
     let (head, effect) = written.rsplit_once(':').ok_or_else(shape)?;
     let (key, value) = head.split_once('=').unwrap_or((head, ""));
-    let effect = TaintEffect::parse(effect)
-        .ok_or_else(|| format!("unknown effect `{effect}`; effects are NoSchedule, PreferNoSchedule, NoExecute"))?;
+    let effect = TaintEffect::parse(effect).ok_or_else(|| {
+        format!("unknown effect `{effect}`; effects are NoSchedule, PreferNoSchedule, NoExecute")
+    })?;
     if key.is_empty() {
         return Err(shape());
     }

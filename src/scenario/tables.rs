@@ -19,7 +19,8 @@ pub static SCENARIO: Shape = Shape {
     ]],
 };
 
-static METADATA: Shape = Shape {
+/// What the scenario is called.
+pub static METADATA: Shape = Shape {
     name: "Metadata",
     doc: "What the scenario is called.",
     fields: &[&[
@@ -30,11 +31,17 @@ static METADATA: Shape = Shape {
     ]],
 };
 
-static SPEC: Shape = Shape {
+/// What happens.
+pub static SPEC: Shape = Shape {
     name: "Spec",
     doc: "What happens.",
     fields: &[&[
-        defaulted("seed", Type::Integer(0), "0", "What all randomness is derived from; `--seed` overrides it."),
+        defaulted(
+            "seed",
+            Type::Integer(0),
+            "0",
+            "What all randomness is derived from; `--seed` overrides it.",
+        ),
         defaulted("start", Type::Time, "2026-01-05T08:00:00Z", "The virtual wall clock at t = 0."),
         defaulted(
             "duration",
@@ -58,11 +65,16 @@ static SPEC: Shape = Shape {
         defaulted("traffic", Type::List(&Type::Shape(&TRAFFIC)), "none", "Load from outside."),
         defaulted("steps", Type::List(&Type::Shape(&STEP)), "none", "What is done to the cluster, and when."),
         defaulted("expect", Type::List(&Type::Shape(&EXPECTATION)), "none", "What must hold."),
-        optional("recording", Type::Shape(&RECORDING), "For comparing the run with a recording of the real thing."),
+        optional(
+            "recording",
+            Type::Shape(&RECORDING),
+            "For comparing the run with a recording of the real thing.",
+        ),
     ]],
 };
 
-static RECORDING: Shape = Shape {
+/// For comparing the run with a recording of the real thing.
+pub static RECORDING: Shape = Shape {
     name: "Recording",
     doc: "For comparing the run with a recording of the real thing.",
     fields: &[&[required(
@@ -72,53 +84,114 @@ static RECORDING: Shape = Shape {
     )]],
 };
 
-static CLUSTER: Shape = Shape {
+/// What the cluster is made of.
+pub static CLUSTER: Shape = Shape {
     name: "Cluster",
     doc: "What the cluster is made of.",
     fields: &[&[
-        defaulted("version", Type::Version, "\"1.34\"", "The release whose words the components use, from 1.28 on; behaviour is 1.34's."),
-        defaulted("zones", Type::List(&Type::Text), "those the nodes name", "All zones, in the order in which node groups are dealt out to them."),
+        defaulted(
+            "version",
+            Type::Version,
+            "\"1.34\"",
+            "The release whose words the components use, from 1.28 on; behaviour is 1.34's.",
+        ),
+        defaulted(
+            "zones",
+            Type::List(&Type::Text),
+            "those the nodes name",
+            "All zones, in the order in which node groups are dealt out to them.",
+        ),
         optional("nodeGroups", Type::List(&Type::Shape(&NODE_GROUP)), "Groups of equal nodes."),
-        optional("nodes", Type::List(&Type::Shape(&NODE)), "Nodes by name. They, like the nodes of the groups, are Ready, with their CSINode, before the first manifest is applied."),
+        optional(
+            "nodes",
+            Type::List(&Type::Shape(&NODE)),
+            "Nodes by name. They, like the nodes of the groups, are Ready, with their CSINode, before the first manifest is applied.",
+        ),
         optional("settings", Type::Settings, "Flags of upstream's components, by component."),
         optional("latencies", Type::Latencies, "How long hardware and clouds take."),
     ]],
 };
 
-static NODE_GROUP: Shape = Shape {
+/// A group of equal nodes, one group per zone underneath.
+pub static NODE_GROUP: Shape = Shape {
     name: "NodeGroup",
     doc: "A group of equal nodes, one group per zone underneath. Its nodes are called `<group>-<zone>-<number>`.",
     fields: &[&[
         required("name", Type::Text, "The group's name."),
-        optional("instanceType", Type::Text, "A machine type of the built-in catalogue; capacity, allocatable, architecture and volume limit follow from it."),
-        defaulted("capacity", Type::QuantityMap, "the instance type's, else 4 CPUs, 16Gi, 100Gi of disk, 110 Pods", "What a machine has: `cpu`, `memory`, `ephemeral-storage`, `pods`, extended resources."),
-        defaulted("allocatable", Type::QuantityMap, "capacity less kube-reserved, system-reserved and eviction-hard", "What Pods may use."),
+        optional(
+            "instanceType",
+            Type::Text,
+            "A machine type of the built-in catalogue; capacity, allocatable, architecture and volume limit follow from it.",
+        ),
+        defaulted(
+            "capacity",
+            Type::QuantityMap,
+            "the instance type's, else 4 CPUs, 16Gi, 100Gi of disk, 110 Pods",
+            "What a machine has: `cpu`, `memory`, `ephemeral-storage`, `pods`, extended resources.",
+        ),
+        defaulted(
+            "allocatable",
+            Type::QuantityMap,
+            "capacity less kube-reserved, system-reserved and eviction-hard",
+            "What Pods may use.",
+        ),
         required("size", Type::Integer(0), "Nodes at the start, dealt out to the zones in turn."),
-        defaulted("min", Type::Integer(0), "the group is left alone", "With `max`: the cluster autoscaler manages the group; `min` and `max` are dealt out like `size`."),
+        defaulted(
+            "min",
+            Type::Integer(0),
+            "the group is left alone",
+            "With `max`: the cluster autoscaler manages the group; `min` and `max` are dealt out like `size`.",
+        ),
         defaulted("max", Type::Integer(0), "the group is left alone", "See `min`."),
         defaulted("zones", Type::List(&Type::Text), "all zones of the cluster", "Narrows the zones."),
         optional("labels", Type::TextMap, "Labels beyond the well-known ones."),
         optional("taints", Type::List(&Type::Shape(&TAINT)), "Taints."),
-        defaulted("volumeLimits", Type::IntegerMap, "ebs.csi.aws.com with the instance type's limit, else 25", "CSI drivers on the nodes, with the number of volumes each can attach."),
+        defaulted(
+            "volumeLimits",
+            Type::IntegerMap,
+            "ebs.csi.aws.com with the instance type's limit, else 25",
+            "CSI drivers on the nodes, with the number of volumes each can attach.",
+        ),
     ]],
 };
 
-static NODE: Shape = Shape {
+/// A node by name.
+pub static NODE: Shape = Shape {
     name: "Node",
     doc: "A node by name. `kubernetes.io/hostname`, `os` (linux) and `arch` (amd64) are added to its labels.",
     fields: &[&[
         required("name", Type::Text, "The node's name."),
         optional("zone", Type::Text, "Becomes the label `topology.kubernetes.io/zone`."),
-        optional("instanceType", Type::Text, "A machine type of the catalogue; capacity, allocatable, architecture and volume limit follow from it."),
-        defaulted("capacity", Type::QuantityMap, "the instance type's, else 4 CPUs, 16Gi, 100Gi of disk, 110 Pods", "What the machine has."),
-        defaulted("allocatable", Type::QuantityMap, "`capacity`; with an instance type: less reservations", "What Pods may use."),
+        optional(
+            "instanceType",
+            Type::Text,
+            "A machine type of the catalogue; capacity, allocatable, architecture and volume limit follow from it.",
+        ),
+        defaulted(
+            "capacity",
+            Type::QuantityMap,
+            "the instance type's, else 4 CPUs, 16Gi, 100Gi of disk, 110 Pods",
+            "What the machine has.",
+        ),
+        defaulted(
+            "allocatable",
+            Type::QuantityMap,
+            "`capacity`; with an instance type: less reservations",
+            "What Pods may use.",
+        ),
         optional("labels", Type::TextMap, "Labels beyond the well-known ones."),
         optional("taints", Type::List(&Type::Shape(&TAINT)), "Taints."),
-        defaulted("volumeLimits", Type::IntegerMap, "ebs.csi.aws.com with the instance type's limit, else 25", "CSI drivers on the node: the CSINode's allocatable counts."),
+        defaulted(
+            "volumeLimits",
+            Type::IntegerMap,
+            "ebs.csi.aws.com with the instance type's limit, else 25",
+            "CSI drivers on the node: the CSINode's allocatable counts.",
+        ),
     ]],
 };
 
-static TAINT: Shape = Shape {
+/// A taint as the API has it.
+pub static TAINT: Shape = Shape {
     name: "Taint",
     doc: "A taint as the API has it.",
     fields: &[&[
@@ -130,13 +203,15 @@ static TAINT: Shape = Shape {
 
 static MANIFEST: Type = Type::OneOf(&[Type::Text, Type::Shape(&INLINE)]);
 
-static INLINE: Shape = Shape {
+/// Manifests in place.
+pub static INLINE: Shape = Shape {
     name: "Inline",
     doc: "Manifests in place.",
     fields: &[&[required("inline", Type::Json, "Documents as a text block, or one document as it is.")]],
 };
 
-static BEHAVIOUR: Shape = Shape {
+/// What the containers that an entry matches do.
+pub static BEHAVIOUR: Shape = Shape {
     name: "Behaviour",
     doc: "What the containers that an entry matches do. All of `selector`, `namespace`, `container` and `image` that are given must match.",
     fields: &[&[
@@ -144,27 +219,53 @@ static BEHAVIOUR: Shape = Shape {
         defaulted("namespace", Type::Text, "all", "Namespace of the Pod."),
         defaulted("container", Type::Text, "all", "Name of the container."),
         optional("image", Type::Text, "The image; `*` stands for any text, `?` for any character."),
-        optional("pull", Type::Words(&["fails"]), "`fails`: the image cannot be pulled: ErrImagePull, 12 s later ImagePullBackOff; the Pod stays Pending."),
+        optional(
+            "pull",
+            Type::Words(&["fails"]),
+            "`fails`: the image cannot be pulled: ErrImagePull, 12 s later ImagePullBackOff; the Pod stays Pending.",
+        ),
         defaulted("size", Type::Quantity, "100M", "Bytes of the image, for the time its pull takes."),
-        defaulted("startup", Type::Delay, "0s", "From container start to being able to answer; probes decide the rest."),
-        defaulted("shutdown", Type::Delay, "`latencies.podTermination`", "From SIGTERM to the container's end; the grace period cuts it off."),
+        defaulted(
+            "startup",
+            Type::Delay,
+            "0s",
+            "From container start to being able to answer; probes decide the rest.",
+        ),
+        defaulted(
+            "shutdown",
+            Type::Delay,
+            "`latencies.podTermination`",
+            "From SIGTERM to the container's end; the grace period cuts it off.",
+        ),
         optional("completes", Type::Shape(&COMPLETES), "The containers end by themselves."),
         optional("cpu", Type::Shape(&CPU_USE), "CPU usage."),
         optional("memory", Type::Shape(&MEMORY_USE), "Memory usage."),
     ]],
 };
 
-static COMPLETES: Shape = Shape {
+/// Containers end by themselves.
+pub static COMPLETES: Shape = Shape {
     name: "Completes",
     doc: "Containers end by themselves.",
     fields: &[&[
         required("after", Type::Delay, "From their start."),
-        defaulted("exitCode", Type::Integer(0), "0", "With this code; with `failFirst`, only the first ones."),
-        defaulted("failFirst", Type::Integer(0), "all", "The first so many that end, per controller (Job), with `exitCode`, the others with 0."),
+        defaulted(
+            "exitCode",
+            Type::Integer(0),
+            "0",
+            "With this code; with `failFirst`, only the first ones.",
+        ),
+        defaulted(
+            "failFirst",
+            Type::Integer(0),
+            "all",
+            "The first so many that end, per controller (Job), with `exitCode`, the others with 0.",
+        ),
     ]],
 };
 
-static CPU_USE: Shape = Shape {
+/// CPU usage of a container.
+pub static CPU_USE: Shape = Shape {
     name: "CpuUse",
     doc: "CPU usage of a container.",
     fields: &[&[
@@ -173,7 +274,8 @@ static CPU_USE: Shape = Shape {
     ]],
 };
 
-static MEMORY_USE: Shape = Shape {
+/// Memory usage of a container.
+pub static MEMORY_USE: Shape = Shape {
     name: "MemoryUse",
     doc: "Memory usage of a container.",
     fields: &[&[
@@ -183,7 +285,8 @@ static MEMORY_USE: Shape = Shape {
     ]],
 };
 
-static TRAFFIC: Shape = Shape {
+/// Load from outside, on the endpoints of a Service or on the Ready Pods of a selector.
+pub static TRAFFIC: Shape = Shape {
     name: "Traffic",
     doc: "Load from outside, on the endpoints of a Service or on the Ready Pods of a selector.",
     fields: &[&[
@@ -191,11 +294,16 @@ static TRAFFIC: Shape = Shape {
         defaulted("namespace", Type::Text, "default", "Where the Service or the Pods live."),
         optional("service", Type::Text, "Name of the Service. Either this or `selector`."),
         optional("selector", Type::Selector, "Labels of the Pods. Either this or `service`."),
-        required("rate", Type::OneOf(&[Type::Number, Type::List(&Type::Shape(&RATE))]), "Requests per second: a number, or points from which a rate holds until the next."),
+        required(
+            "rate",
+            Type::OneOf(&[Type::Number, Type::List(&Type::Shape(&RATE))]),
+            "Requests per second: a number, or points from which a rate holds until the next.",
+        ),
     ]],
 };
 
-static RATE: Shape = Shape {
+/// From an instant on, a rate.
+pub static RATE: Shape = Shape {
     name: "Rate",
     doc: "From an instant on, a rate.",
     fields: &[&[
@@ -206,7 +314,11 @@ static RATE: Shape = Shape {
 
 /// Fields by which verbs name objects.
 static TARGET: &[Field] = &[
-    optional("resource", Type::Text, "`kind/name` (any kubectl kind or short name), or a plural kind with a selector."),
+    optional(
+        "resource",
+        Type::Text,
+        "`kind/name` (any kubectl kind or short name), or a plural kind with a selector.",
+    ),
     defaulted("namespace", Type::Text, "default", "Where the object lives."),
     optional("selector", Type::Selector, "Selects by labels."),
     optional("fieldSelector", Type::Text, "Selects by fields: `spec.nodeName=node-a,status.phase!=Running`."),
@@ -221,17 +333,30 @@ static NODE_SET: &[Field] = &[
     optional("selector", Type::Selector, "Nodes by labels."),
     optional("zone", Type::Text, "All nodes of a zone."),
     optional("group", Type::Text, "All nodes of a node group."),
-    optional("hosting", Type::Text, "`pod/name`: the node that Pod is on at that moment; later steps that name the same Pod mean the same node."),
+    optional(
+        "hosting",
+        Type::Text,
+        "`pod/name`: the node that Pod is on at that moment; later steps that name the same Pod mean the same node.",
+    ),
     defaulted("namespace", Type::Text, "default", "Namespace of the Pod in `hosting`."),
 ];
 
-static NODES: Shape = Shape { name: "Nodes", doc: "Which nodes: exactly one of `nodes`, `selector`, `zone`, `group`, `hosting`. A name or a list of names may stand for the mapping.", fields: &[NODE_SET] };
+/// Which nodes.
+pub static NODES: Shape = Shape {
+    name: "Nodes",
+    doc: "Which nodes: exactly one of `nodes`, `selector`, `zone`, `group`, `hosting`. A name or a list of names may stand for the mapping.",
+    fields: &[NODE_SET],
+};
 
 const NODES_TYPE: Type = Type::OneOf(&[Type::Text, Type::List(&Type::Text), Type::Shape(&NODES)]);
 
 /// The verbs.
 pub static VERBS: &[Field] = &[
-    optional("apply", Type::OneOf(&[Type::Text, Type::List(&MANIFEST)]), "`kubectl apply -f`: files, folders, globs or documents in place."),
+    optional(
+        "apply",
+        Type::OneOf(&[Type::Text, Type::List(&MANIFEST)]),
+        "`kubectl apply -f`: files, folders, globs or documents in place.",
+    ),
     optional("delete", Type::Shape(&DELETE), "`kubectl delete --wait=false`."),
     optional("scale", Type::Shape(&SCALE), "`kubectl scale`."),
     optional("set", Type::Shape(&SET), "`kubectl set image`, `set resources`, `set env`."),
@@ -239,7 +364,11 @@ pub static VERBS: &[Field] = &[
     optional("patch", Type::Shape(&PATCH), "`kubectl patch`."),
     optional("cordon", NODES_TYPE, "`kubectl cordon`."),
     optional("uncordon", NODES_TYPE, "`kubectl uncordon`."),
-    optional("drain", Type::OneOf(&[Type::Text, Type::List(&Type::Text), Type::Shape(&DRAIN)]), "`kubectl drain`, all nodes at once; a refused eviction is tried again every 5 s."),
+    optional(
+        "drain",
+        Type::OneOf(&[Type::Text, Type::List(&Type::Text), Type::Shape(&DRAIN)]),
+        "`kubectl drain`, all nodes at once; a refused eviction is tried again every 5 s.",
+    ),
     optional("taint", Type::Shape(&TAINT_STEP), "`kubectl taint --overwrite`."),
     optional("label", Type::Shape(&LABEL), "`kubectl label --overwrite`."),
     optional("annotate", Type::Shape(&ANNOTATE), "`kubectl annotate --overwrite`."),
@@ -250,14 +379,26 @@ pub static VERBS: &[Field] = &[
     optional("stopKubelet", NODES_TYPE, "The kubelet stops; containers run on, nobody looks after them."),
     optional("startKubelet", NODES_TYPE, "The kubelet starts again."),
     optional("partition", NODES_TYPE, "The nodes send nothing and touch no Pod; containers run on."),
-    optional("heal", NODES_TYPE, "The partition ends: lease and status at once, Pods after `latencies.podResync`."),
-    optional("addNodes", Type::Shape(&ADD_NODES), "Machines join: Node objects at once, Ready after `latencies.nodeReady`; or so many more of a node group, through the cloud."),
+    optional(
+        "heal",
+        NODES_TYPE,
+        "The partition ends: lease and status at once, Pods after `latencies.podResync`.",
+    ),
+    optional(
+        "addNodes",
+        Type::Shape(&ADD_NODES),
+        "Machines join: Node objects at once, Ready after `latencies.nodeReady`; or so many more of a node group, through the cloud.",
+    ),
     optional("removeNode", NODES_TYPE, "The machines are terminated at the cloud."),
     optional("evict", Type::Shape(&EVICT), "The eviction API is asked once for each Pod."),
     optional("crash", Type::Shape(&CRASH), "Containers end at once."),
     optional("hang", Type::Shape(&HANG), "Containers run on but answer nothing: their probes fail."),
     optional("fill", Type::Shape(&FILL), "Memory or disk of Pods or nodes fills up."),
-    optional("load", Type::Shape(&LOAD), "CPU usage of Pods is set, until the next `load` with the same selector."),
+    optional(
+        "load",
+        Type::Shape(&LOAD),
+        "CPU usage of Pods is set, until the next `load` with the same selector.",
+    ),
 ];
 
 /// A step.
@@ -267,33 +408,56 @@ pub static STEP: Shape = Shape {
     fields: &[&[required("at", Type::Duration, "When, from the start of the simulation.")], VERBS],
 };
 
-static DELETE: Shape = Shape {
+/// What is deleted.
+pub static DELETE: Shape = Shape {
     name: "Delete",
     doc: "What is deleted.",
-    fields: &[TARGET, &[
-        defaulted("cascade", Type::Words(&["background", "foreground", "orphan"]), "background", "What becomes of the dependents."),
-        defaulted("force", Type::Bool, "false", "`--force`."),
-        defaulted("gracePeriod", Type::Duration, "the object's own", "`--grace-period`."),
-    ]],
+    fields: &[
+        TARGET,
+        &[
+            defaulted(
+                "cascade",
+                Type::Words(&["background", "foreground", "orphan"]),
+                "background",
+                "What becomes of the dependents.",
+            ),
+            defaulted("force", Type::Bool, "false", "`--force`."),
+            defaulted("gracePeriod", Type::Duration, "the object's own", "`--grace-period`."),
+        ],
+    ],
 };
 
-static SCALE: Shape = Shape {
+/// What is scaled, and to how many.
+pub static SCALE: Shape = Shape {
     name: "Scale",
     doc: "What is scaled, and to how many.",
     fields: &[TARGET, &[required("replicas", Type::Integer(0), "The wanted number.")]],
 };
 
-static SET: Shape = Shape {
+/// What is set, by container; `*` means all containers.
+pub static SET: Shape = Shape {
     name: "Set",
     doc: "What is set, by container; `*` means all containers.",
-    fields: &[TARGET, &[
-        optional("image", Type::TextMap, "`{container: image}`."),
-        optional("resources", Type::MapOf(&Type::Shape(&SET_RESOURCES)), "`{container: {requests: {cpu: 200m}, limits: {…}}}`."),
-        optional("env", Type::MapOf(&Type::TextMap), "`{container: {NAME: value}}`; `null` removes the variable."),
-    ]],
+    fields: &[
+        TARGET,
+        &[
+            optional("image", Type::TextMap, "`{container: image}`."),
+            optional(
+                "resources",
+                Type::MapOf(&Type::Shape(&SET_RESOURCES)),
+                "`{container: {requests: {cpu: 200m}, limits: {…}}}`.",
+            ),
+            optional(
+                "env",
+                Type::MapOf(&Type::TextMap),
+                "`{container: {NAME: value}}`; `null` removes the variable.",
+            ),
+        ],
+    ],
 };
 
-static SET_RESOURCES: Shape = Shape {
+/// Requests and limits; what is not named stays.
+pub static SET_RESOURCES: Shape = Shape {
     name: "SetResources",
     doc: "Requests and limits; what is not named stays.",
     fields: &[&[
@@ -302,7 +466,8 @@ static SET_RESOURCES: Shape = Shape {
     ]],
 };
 
-static ROLLOUT: Shape = Shape {
+/// Exactly one of `undo`, `restart`, `pause`, `resume`, with the workload as `kind/name`.
+pub static ROLLOUT: Shape = Shape {
     name: "Rollout",
     doc: "Exactly one of `undo`, `restart`, `pause`, `resume`, with the workload as `kind/name`.",
     fields: &[&[
@@ -315,48 +480,87 @@ static ROLLOUT: Shape = Shape {
     ]],
 };
 
-static PATCH: Shape = Shape {
+/// What is patched, and how.
+pub static PATCH: Shape = Shape {
     name: "Patch",
     doc: "What is patched, and how.",
-    fields: &[TARGET, &[
-        required("patch", Type::Json, "The patch."),
-        defaulted("type", Type::Words(&["strategic", "merge", "json"]), "strategic", "How it is meant."),
-    ]],
+    fields: &[
+        TARGET,
+        &[
+            required("patch", Type::Json, "The patch."),
+            defaulted("type", Type::Words(&["strategic", "merge", "json"]), "strategic", "How it is meant."),
+        ],
+    ],
 };
 
-static DRAIN: Shape = Shape {
+/// Which nodes are drained, and how.
+pub static DRAIN: Shape = Shape {
     name: "Drain",
     doc: "Which nodes are drained, and how. Done when the Pods are gone, which is looked at once a second.",
-    fields: &[NODE_SET, &[
-        defaulted("ignoreDaemonsets", Type::Bool, "false", "Without it, Pods of DaemonSets refuse the drain."),
-        defaulted("deleteEmptyDirData", Type::Bool, "false", "Without it, Pods with emptyDir volumes refuse the drain."),
-        defaulted("force", Type::Bool, "false", "Without it, Pods without a controller refuse the drain."),
-        defaulted("disableEviction", Type::Bool, "false", "Delete instead of evicting: budgets are not asked."),
-        defaulted("podSelector", Type::Selector, "all", "Only these Pods."),
-        defaulted("gracePeriod", Type::Duration, "the Pods' own", "Overrides the Pods' grace period."),
-        defaulted("timeout", Type::Duration, "none", "When kubectl gives up."),
-    ]],
+    fields: &[
+        NODE_SET,
+        &[
+            defaulted(
+                "ignoreDaemonsets",
+                Type::Bool,
+                "false",
+                "Without it, Pods of DaemonSets refuse the drain.",
+            ),
+            defaulted(
+                "deleteEmptyDirData",
+                Type::Bool,
+                "false",
+                "Without it, Pods with emptyDir volumes refuse the drain.",
+            ),
+            defaulted(
+                "force",
+                Type::Bool,
+                "false",
+                "Without it, Pods without a controller refuse the drain.",
+            ),
+            defaulted(
+                "disableEviction",
+                Type::Bool,
+                "false",
+                "Delete instead of evicting: budgets are not asked.",
+            ),
+            defaulted("podSelector", Type::Selector, "all", "Only these Pods."),
+            defaulted("gracePeriod", Type::Duration, "the Pods' own", "Overrides the Pods' grace period."),
+            defaulted("timeout", Type::Duration, "none", "When kubectl gives up."),
+        ],
+    ],
 };
 
-static TAINT_STEP: Shape = Shape {
+/// Which nodes are tainted.
+pub static TAINT_STEP: Shape = Shape {
     name: "TaintStep",
     doc: "Which nodes are tainted.",
-    fields: &[NODE_SET, &[required("taints", Type::List(&Type::Text), "`key=value:Effect`, `key:Effect`; `key-` or `key:Effect-` to remove.")]],
+    fields: &[
+        NODE_SET,
+        &[required(
+            "taints",
+            Type::List(&Type::Text),
+            "`key=value:Effect`, `key:Effect`; `key-` or `key:Effect-` to remove.",
+        )],
+    ],
 };
 
-static LABEL: Shape = Shape {
+/// What gets labels.
+pub static LABEL: Shape = Shape {
     name: "Label",
     doc: "What gets labels.",
     fields: &[TARGET, &[required("labels", Type::TextMap, "New values; `null` removes.")]],
 };
 
-static ANNOTATE: Shape = Shape {
+/// What gets annotations.
+pub static ANNOTATE: Shape = Shape {
     name: "Annotate",
     doc: "What gets annotations.",
     fields: &[TARGET, &[required("annotations", Type::TextMap, "New values; `null` removes.")]],
 };
 
-static ADD_NODES: Shape = Shape {
+/// Either `nodes`, or `group` and `count`.
+pub static ADD_NODES: Shape = Shape {
     name: "AddNodes",
     doc: "Either `nodes`, or `group` and `count`.",
     fields: &[&[
@@ -366,47 +570,73 @@ static ADD_NODES: Shape = Shape {
     ]],
 };
 
-static EVICT: Shape = Shape {
+/// Which Pods are evicted.
+pub static EVICT: Shape = Shape {
     name: "Evict",
     doc: "Which Pods are evicted.",
-    fields: &[TARGET, &[defaulted("gracePeriod", Type::Duration, "the Pods' own", "Overrides the Pods' grace period.")]],
+    fields: &[
+        TARGET,
+        &[defaulted("gracePeriod", Type::Duration, "the Pods' own", "Overrides the Pods' grace period.")],
+    ],
 };
 
-static CRASH: Shape = Shape {
+/// Whose containers end, and how.
+pub static CRASH: Shape = Shape {
     name: "Crash",
     doc: "Whose containers end, and how.",
-    fields: &[TARGET, &[
-        defaulted("container", Type::Text, "all regular ones", "Which container."),
-        defaulted("exitCode", Type::Integer(0), "1, or 137 with `reason: OOMKilled`", "The exit code."),
-        defaulted("reason", Type::Text, "Error, or Completed with `exitCode: 0`", "As the runtime reports it: `Error`, `OOMKilled` …"),
-    ]],
+    fields: &[
+        TARGET,
+        &[
+            defaulted("container", Type::Text, "all regular ones", "Which container."),
+            defaulted("exitCode", Type::Integer(0), "1, or 137 with `reason: OOMKilled`", "The exit code."),
+            defaulted(
+                "reason",
+                Type::Text,
+                "Error, or Completed with `exitCode: 0`",
+                "As the runtime reports it: `Error`, `OOMKilled` …",
+            ),
+        ],
+    ],
 };
 
-static HANG: Shape = Shape {
+/// Whose containers hang.
+pub static HANG: Shape = Shape {
     name: "Hang",
     doc: "Whose containers hang.",
-    fields: &[TARGET, &[
-        defaulted("container", Type::Text, "all regular ones", "Which container."),
-        defaulted("for", Type::Duration, "until the container is restarted", "How long."),
-    ]],
+    fields: &[
+        TARGET,
+        &[
+            defaulted("container", Type::Text, "all regular ones", "Which container."),
+            defaulted("for", Type::Duration, "until the container is restarted", "How long."),
+        ],
+    ],
 };
 
-static FILL: Shape = Shape {
+/// What fills up.
+pub static FILL: Shape = Shape {
     name: "Fill",
     doc: "What fills up: Pods by `resource`, or nodes by `nodes`, `zone`, `group` or `hosting`; and exactly one of `memory` and `disk`.",
-    fields: &[TARGET, &[
-        optional("nodes", Type::OneOf(&[Type::Text, Type::List(&Type::Text)]), "Nodes by name."),
-        optional("zone", Type::Text, "All nodes of a zone."),
-        optional("group", Type::Text, "All nodes of a node group."),
-        optional("hosting", Type::Text, "`pod/name`: the node that Pod is on."),
-        defaulted("container", Type::Text, "the first one", "Which container of the Pods."),
-        optional("memory", Type::QuantityOrPercent, "Memory in use then: bytes, or a percentage of the container's limit or the node's capacity."),
-        optional("disk", Type::QuantityOrPercent, "Disk in use then, likewise."),
-        defaulted("over", Type::Duration, "0s", "How long filling takes, at an even pace."),
-    ]],
+    fields: &[
+        TARGET,
+        &[
+            optional("nodes", Type::OneOf(&[Type::Text, Type::List(&Type::Text)]), "Nodes by name."),
+            optional("zone", Type::Text, "All nodes of a zone."),
+            optional("group", Type::Text, "All nodes of a node group."),
+            optional("hosting", Type::Text, "`pod/name`: the node that Pod is on."),
+            defaulted("container", Type::Text, "the first one", "Which container of the Pods."),
+            optional(
+                "memory",
+                Type::QuantityOrPercent,
+                "Memory in use then: bytes, or a percentage of the container's limit or the node's capacity.",
+            ),
+            optional("disk", Type::QuantityOrPercent, "Disk in use then, likewise."),
+            defaulted("over", Type::Duration, "0s", "How long filling takes, at an even pace."),
+        ],
+    ],
 };
 
-static LOAD: Shape = Shape {
+/// Either `total` (with or without `cap`) or `perPod`.
+pub static LOAD: Shape = Shape {
     name: "Load",
     doc: "Either `total` (with or without `cap`) or `perPod`.",
     fields: &[&[
@@ -423,7 +653,11 @@ pub static WHEN: &[Field] = &[
     defaulted("name", Type::Text, "made from the subject", "What people call it."),
     optional("at", Type::Duration, "It must be true at this instant."),
     optional("by", Type::Duration, "It must be true at some instant no later than this."),
-    optional("during", Type::List(&Type::Duration), "`[from, to]`: it must be true at every instant of the span."),
+    optional(
+        "during",
+        Type::List(&Type::Duration),
+        "`[from, to]`: it must be true at every instant of the span.",
+    ),
 ];
 
 /// Subjects of expectations.
@@ -455,28 +689,38 @@ pub static EXPECTATION: Shape = Shape {
     fields: &[WHEN, SUBJECTS],
 };
 
-static PODS: Shape = Shape {
+/// How many Pods are as described.
+pub static PODS: Shape = Shape {
     name: "Pods",
     doc: "How many Pods are as described. Everything that is given must be true of a Pod for it to count.",
     fields: &[&[
         defaulted("namespace", Type::Text, "all", "Their namespace."),
         optional("name", Type::Text, "The Pod of this name."),
         optional("selector", Type::Selector, "By labels."),
-        optional("phase", Type::Words(&["Pending", "Running", "Succeeded", "Failed", "Unknown"]), "`status.phase`."),
+        optional(
+            "phase",
+            Type::Words(&["Pending", "Running", "Succeeded", "Failed", "Unknown"]),
+            "`status.phase`.",
+        ),
         optional("cause", Type::Cause, "Not scheduled, for this cause among others."),
         optional("node", Type::Text, "On this node."),
         optional("zone", Type::Text, "On a node of this zone."),
         optional("ready", Type::Bool, "Ready or not."),
         optional("scheduled", Type::Bool, "Bound to a node or not."),
         optional("terminating", Type::Bool, "Being deleted or not."),
-        optional("reason", Type::Text, "Why it ended, or why a container waits or ended: `Evicted`, `CrashLoopBackOff`, `OOMKilled` …"),
+        optional(
+            "reason",
+            Type::Text,
+            "Why it ended, or why a container waits or ended: `Evicted`, `CrashLoopBackOff`, `OOMKilled` …",
+        ),
         optional("restarts", Type::Count, "Restarts of its containers together."),
         optional("condition", Type::OneOf(&[Type::Text, Type::Shape(&CONDITION)]), "A condition it has."),
         defaulted("count", Type::Count, "\">= 1\"", "How many."),
     ]],
 };
 
-static EVENT: Shape = Shape {
+/// How often something was said, repeats counted, Events that have expired included.
+pub static EVENT: Shape = Shape {
     name: "Event",
     doc: "How often something was said, repeats counted, Events that have expired included.",
     fields: &[&[
@@ -489,7 +733,8 @@ static EVENT: Shape = Shape {
     ]],
 };
 
-static ENDPOINTS: Shape = Shape {
+/// How many endpoints a Service has.
+pub static ENDPOINTS: Shape = Shape {
     name: "Endpoints",
     doc: "How many endpoints a Service has.",
     fields: &[&[
@@ -501,7 +746,8 @@ static ENDPOINTS: Shape = Shape {
     ]],
 };
 
-static OBJECT: Shape = Shape {
+/// Whether an object of any kind exists.
+pub static OBJECT: Shape = Shape {
     name: "Object",
     doc: "Whether an object of any kind exists.",
     fields: &[&[
@@ -512,7 +758,8 @@ static OBJECT: Shape = Shape {
     ]],
 };
 
-static CONDITION: Shape = Shape {
+/// A condition of an object.
+pub static CONDITION: Shape = Shape {
     name: "Condition",
     doc: "A condition of an object. Its type alone may stand for the mapping.",
     fields: &[&[
@@ -538,162 +785,235 @@ static CLUSTER_NAMED: &[Field] = &[
 ];
 
 const TERMINATING: Field = optional("terminating", Type::Bool, "Being deleted or not.");
-const CONDITION_FIELD: Field = optional("condition", Type::OneOf(&[Type::Text, Type::Shape(&CONDITION)]), "A condition it has.");
-const ROLLED_OUT: Field = optional("rolledOut", Type::Bool, "Whether `kubectl rollout status` says that the rollout is done.");
+static CONDITION_FORMS: [Type; 2] = [Type::Text, Type::Shape(&CONDITION)];
+const CONDITION_FIELD: Field = optional("condition", Type::OneOf(&CONDITION_FORMS), "A condition it has.");
+const ROLLED_OUT: Field =
+    optional("rolledOut", Type::Bool, "Whether `kubectl rollout status` says that the rollout is done.");
 const SUSPENDED: Field = optional("suspended", Type::Bool, "Held or not.");
 
 const fn count(name: &'static str, doc: &'static str) -> Field {
     optional(name, Type::Count, doc)
 }
 
-static DEPLOYMENT: Shape = Shape {
+/// What must be true of a Deployment.
+pub static DEPLOYMENT: Shape = Shape {
     name: "DeploymentCheck",
     doc: "What must be true of a Deployment.",
-    fields: &[NAMED, &[
-        count("replicas", "Pods it has."),
-        count("desired", "Pods it wants."),
-        count("ready", "Ready Pods."),
-        count("available", "Available Pods."),
-        count("unavailable", "Missing Pods."),
-        count("updated", "Pods of the newest template."),
-        count("revision", "The rollout's revision."),
-        ROLLED_OUT, CONDITION_FIELD, TERMINATING,
-    ]],
+    fields: &[
+        NAMED,
+        &[
+            count("replicas", "Pods it has."),
+            count("desired", "Pods it wants."),
+            count("ready", "Ready Pods."),
+            count("available", "Available Pods."),
+            count("unavailable", "Missing Pods."),
+            count("updated", "Pods of the newest template."),
+            count("revision", "The rollout's revision."),
+            ROLLED_OUT,
+            CONDITION_FIELD,
+            TERMINATING,
+        ],
+    ],
 };
 
-static STATEFUL_SET: Shape = Shape {
+/// What must be true of a StatefulSet.
+pub static STATEFUL_SET: Shape = Shape {
     name: "StatefulSetCheck",
     doc: "What must be true of a StatefulSet.",
-    fields: &[NAMED, &[
-        count("replicas", "Pods it has."),
-        count("desired", "Pods it wants."),
-        count("ready", "Ready Pods."),
-        count("available", "Available Pods."),
-        count("updated", "Pods of the update revision."),
-        count("current", "Pods of the current revision."),
-        ROLLED_OUT, CONDITION_FIELD, TERMINATING,
-    ]],
+    fields: &[
+        NAMED,
+        &[
+            count("replicas", "Pods it has."),
+            count("desired", "Pods it wants."),
+            count("ready", "Ready Pods."),
+            count("available", "Available Pods."),
+            count("updated", "Pods of the update revision."),
+            count("current", "Pods of the current revision."),
+            ROLLED_OUT,
+            CONDITION_FIELD,
+            TERMINATING,
+        ],
+    ],
 };
 
-static DAEMON_SET: Shape = Shape {
+/// What must be true of a DaemonSet.
+pub static DAEMON_SET: Shape = Shape {
     name: "DaemonSetCheck",
     doc: "What must be true of a DaemonSet.",
-    fields: &[NAMED, &[
-        count("desired", "Nodes that should have a Pod."),
-        count("current", "Nodes that have one and should."),
-        count("ready", "Nodes with a ready Pod."),
-        count("available", "Nodes with an available Pod."),
-        count("unavailable", "Nodes without an available Pod."),
-        count("updated", "Nodes with an updated Pod."),
-        count("misscheduled", "Nodes that have a Pod and should not."),
-        ROLLED_OUT, CONDITION_FIELD, TERMINATING,
-    ]],
+    fields: &[
+        NAMED,
+        &[
+            count("desired", "Nodes that should have a Pod."),
+            count("current", "Nodes that have one and should."),
+            count("ready", "Nodes with a ready Pod."),
+            count("available", "Nodes with an available Pod."),
+            count("unavailable", "Nodes without an available Pod."),
+            count("updated", "Nodes with an updated Pod."),
+            count("misscheduled", "Nodes that have a Pod and should not."),
+            ROLLED_OUT,
+            CONDITION_FIELD,
+            TERMINATING,
+        ],
+    ],
 };
 
-static REPLICA_SET: Shape = Shape {
+/// What must be true of a ReplicaSet or ReplicationController.
+pub static REPLICA_SET: Shape = Shape {
     name: "ReplicaSetCheck",
     doc: "What must be true of a ReplicaSet or ReplicationController.",
-    fields: &[NAMED, &[
-        count("replicas", "Pods it has."),
-        count("desired", "Pods it wants."),
-        count("ready", "Ready Pods."),
-        count("available", "Available Pods."),
-        CONDITION_FIELD, TERMINATING,
-    ]],
+    fields: &[
+        NAMED,
+        &[
+            count("replicas", "Pods it has."),
+            count("desired", "Pods it wants."),
+            count("ready", "Ready Pods."),
+            count("available", "Available Pods."),
+            CONDITION_FIELD,
+            TERMINATING,
+        ],
+    ],
 };
 
-static JOB: Shape = Shape {
+/// What must be true of a Job.
+pub static JOB: Shape = Shape {
     name: "JobCheck",
     doc: "What must be true of a Job.",
-    fields: &[NAMED, &[
-        count("active", "Pods that run."),
-        count("ready", "Ready Pods."),
-        count("succeeded", "Pods that succeeded."),
-        count("failed", "Pods that failed."),
-        count("desired", "Successes wanted."),
-        SUSPENDED, CONDITION_FIELD, TERMINATING,
-    ]],
+    fields: &[
+        NAMED,
+        &[
+            count("active", "Pods that run."),
+            count("ready", "Ready Pods."),
+            count("succeeded", "Pods that succeeded."),
+            count("failed", "Pods that failed."),
+            count("desired", "Successes wanted."),
+            SUSPENDED,
+            CONDITION_FIELD,
+            TERMINATING,
+        ],
+    ],
 };
 
-static CRON_JOB: Shape = Shape {
+/// What must be true of a CronJob.
+pub static CRON_JOB: Shape = Shape {
     name: "CronJobCheck",
     doc: "What must be true of a CronJob.",
     fields: &[NAMED, &[count("active", "Jobs that run."), SUSPENDED, TERMINATING]],
 };
 
-static HPA: Shape = Shape {
+/// What must be true of a HorizontalPodAutoscaler.
+pub static HPA: Shape = Shape {
     name: "HorizontalPodAutoscalerCheck",
     doc: "What must be true of a HorizontalPodAutoscaler.",
-    fields: &[NAMED, &[
-        count("replicas", "Replicas it sees."),
-        count("desired", "Replicas it wants."),
-        CONDITION_FIELD, TERMINATING,
-    ]],
+    fields: &[
+        NAMED,
+        &[
+            count("replicas", "Replicas it sees."),
+            count("desired", "Replicas it wants."),
+            CONDITION_FIELD,
+            TERMINATING,
+        ],
+    ],
 };
 
-static PDB: Shape = Shape {
+/// What must be true of a PodDisruptionBudget.
+pub static PDB: Shape = Shape {
     name: "PodDisruptionBudgetCheck",
     doc: "What must be true of a PodDisruptionBudget.",
-    fields: &[NAMED, &[
-        count("disruptionsAllowed", "Evictions it would grant now."),
-        count("currentHealthy", "Healthy Pods it sees."),
-        count("desired", "Healthy Pods there must be."),
-        CONDITION_FIELD, TERMINATING,
-    ]],
+    fields: &[
+        NAMED,
+        &[
+            count("disruptionsAllowed", "Evictions it would grant now."),
+            count("currentHealthy", "Healthy Pods it sees."),
+            count("desired", "Healthy Pods there must be."),
+            CONDITION_FIELD,
+            TERMINATING,
+        ],
+    ],
 };
 
-static PVC: Shape = Shape {
+/// What must be true of a PersistentVolumeClaim.
+pub static PVC: Shape = Shape {
     name: "PersistentVolumeClaimCheck",
     doc: "What must be true of a PersistentVolumeClaim.",
-    fields: &[NAMED, &[
-        optional("phase", Type::Words(&["Pending", "Bound", "Lost"]), "`status.phase`."),
-        optional("storageClass", Type::Text, "Its storage class."),
-        optional("volume", Type::Text, "The volume it is bound to."),
-        CONDITION_FIELD, TERMINATING,
-    ]],
+    fields: &[
+        NAMED,
+        &[
+            optional("phase", Type::Words(&["Pending", "Bound", "Lost"]), "`status.phase`."),
+            optional("storageClass", Type::Text, "Its storage class."),
+            optional("volume", Type::Text, "The volume it is bound to."),
+            CONDITION_FIELD,
+            TERMINATING,
+        ],
+    ],
 };
 
-static PV: Shape = Shape {
+/// What must be true of a PersistentVolume.
+pub static PV: Shape = Shape {
     name: "PersistentVolumeCheck",
     doc: "What must be true of a PersistentVolume.",
-    fields: &[CLUSTER_NAMED, &[
-        optional("phase", Type::Words(&["Pending", "Available", "Bound", "Released", "Failed"]), "`status.phase`."),
-        optional("storageClass", Type::Text, "Its storage class."),
-        optional("claim", Type::Text, "Its claim, `namespace/name`."),
-        optional("zone", Type::Text, "A zone from which it can be reached."),
-        TERMINATING,
-    ]],
+    fields: &[
+        CLUSTER_NAMED,
+        &[
+            optional(
+                "phase",
+                Type::Words(&["Pending", "Available", "Bound", "Released", "Failed"]),
+                "`status.phase`.",
+            ),
+            optional("storageClass", Type::Text, "Its storage class."),
+            optional("claim", Type::Text, "Its claim, `namespace/name`."),
+            optional("zone", Type::Text, "A zone from which it can be reached."),
+            TERMINATING,
+        ],
+    ],
 };
 
-static VOLUME_ATTACHMENT: Shape = Shape {
+/// What must be true of a VolumeAttachment.
+pub static VOLUME_ATTACHMENT: Shape = Shape {
     name: "VolumeAttachmentCheck",
     doc: "What must be true of a VolumeAttachment.",
-    fields: &[CLUSTER_NAMED, &[
-        optional("node", Type::Text, "The node."),
-        optional("volume", Type::Text, "The volume."),
-        optional("attached", Type::Bool, "Attached or not."),
-        TERMINATING,
-    ]],
+    fields: &[
+        CLUSTER_NAMED,
+        &[
+            optional("node", Type::Text, "The node."),
+            optional("volume", Type::Text, "The volume."),
+            optional("attached", Type::Bool, "Attached or not."),
+            TERMINATING,
+        ],
+    ],
 };
 
-static NODE_CHECK: Shape = Shape {
+/// What must be true of a node.
+pub static NODE_CHECK: Shape = Shape {
     name: "NodeCheck",
     doc: "What must be true of a node.",
-    fields: &[CLUSTER_NAMED, &[
-        optional("zone", Type::Text, "Its zone."),
-        optional("group", Type::Text, "Its node group."),
-        optional("ready", Type::Bool, "Ready or not; Unknown is not."),
-        optional("cordoned", Type::Bool, "Cordoned or not."),
-        optional("taint", Type::Text, "A taint it has: `key`, `key=value`, `key:Effect` or `key=value:Effect`."),
-        CONDITION_FIELD, TERMINATING,
-    ]],
+    fields: &[
+        CLUSTER_NAMED,
+        &[
+            optional("zone", Type::Text, "Its zone."),
+            optional("group", Type::Text, "Its node group."),
+            optional("ready", Type::Bool, "Ready or not; Unknown is not."),
+            optional("cordoned", Type::Bool, "Cordoned or not."),
+            optional(
+                "taint",
+                Type::Text,
+                "A taint it has: `key`, `key=value`, `key:Effect` or `key=value:Effect`.",
+            ),
+            CONDITION_FIELD,
+            TERMINATING,
+        ],
+    ],
 };
 
-static NAMESPACE: Shape = Shape {
+/// What must be true of a namespace.
+pub static NAMESPACE: Shape = Shape {
     name: "NamespaceCheck",
     doc: "What must be true of a namespace.",
-    fields: &[CLUSTER_NAMED, &[
-        optional("phase", Type::Words(&["Active", "Terminating"]), "`status.phase`."),
-        CONDITION_FIELD, TERMINATING,
-    ]],
+    fields: &[
+        CLUSTER_NAMED,
+        &[
+            optional("phase", Type::Words(&["Active", "Terminating"]), "`status.phase`."),
+            CONDITION_FIELD,
+            TERMINATING,
+        ],
+    ],
 };

@@ -1,0 +1,419 @@
+//! Reads `spec.expect`.
+
+use super::code;
+use super::read::{Fields, Reader, list};
+use super::scalar::{boolean, count, instant, name, selector, text, word};
+use super::shape::{Shape, Type};
+use super::tables::{self, SUBJECTS};
+use super::target::{self, Known};
+use crate::api::manifest::tree::{Tree, Value};
+use crate::api::{ConditionStatus, EventType, Kind, LabelSelector, Phase, TaintEffect};
+use crate::base::Str;
+use crate::base::diag::did_you_mean;
+use crate::expect::fields::fields_of;
+use crate::expect::spec::{
+    Check, EndpointsSubject, EventSubject, ExistsSubject, Expectation, ObjectSubject, ObjectsSubject,
+    PodsSubject, Subject, When,
+};
+use crate::expect::{Cause, Count};
+use crate::plan::Target;
+
+/// Subjects that look into objects of a kind, by their word.
+const KIND_SUBJECTS: &[(&str, Kind)] = &[
+    ("deployment", Kind::Deployment),
+    ("statefulset", Kind::StatefulSet),
+    ("daemonset", Kind::DaemonSet),
+    ("replicaset", Kind::ReplicaSet),
+    ("replicationcontroller", Kind::ReplicationController),
+    ("job", Kind::Job),
+    ("cronjob", Kind::CronJob),
+    ("hpa", Kind::HorizontalPodAutoscaler),
+    ("pdb", Kind::PodDisruptionBudget),
+    ("pvc", Kind::PersistentVolumeClaim),
+    ("pv", Kind::PersistentVolume),
+    ("volumeattachment", Kind::VolumeAttachment),
+    ("node", Kind::Node),
+    ("namespace", Kind::Namespace),
+];
+
+/// Reads one expectation.
+pub fn expectation(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<Expectation> {
+    let Some(entries) = tree.as_map() else {
+        return reader.expected(tree, "an expectation: a subject such as `pods`, and when");
+    };
+    let mut subjects = Vec::new();
+    let mut wrong = false;
+    for (key, _) in entries.iter().filter(|(key, _)| !is_when(&key.text)) {
+        match subject_word(&key.text) {
+            Some(word) => subjects.push((word, key)),
+            None => {
+                wrong = true;
+                unknown_subject(reader, key);
+            }
+        }
+    }
+    let when = when(reader, tree);
+    let given = tree.get("name").filter(|t| !t.is_null()).and_then(|t| name(reader, t));
+    let (word, argument) = match subjects[..] {
+        [(word, key)] => (word, tree.get(&key.text)?),
+        [] if wrong => return None,
+        [] => {
+            let words: Vec<_> = SUBJECTS.iter().map(|s| s.name).collect();
+            let help = format!("subjects are {}", list(&words));
+            return reader.cure(code::BAD_SUBJECT, tree.head_span(), "the expectation has no subject", help);
+        }
+        [(first, _), (second, key), ..] => {
+            return reader.cure(
+                code::BAD_SUBJECT,
+                key.span,
+                format!("the expectation has two subjects, `{first}` and `{second}`"),
+                "write two expectations",
+            );
+        }
+    };
+    let subject = subject(reader, word, argument, known);
+    let (when, subject) = (when?, subject?);
+    let name = given.unwrap_or_else(|| derived_name(&subject, when).into());
+    Some(Expectation { name, when, subject, origin: tree.head_span() })
+}
+
+fn is_when(key: &str) -> bool {
+    ["name", "at", "by", "during"].contains(&key)
+}
+
+/// The subject that a key means: as listed, or another of kubectl's words for the same kind.
+fn subject_word(key: &str) -> Option<&'static str> {
+    if let Some(subject) = SUBJECTS.iter().find(|s| s.name == key) {
+        return Some(subject.name);
+    }
+    match key {
+        "pod" => Some("pods"),
+        "events" => Some("event"),
+        _ => {
+            let kind = Kind::parse(key)?;
+            KIND_SUBJECTS.iter().find(|(_, k)| *k == kind).map(|(word, _)| *word)
+        }
+    }
+}
+
+fn unknown_subject(reader: &mut Reader<'_>, key: &crate::api::manifest::tree::Key) {
+    let words: Vec<_> = tables::WHEN.iter().chain(SUBJECTS).map(|f| f.name).collect();
+    let help = match did_you_mean(&key.text, words.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("subjects are {}", list(&SUBJECTS.iter().map(|s| s.name).collect::<Vec<_>>())),
+    };
+    reader.cure::<()>(code::BAD_SUBJECT, key.span, format!("unknown subject `{}`", key.text), help);
+}
+
+fn when(reader: &mut Reader<'_>, tree: &Tree) -> Option<When> {
+    let entry = |name: &str| tree.entry(name).filter(|(_, value)| !value.is_null());
+    let given: Vec<_> = ["at", "by", "during"].iter().filter_map(|name| entry(name)).collect();
+    match given[..] {
+        [] => Some(When::End),
+        [(key, value)] => match key.text.as_str() {
+            "at" => instant(reader, value).map(When::At),
+            "by" => instant(reader, value).map(When::By),
+            _ => during(reader, value),
+        },
+        [(first, _), (second, _), ..] => {
+            let message = format!("`{}` and `{}` exclude one another", first.text, second.text);
+            reader.cure(code::BAD_WHEN, second.span, message, "write two expectations")
+        }
+    }
+}
+
+fn during(reader: &mut Reader<'_>, tree: &Tree) -> Option<When> {
+    let Some([from, to]) = tree.as_seq() else {
+        return reader.cure(
+            code::BAD_WHEN,
+            tree.head_span(),
+            "a span has two ends",
+            "write `during: [12m, 20m]`",
+        );
+    };
+    let (from_at, to_at) = (instant(reader, from), instant(reader, to));
+    let (from_at, to_at) = (from_at?, to_at?);
+    if from_at > to_at {
+        return reader.error(
+            code::BAD_WHEN,
+            to.span,
+            format!("the span ends at {to_at}, before it begins at {from_at}"),
+        );
+    }
+    Some(When::During(from_at, to_at))
+}
+
+fn subject(reader: &mut Reader<'_>, word: &'static str, tree: &Tree, known: &Known) -> Option<Subject> {
+    match word {
+        "pods" => pods(reader, tree, known).map(Subject::Pods),
+        "event" => event(reader, tree, known).map(Subject::Event),
+        "endpoints" => endpoints(reader, tree).map(Subject::Endpoints),
+        "object" => object(reader, tree, known).map(Subject::Exists),
+        _ => {
+            let (_, kind) = KIND_SUBJECTS.iter().find(|(w, _)| *w == word)?;
+            let field = SUBJECTS.iter().find(|s| s.name == word)?;
+            let Type::Shape(shape) = field.takes else { return None };
+            of_kind(reader, tree, *kind, shape, known)
+        }
+    }
+}
+
+/// An expectation about objects of a kind: one by name, or as many as are as described.
+fn of_kind(
+    reader: &mut Reader<'_>,
+    tree: &Tree,
+    kind: Kind,
+    shape: &'static Shape,
+    known: &Known,
+) -> Option<Subject> {
+    let fields = Fields::open(reader, tree, shape)?;
+    let checks = checks(reader, &fields, kind, known);
+    let called = fields.read(reader, "name", name);
+    let namespaced = kind.info().namespaced;
+    let namespace = if namespaced { fields.read(reader, "namespace", name) } else { None };
+    let by_labels = fields.read(reader, "selector", selector);
+    let wanted = fields.read(reader, "count", count);
+    let checks = checks?;
+    let Some(called) = called else {
+        return Some(Subject::Objects(ObjectsSubject {
+            kind,
+            namespace,
+            selector: by_labels.unwrap_or(LabelSelector::everything()),
+            checks,
+            count: wanted.unwrap_or(Count::at_least(1)),
+        }));
+    };
+    if let Some(stray) = fields.present(&["selector", "count"]).first() {
+        let message = format!("`{stray}` counts objects, and `name` names one");
+        return reader.error(code::CHOICE, fields.key_span(stray), message);
+    }
+    if checks.is_empty() {
+        return reader.cure(
+            code::ASKS_NOTHING,
+            fields.span(),
+            format!("nothing is asked of {} `{called}`", kind.name()),
+            format!(
+                "say what must be true of it, or write `object: {{resource: {}/{called}}}`",
+                kind.info().plural.trim_end_matches('s')
+            ),
+        );
+    }
+    let namespace = match (namespaced, namespace) {
+        (true, Some(namespace)) => namespace,
+        (true, None) => "default".into(),
+        (false, _) => Str::new(),
+    };
+    Some(Subject::Object(ObjectSubject { kind, namespace, name: called, checks }))
+}
+
+/// What must be true, in the order of the table; none if a value cannot be read.
+fn checks(reader: &mut Reader<'_>, fields: &Fields<'_>, kind: Kind, known: &Known) -> Option<Vec<Check>> {
+    let of_kind = fields_of(kind)?;
+    let mut checks = Vec::new();
+    let mut complete = true;
+    let mut push = |given: bool, check: Option<Check>| {
+        complete &= !given || check.is_some();
+        checks.extend(check);
+    };
+    for field in of_kind.numbers {
+        let given = fields.get(field.as_str()).is_some();
+        let check = fields.read(reader, field.as_str(), count).map(|c| Check::Number(*field, c));
+        push(given, check);
+    }
+    for field in of_kind.texts {
+        let name = field.as_str();
+        let given = fields.get(name).is_some();
+        let check = fields.read(reader, name, |reader, tree| match fields.words(name) {
+            Some(words) => word(reader, tree, words).map(Str::from),
+            None if name == "zone" && kind == Kind::Node => target::zone(reader, tree, known),
+            None if name == "group" => target::group(reader, tree, known),
+            None => text(reader, tree),
+        });
+        push(given, check.map(|t| Check::Text(*field, t)));
+    }
+    for field in of_kind.flags {
+        let given = fields.get(field.as_str()).is_some();
+        let check = fields.read(reader, field.as_str(), boolean).map(|b| Check::Flag(*field, b));
+        push(given, check);
+    }
+    if of_kind.conditions {
+        let given = fields.get("condition").is_some();
+        let check = fields.read(reader, "condition", condition);
+        push(given, check.map(|(kind, status, reason)| Check::Condition { kind, status, reason }));
+    }
+    if of_kind.taints {
+        let given = fields.get("taint").is_some();
+        let check = fields.read(reader, "taint", taint);
+        push(given, check);
+    }
+    complete.then_some(checks)
+}
+
+/// A condition: its type, or its type with status and reason.
+fn condition(reader: &mut Reader<'_>, tree: &Tree) -> Option<(Str, ConditionStatus, Option<Str>)> {
+    if matches!(tree.value, Value::Str(_)) {
+        return name(reader, tree).map(|kind| (kind, ConditionStatus::True, None));
+    }
+    let fields = Fields::open(reader, tree, &tables::CONDITION)?;
+    let kind = fields.read(reader, "type", name);
+    let status = match fields.get("status") {
+        None => Some(ConditionStatus::True),
+        Some(tree) => word(reader, tree, &["True", "False", "Unknown"]).map(ConditionStatus::parse),
+    };
+    let reason = fields.read(reader, "reason", name);
+    Some((kind?, status?, reason))
+}
+
+/// `key`, `key=value`, `key:Effect` or `key=value:Effect`.
+fn taint(reader: &mut Reader<'_>, tree: &Tree) -> Option<Check> {
+    let written = name(reader, tree)?;
+    let (head, effect) = match written.rsplit_once(':') {
+        None => (written.as_str(), None),
+        Some((head, effect)) => match TaintEffect::parse(effect) {
+            Some(effect) => (head, Some(effect)),
+            None => {
+                let help = "effects are NoSchedule, PreferNoSchedule, NoExecute";
+                return reader.cure(code::BAD_VALUE, tree.span, format!("unknown effect `{effect}`"), help);
+            }
+        },
+    };
+    let (key, value) = match head.split_once('=') {
+        None => (head, None),
+        Some((key, value)) => (key, Some(Str::from(value))),
+    };
+    Some(Check::Taint { key: key.into(), value, effect })
+}
+
+fn pods(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<PodsSubject> {
+    let fields = Fields::open(reader, tree, &tables::PODS)?;
+    let before = reader.diagnostics.len();
+    let phases = &["Pending", "Running", "Succeeded", "Failed", "Unknown"];
+    let subject = PodsSubject {
+        namespace: fields.read(reader, "namespace", name),
+        name: fields.read(reader, "name", name),
+        selector: fields.read(reader, "selector", selector).unwrap_or(LabelSelector::everything()),
+        phase: fields.read(reader, "phase", |r, t| word(r, t, phases)).and_then(Phase::parse),
+        cause: fields.read(reader, "cause", cause),
+        node: fields.read(reader, "node", name),
+        zone: fields.read(reader, "zone", |r, t| target::zone(r, t, known)),
+        ready: fields.read(reader, "ready", boolean),
+        scheduled: fields.read(reader, "scheduled", boolean),
+        terminating: fields.read(reader, "terminating", boolean),
+        reason: fields.read(reader, "reason", name),
+        restarts: fields.read(reader, "restarts", count),
+        condition: fields.read(reader, "condition", condition).map(|(kind, status, _)| (kind, status)),
+        count: fields.read(reader, "count", count).unwrap_or(Count::at_least(1)),
+    };
+    (reader.diagnostics.len() == before).then_some(subject)
+}
+
+fn cause(reader: &mut Reader<'_>, tree: &Tree) -> Option<Cause> {
+    let written = text(reader, tree)?;
+    if let Some(cause) = Cause::parse(&written) {
+        return Some(cause);
+    }
+    let names: Vec<_> = Cause::ALL.iter().map(|c| c.as_str()).collect();
+    reader.unknown_word(code::UNKNOWN_CAUSE, tree.span, ("cause", &written), &names)
+}
+
+fn event(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<EventSubject> {
+    let fields = Fields::open(reader, tree, &tables::EVENT)?;
+    let before = reader.diagnostics.len();
+    let kinds = &["Normal", "Warning"];
+    let subject = EventSubject {
+        reason: fields.read(reader, "reason", name),
+        event_type: fields
+            .read(reader, "type", |r, t| word(r, t, kinds))
+            .map(|w| if w == "Normal" { EventType::Normal } else { EventType::Warning }),
+        object: fields.read(reader, "object", |r, t| regarding(r, t, known)),
+        namespace: fields.read(reader, "namespace", name),
+        message: fields.read(reader, "message", text),
+        count: fields.read(reader, "count", count).unwrap_or(Count::at_least(1)),
+    };
+    (reader.diagnostics.len() == before).then_some(subject)
+}
+
+/// `Kind/name` or `Kind`.
+fn regarding(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<(Str, Option<Str>)> {
+    let written = name(reader, tree)?;
+    let (word, called) = match written.split_once('/') {
+        None => (written.as_str(), None),
+        Some((word, called)) => (word, Some(Str::from(called)).filter(|n| !n.is_empty())),
+    };
+    let kind = target::kind(reader, word, tree.span, known)?;
+    Some((kind.kind.to_string().into(), called))
+}
+
+fn endpoints(reader: &mut Reader<'_>, tree: &Tree) -> Option<EndpointsSubject> {
+    let fields = Fields::open(reader, tree, &tables::ENDPOINTS)?;
+    let before = reader.diagnostics.len();
+    let service = fields.read(reader, "service", name);
+    let namespace = fields.read(reader, "namespace", name).unwrap_or_else(|| "default".into());
+    let ready = fields.read(reader, "ready", count);
+    let serving = fields.read(reader, "serving", count);
+    let terminating = fields.read(reader, "terminating", count);
+    if fields.present(&["ready", "serving", "terminating"]).is_empty() {
+        let help = "say how many must be `ready`, `serving` or `terminating`";
+        return reader.cure(code::ASKS_NOTHING, fields.span(), "nothing is asked of the endpoints", help);
+    }
+    let service = service?;
+    let subject = EndpointsSubject { namespace, service, ready, serving, terminating };
+    (reader.diagnostics.len() == before).then_some(subject)
+}
+
+fn object(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<ExistsSubject> {
+    let fields = Fields::open(reader, tree, &tables::OBJECT)?;
+    let namespace = fields.read(reader, "namespace", name).unwrap_or_else(|| "default".into());
+    let exists = fields.read(reader, "exists", boolean);
+    let absent = fields.read(reader, "absent", boolean);
+    if let [_, second] = fields.present(&["exists", "absent"])[..] {
+        let message = "`exists` and `absent` exclude one another";
+        return reader.error(code::CHOICE, fields.key_span(second), message);
+    }
+    let exists = exists.or(absent.map(|a| !a)).unwrap_or(true);
+    match fields.read(reader, "resource", |r, t| target::named(r, t, &namespace, known))? {
+        Target::Named { kind, namespace, name } => Some(ExistsSubject { kind, namespace, name, exists }),
+        Target::Selected { .. } => None,
+    }
+}
+
+/// A name for an expectation that was given none.
+fn derived_name(subject: &Subject, when: When) -> String {
+    let what = match subject {
+        Subject::Object(s) => {
+            let checks: Vec<_> = s.checks.iter().map(Check::wanted).collect();
+            format!("{}/{}: {}", s.kind.name().to_ascii_lowercase(), s.name, checks.join(", "))
+        }
+        Subject::Objects(s) => {
+            let checks: Vec<_> = s.checks.iter().map(Check::wanted).collect();
+            format!("{} with {}: {}", s.kind.info().plural, checks.join(", "), s.count)
+        }
+        Subject::Pods(s) => {
+            let mut words = Vec::new();
+            words.extend(s.namespace.as_ref().map(|n| format!("in {n}")));
+            words.extend(s.name.as_ref().map(|n| format!("called {n}")));
+            if !s.selector.is_everything() {
+                words.push(format!("with {}", s.selector));
+            }
+            words.extend(s.phase.map(|p| p.as_str().to_owned()));
+            words.extend(s.cause.map(|c| c.to_string()));
+            words.extend(s.reason.as_ref().map(ToString::to_string));
+            words.extend(s.ready.map(|r| if r { "ready" } else { "not ready" }.to_owned()));
+            format!("pods {}: {}", words.join(" "), s.count)
+        }
+        Subject::Event(s) => {
+            let reason = s.reason.as_ref().map_or("event", Str::as_str);
+            match &s.object {
+                Some((kind, Some(name))) => format!("{reason} of {kind}/{name}: {}", s.count),
+                Some((kind, None)) => format!("{reason} of {kind}: {}", s.count),
+                None => format!("{reason}: {}", s.count),
+            }
+        }
+        Subject::Endpoints(s) => format!("endpoints of {}/{}", s.namespace, s.service),
+        Subject::Exists(s) => {
+            let kind = s.kind.to_string().to_ascii_lowercase();
+            format!("{kind}/{} {}", s.name, if s.exists { "exists" } else { "is absent" })
+        }
+    };
+    format!("{what}, {when}")
+}

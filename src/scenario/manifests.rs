@@ -1,0 +1,227 @@
+//! Manifests of a scenario: files, folders, globs and documents in place, to planned objects.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::code;
+use super::files::{Files, beside};
+use super::read::{Fields, Reader};
+use super::tables;
+use crate::api::lower;
+use crate::api::manifest::tree::{Limits, Tree, Value, read_documents};
+use crate::api::manifest::{self, Class, Loaded};
+use crate::api::{Kind, Object};
+use crate::base::{Diagnostic, SourceId, Span, Str};
+use crate::plan::PlannedObject;
+
+/// At most so many files in one scenario.
+const FILES_MAX: usize = 10_000;
+
+/// Reads manifests for a scenario and remembers what it has seen.
+pub struct Manifests<'a> {
+    files: &'a dyn Files,
+    /// The scenario's own path.
+    scenario: &'a str,
+    /// Files that have been read, so that two steps can apply the same one.
+    sources: BTreeMap<String, SourceId>,
+    /// Kinds that Kubernetes does not know, with their scope.
+    pub custom: Vec<(Str, bool)>,
+    /// `KubeSchedulerConfiguration` documents.
+    pub scheduler_config: Option<(Json, Span)>,
+}
+
+impl<'a> Manifests<'a> {
+    /// Manifests beside the scenario called `scenario`.
+    pub fn new(files: &'a dyn Files, scenario: &'a str) -> Self {
+        Self { files, scenario, sources: BTreeMap::new(), custom: Vec::new(), scheduler_config: None }
+    }
+
+    /// Reads a list of manifests, or a single one.
+    pub fn read(&mut self, reader: &mut Reader<'_>, tree: &Tree) -> Vec<PlannedObject> {
+        let mut documents = Vec::new();
+        if matches!(tree.value, Value::Str(_)) {
+            self.entry(reader, tree, &mut documents);
+        } else {
+            for entry in reader.elements(tree, "manifest") {
+                self.entry(reader, entry, &mut documents);
+            }
+        }
+        let read = manifest::read_trees(documents);
+        for diagnostic in read.diagnostics {
+            // The same file may be applied by several steps.
+            if !reader.diagnostics.contains(&diagnostic) {
+                reader.note(diagnostic);
+            }
+        }
+        read.objects.iter().filter_map(|loaded| self.planned(reader, loaded)).collect()
+    }
+
+    fn entry(&mut self, reader: &mut Reader<'_>, tree: &Tree, documents: &mut Vec<Tree>) {
+        match &tree.value {
+            Value::Str(path) => self.path(reader, path, tree.span, documents),
+            Value::Map(_) => {
+                let Some(fields) = Fields::open(reader, tree, &tables::INLINE) else { return };
+                let Some(inline) = fields.get("inline") else { return };
+                match &inline.value {
+                    Value::Str(text) => {
+                        let line = reader.sources.line_column(inline.span).map_or(0, |(line, _)| line);
+                        let name = format!("{}:{line}: inline", self.scenario);
+                        let id = reader.sources.add(name, text.as_str());
+                        documents_of(reader, id, documents);
+                    }
+                    Value::Seq(all) => documents.extend(all.iter().cloned()),
+                    Value::Null
+                    | Value::Bool(_)
+                    | Value::Int(_)
+                    | Value::UInt(_)
+                    | Value::Float(_)
+                    | Value::Map(_) => documents.push(inline.clone()),
+                }
+            }
+            Value::Null
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::UInt(_)
+            | Value::Float(_)
+            | Value::Seq(_) => {
+                reader.expected::<()>(tree, "a path, or `inline` with documents");
+            }
+        }
+    }
+
+    fn path(&mut self, reader: &mut Reader<'_>, path: &str, span: Span, documents: &mut Vec<Tree>) {
+        let pattern = beside(self.scenario, path);
+        let paths = match self.files.expand(&pattern) {
+            Ok(paths) => paths,
+            Err(why) => {
+                let help = "paths are relative to the scenario file";
+                reader.cure::<()>(code::FILE, span, format!("`{path}`: {why}"), help);
+                return;
+            }
+        };
+        if paths.is_empty() {
+            reader.error::<()>(code::FILE, span, format!("`{path}` stands for no file"));
+        }
+        for path in paths {
+            if let Some(id) = self.source(reader, &path, span) {
+                documents_of(reader, id, documents);
+            }
+        }
+    }
+
+    fn source(&mut self, reader: &mut Reader<'_>, path: &str, span: Span) -> Option<SourceId> {
+        if let Some(id) = self.sources.get(path) {
+            return Some(*id);
+        }
+        if self.sources.len() >= FILES_MAX {
+            return reader.error(code::LIMIT, span, format!("more than {FILES_MAX} files"));
+        }
+        let text = self.files.read(path).and_then(|bytes| {
+            String::from_utf8(bytes).map_err(|_| "the file is not text in UTF-8".to_owned())
+        });
+        match text {
+            Ok(text) => {
+                let id = reader.sources.add(path, text);
+                self.sources.insert(path.to_owned(), id);
+                Some(id)
+            }
+            Err(why) => reader.error(code::FILE, span, format!("`{path}`: {why}")),
+        }
+    }
+
+    fn planned(&mut self, reader: &mut Reader<'_>, loaded: &Loaded) -> Option<PlannedObject> {
+        match loaded.class {
+            Class::Configuration => {
+                if loaded.kind == "KubeSchedulerConfiguration" {
+                    self.scheduler_config = Some((loaded.json(), loaded.origin));
+                }
+                return None;
+            }
+            Class::Custom => {
+                let kind = Str::from(loaded.kind.as_str());
+                if !self.custom.iter().any(|(known, _)| *known == kind) {
+                    self.custom.push((kind, loaded.namespaced));
+                }
+            }
+            Class::Simulated(_) | Class::Carried => {}
+        }
+        if loaded.name().is_empty() {
+            let place = loaded.tree.path_span("metadata.generateName");
+            return reader.cure(
+                code::BAD_MANIFEST,
+                place,
+                "cannot use generate name with apply",
+                "give the object a `metadata.name`",
+            );
+        }
+        let json = applied(loaded);
+        match lower::object(json.clone()) {
+            Ok(object) => {
+                let origin = loaded.tree.path_span("metadata.name");
+                Some(PlannedObject { json: Arc::new(json), object, origin })
+            }
+            Err(errors) => {
+                for error in errors {
+                    let place = loaded.tree.path_span(&error.path);
+                    let message = format!("{} \"{}\" is invalid: {error}", loaded.kind, loaded.name());
+                    reader.note(Diagnostic::error(code::BAD_MANIFEST, message).at(place, ""));
+                }
+                None
+            }
+        }
+    }
+}
+
+fn documents_of(reader: &mut Reader<'_>, id: SourceId, documents: &mut Vec<Tree>) {
+    let Some(text) = reader.sources.get(id).map(|s| Arc::clone(&s.text)) else { return };
+    let (trees, diagnostics) = read_documents(id, &text, &Limits::default());
+    for diagnostic in diagnostics {
+        if !reader.diagnostics.contains(&diagnostic) {
+            reader.note(diagnostic);
+        }
+    }
+    documents.extend(trees);
+}
+
+/// What the API server would take of a manifest: the namespace filled in, and without what only the
+/// server writes. A Node keeps its status, as creating one does.
+///
+/// Upstream: `pkg/registry/*/strategy.go` `PrepareForCreate`, `apiserver/pkg/registry/rest/create.go`, v1.34.
+fn applied(loaded: &Loaded) -> Json {
+    let mut json = loaded.json();
+    let Some(fields) = json.as_object_mut() else { return json };
+    if matches!(loaded.class, Class::Simulated(kind) if kind != Kind::Node) {
+        fields.shift_remove("status");
+    }
+    if let Some(meta) = fields.get_mut("metadata").and_then(Json::as_object_mut) {
+        for server in [
+            "uid",
+            "resourceVersion",
+            "generation",
+            "creationTimestamp",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "managedFields",
+            "selfLink",
+        ] {
+            meta.shift_remove(server);
+        }
+        if loaded.namespaced || loaded.class == Class::Custom && meta.contains_key("namespace") {
+            let unset = meta.get("namespace").is_none_or(|n| n.as_str().is_none_or(str::is_empty));
+            if unset {
+                meta.insert("namespace".to_owned(), Json::from("default"));
+            }
+        } else {
+            meta.shift_remove("namespace");
+        }
+    }
+    json
+}
+
+/// Kind, namespace and name of a planned object, for looking it up.
+pub fn identity(object: &Object) -> (Str, Str, Str) {
+    let meta = object.meta();
+    (object.kind_name(), meta.namespace.clone(), meta.name.clone())
+}
