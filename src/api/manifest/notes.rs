@@ -1,8 +1,10 @@
 //! What is worth saying once about many objects.
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexMap;
 
-use super::coverage;
+use super::coverage::Fields;
 use super::tree::Tree;
 use crate::base::{Diagnostic, Span};
 
@@ -18,6 +20,8 @@ pub(super) struct Notes {
     custom: IndexMap<(String, String), Count>,
     carried: IndexMap<&'static str, Count>,
     not_simulated: IndexMap<String, Count>,
+    /// The rows of the kinds met so far.
+    fields: BTreeMap<(&'static str, &'static str), Fields>,
 }
 
 fn bump<K: std::hash::Hash + Eq>(map: &mut IndexMap<K, Count>, key: K, span: Span) {
@@ -40,8 +44,9 @@ impl Notes {
     }
 
     /// The fields of an object that are not simulated.
-    pub(super) fn coverage(&mut self, kind: &str, api_version: &str, tree: &Tree) {
-        for (path, span) in coverage::not_simulated(kind, api_version, tree) {
+    pub(super) fn coverage(&mut self, kind: &'static str, api_version: &'static str, tree: &Tree) {
+        let fields = self.fields.entry((kind, api_version)).or_insert_with(|| Fields::of(kind, api_version));
+        for (path, span) in fields.not_simulated(tree) {
             bump(&mut self.not_simulated, path, span);
         }
     }

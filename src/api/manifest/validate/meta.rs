@@ -62,9 +62,11 @@ fn name(meta: &ObjectMeta, scope: Scope, at: &At<'_>, report: &mut Report) {
 /// A map of labels. Upstream: `ValidateLabels`.
 pub(super) fn labels(labels: Option<&BTreeMap<String, String>>, at: &At<'_>, report: &mut Report) {
     for (key, value) in labels.into_iter().flatten() {
-        label_name(key, at, report);
         // Upstream names the map only; the entry is where the mistake is.
-        report.invalid_each(&at.key(key), value, names::label_value(value));
+        let before = report.len();
+        label_name(key, at, report);
+        report.invalid_each(at, value, names::label_value(value));
+        report.point_at(before, &at.key(key));
     }
 }
 
@@ -77,7 +79,9 @@ pub(super) fn label_name(key: &str, at: &At<'_>, report: &mut Report) {
 pub(super) fn annotations(map: Option<&BTreeMap<String, String>>, at: &At<'_>, report: &mut Report) {
     let mut bytes = 0usize;
     for (key, value) in map.into_iter().flatten() {
+        let before = report.len();
         report.invalid_each(at, key, names::qualified_name(&key.to_lowercase()));
+        report.point_at(before, &at.key(key));
         bytes = bytes.saturating_add(key.len() + value.len());
     }
     if bytes > ANNOTATIONS_BYTES_MAX {

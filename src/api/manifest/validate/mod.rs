@@ -7,9 +7,23 @@
 //! Rules about fields that play no part in the simulation (security contexts, the insides of volume
 //! sources of one vendor, network addresses) are left out: such fields are only checked for their type.
 
+mod affinity;
+pub(super) mod autoscaling;
+pub(super) mod batch;
+pub(super) mod config;
+mod container;
+mod cron;
 pub(super) mod meta;
 pub(super) mod names;
+pub(super) mod pod;
+pub(super) mod policy;
 mod report;
+pub(super) mod service;
+pub(super) mod storage;
+#[cfg(test)]
+mod tests;
+mod volume;
+pub(super) mod workload;
 
 pub(super) use report::{At, Bad, Report};
 pub use report::{FieldError, FieldErrorKind};

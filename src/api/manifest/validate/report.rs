@@ -18,6 +18,13 @@ pub(in crate::api::manifest) enum At<'p> {
     Index(&'p At<'p>, usize),
 }
 
+impl At<'static> {
+    /// A field of the object.
+    pub(in crate::api::manifest) const fn top(name: &'static str) -> At<'static> {
+        At::Field(&At::Root, name)
+    }
+}
+
 impl<'p> At<'p> {
     /// A field of what is at this place.
     pub(in crate::api::manifest) fn field(&'p self, name: &'p str) -> At<'p> {
@@ -107,6 +114,8 @@ pub struct FieldError {
     pub value: Option<String>,
     /// Why.
     pub detail: String,
+    /// The field to point at, where that is nearer to the mistake than `path`.
+    pub place: Option<String>,
 }
 
 impl fmt::Display for FieldError {
@@ -126,7 +135,7 @@ impl fmt::Display for FieldError {
 impl FieldError {
     /// The error as a diagnostic about `owner` (`Deployment "web" is invalid`), placed in its text.
     pub(in crate::api::manifest) fn diagnostic(&self, owner: &str, tree: &Tree) -> Diagnostic {
-        let span = tree.path_span(&self.path);
+        let span = tree.path_span(self.place.as_deref().unwrap_or(&self.path));
         Diagnostic::error(self.kind.code(), format!("{owner}: {self}")).at(span, self.kind.words())
     }
 }
@@ -174,7 +183,25 @@ pub(in crate::api::manifest) struct Report {
 impl Report {
     fn push(&mut self, at: &At<'_>, kind: FieldErrorKind, value: Option<Bad>, detail: impl Into<String>) {
         let value = value.map(|bad| bad.0);
-        self.errors.push(FieldError { path: at.to_string(), kind, value, detail: detail.into() });
+        self.errors.push(FieldError {
+            path: at.to_string(),
+            kind,
+            value,
+            detail: detail.into(),
+            place: None,
+        });
+    }
+
+    /// Lets the errors after the first `from` point at `at`, while they name what upstream names.
+    pub(in crate::api::manifest) fn point_at(&mut self, from: usize, at: &At<'_>) {
+        for error in self.errors.iter_mut().skip(from) {
+            error.place.get_or_insert_with(|| at.to_string());
+        }
+    }
+
+    /// How many errors were found so far.
+    pub(in crate::api::manifest) fn len(&self) -> usize {
+        self.errors.len()
     }
 
     /// The field has to be given.
