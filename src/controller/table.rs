@@ -25,7 +25,6 @@ pub const TABLE: &[(&str, Make)] = &[
     ("taint-eviction-controller", |_| Box::new(TaintEviction::default())),
     ("pod-garbage-collector-controller", |p| Box::new(PodGc::new(&p.settings.kube_controller_manager))),
     ("statefulset-controller", |_| super::statefulset::StatefulSetController::boxed()),
-    ("statefulset", |_| super::statefulset::StatefulSetController::boxed()),
 ];
 
 /// Makes them all.
