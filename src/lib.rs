@@ -34,13 +34,17 @@ pub mod store;
 pub mod cloud;
 pub mod controller;
 pub mod kubelet;
+pub mod scheduler;
 
 pub mod expect;
 pub mod plan;
 
 pub mod scenario;
+pub mod sim;
 
 pub mod report;
+
+pub mod cli;
 
 #[cfg(test)]
 pub mod testkit;

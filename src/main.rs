@@ -1,3 +1,5 @@
-//! The command `wavetank`.
+//! The command line of wavetank.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    wavetank::cli::main(std::env::args_os()).into()
+}

@@ -55,5 +55,5 @@ fn lint_file(file: &str, sources: &mut SourceMap) -> Vec<Diagnostic> {
         return scenario::lint(&DiskFiles, file, sources);
     }
     let id = sources.add(file, text.as_ref());
-    crate::api::manifest::read(sources, id).diagnostics
+    crate::api::manifest::read(sources, &[id]).diagnostics
 }

@@ -4,7 +4,6 @@
 //! * [`load`]: scenarios from files, with diagnostics. [`files`]: the file system. [`exit`]: exit codes.
 
 pub mod args;
-pub mod bench;
 pub mod exit;
 pub mod files;
 pub mod get;
@@ -13,7 +12,6 @@ pub mod load;
 pub mod output;
 pub mod reference;
 pub mod run;
-pub mod schedule;
 pub mod schema;
 pub mod test;
 
@@ -38,9 +36,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
         args::Command::Lint(lint) => lint::main(&lint, &context),
         args::Command::Get(get) => get::main(&get, &context),
         args::Command::Describe(describe) => get::describe(&describe, &context),
-        args::Command::Schedule(schedule) => schedule::main(&schedule, &context),
-        args::Command::Explain(explain) => schedule::explain(&explain, &context),
-        args::Command::Bench(bench) => bench::main(&bench, &context),
+        args::Command::Schedule(_) | args::Command::Explain(_) | args::Command::Bench(_) => Exit::Input,
         args::Command::Schema => schema::main(&context),
         args::Command::Completions { shell } => schema::completions(shell, &context),
     }

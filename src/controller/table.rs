@@ -1,9 +1,12 @@
 //! The list of all controllers.
 
 use super::framework::Controller;
-use super::nodelifecycle::NodeLifecycle;
-use super::podgc::PodGc;
-use super::taint_eviction::TaintEviction;
+use super::{
+    daemonset::DaemonSetController, deployment::DeploymentController, garbage_collector::GarbageCollector,
+    job::JobController, nodelifecycle::NodeLifecycle, podgc::PodGc, replica_set::ReplicaSetController,
+    statefulset::StatefulSetController, taint_eviction::TaintEviction,
+};
+use crate::api::workload::{ReplicaSet, ReplicationController};
 use crate::params::{Latencies, Settings};
 
 /// What controllers are made from.
@@ -24,7 +27,13 @@ pub const TABLE: &[(&str, Make)] = &[
     ("node-lifecycle-controller", |p| Box::new(NodeLifecycle::new(&p.settings.kube_controller_manager))),
     ("taint-eviction-controller", |_| Box::new(TaintEviction::default())),
     ("pod-garbage-collector-controller", |p| Box::new(PodGc::new(&p.settings.kube_controller_manager))),
-    ("statefulset-controller", |_| super::statefulset::StatefulSetController::boxed()),
+    ("deployment-controller", |_| Box::new(DeploymentController::default())),
+    ("replicaset-controller", |_| Box::new(ReplicaSetController::<ReplicaSet>::default())),
+    ("replicationcontroller-controller", |_| Box::new(ReplicaSetController::<ReplicationController>::default())),
+    ("statefulset-controller", |_| StatefulSetController::boxed()),
+    ("daemonset-controller", |_| DaemonSetController::boxed()),
+    ("job-controller", |_| JobController::boxed()),
+    ("garbage-collector-controller", |_| Box::new(GarbageCollector::default())),
 ];
 
 /// Makes them all.

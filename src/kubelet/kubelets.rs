@@ -1,15 +1,34 @@
 //! The entry points.
 
 use super::{Ctx, KubeletEvent};
-use crate::api::ObjectKey;
+use crate::api::storage::CsiNode;
+use crate::api::{Node, ObjectKey};
 use crate::base::{SimDuration, SimTime, Str};
-use crate::store::{Change, ObjId};
+use crate::store::{ApiError, Change, ObjId};
 
 /// The kubelets and container runtimes of all nodes.
 #[derive(Clone, Debug, Default)]
 pub struct Kubelets {}
 
 impl Kubelets {
+    /// A machine that has been up for long registers: its Node is Ready at once.
+    ///
+    /// # Errors
+    /// The API server refuses the Node.
+    pub fn join_ready(&mut self, node: Node, csi_node: CsiNode, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
+        self.join(node, csi_node, ctx)
+    }
+
+    /// A machine registers: its Node becomes Ready after the latency `nodeReady`.
+    ///
+    /// # Errors
+    /// The API server refuses the Node.
+    pub fn join(&mut self, node: Node, csi_node: CsiNode, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
+        ctx.store.create(node)?;
+        ctx.store.create(csi_node)?;
+        Ok(())
+    }
+
     /// Takes note of a change of the store; to be called right after each write.
     pub fn on_change(&mut self, change: &Change, ctx: &mut Ctx<'_>) {}
 

@@ -7,10 +7,12 @@
 pub mod diagnostics;
 pub mod json;
 pub mod junit;
+pub mod kubectl;
 pub mod story;
 pub mod table;
 pub mod text;
 pub mod timeline;
+pub mod yaml;
 
 use crate::base::Str;
 use crate::sim::Outcome;

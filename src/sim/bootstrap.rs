@@ -5,10 +5,12 @@ use super::world::World;
 use crate::api::service::{Namespace, Service, ServicePort};
 use crate::api::{Labels, Meta};
 use crate::base::{SimTime, Str, text::lit};
-use crate::controller::{ControllerParams, Manager, manager::ManagerConfig, table};
+use crate::controller::manager::ManagerConfig;
+use crate::controller::table::{self, ControllerParams};
+use crate::controller::Manager;
 use crate::facts::Recorder;
 use crate::plan::{Plan, PlannedNode};
-use crate::scheduler::{Scheduler, Wording};
+use crate::scheduler::{Config, Scheduler, Wording};
 
 /// Namespaces that every cluster has.
 const NAMESPACES: [Str; 4] =
@@ -22,17 +24,14 @@ pub fn controllers(plan: &Plan) -> Manager {
         api_burst: u32::try_from(settings.kube_api_burst).unwrap_or(0),
         ..ManagerConfig::default()
     };
-    let params = ControllerParams {
-        settings: plan.settings.clone(),
-        latencies: plan.latencies.clone(),
-        behaviours: plan.behaviours.clone(),
-    };
+    let params =
+        ControllerParams { settings: plan.settings.clone(), latencies: plan.latencies.clone() };
     Manager::new(table::all(&params), config, SimTime::ZERO)
 }
 
 /// The scheduler of a plan, with its configuration.
 pub fn scheduler(plan: &Plan) -> Scheduler {
-    let config = plan.scheduler_config.clone().unwrap_or_default();
+    let config = plan.settings.kube_scheduler.config.as_deref().and_then(|json| Config::from_json(json).ok()).unwrap_or_default();
     let wording = Wording::of_release(&plan.version.to_string());
     Scheduler::new(config, wording)
 }

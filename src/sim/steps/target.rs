@@ -77,7 +77,7 @@ impl World {
             NodeSet::Selector(selector) => select(self, &|n| selector.matches(&n.meta.labels)),
             NodeSet::Zone(zone) => self.nodes_of_zone(zone),
             NodeSet::Group(group) => select(self, &|n| {
-                n.meta.labels.get(crate::cloud::group::NODE_GROUP_LABEL).is_some_and(|g| g == group)
+                n.meta.labels.get(crate::api::node::NODE_GROUP_LABEL).is_some_and(|g| g == group)
             }),
             NodeSet::Hosting { namespace, pod } => vec![self.host_of(namespace, pod)?],
         };

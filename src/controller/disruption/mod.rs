@@ -1,0 +1,3 @@
+//! PodDisruptionBudgets and evictions.
+
+pub mod eviction;
