@@ -418,7 +418,6 @@ mod tests {
             phase: Default::default(),
             reason: Str::new(),
             message: Str::new(),
-            rest: Default::default(),
         }
         .into();
         assert_eq!(texts(&volume, T::Zone), ["a", "b"]);
