@@ -1,0 +1,38 @@
+//! The gallery: every scenario is a test of its own name and must come out as it expects.
+
+use std::collections::BTreeSet;
+
+use crate::support::{self, scenarios_folder};
+
+macro_rules! gallery {
+    ($($test:ident: $name:literal,)*) => {
+        const LISTED: &[&str] = &[$($name),*];
+        $(#[test] fn $test() { comes_out_as_expected($name); })*
+    };
+}
+
+gallery! {
+    zone_outage: "zone-outage",
+}
+
+/// Runs a scenario with the invariants watched, and tells its story if it fails.
+fn comes_out_as_expected(name: &str) {
+    let path = format!("{}/{name}.yaml", scenarios_folder());
+    let scenario = support::load(&path);
+    assert!(!scenario.plan.description.is_empty(), "{name} has no description");
+    assert!(!scenario.plan.expectations.is_empty(), "{name} expects nothing");
+    assert_eq!(scenario.plan.name, name, "the scenario's name is not its file's");
+    let report = support::run(&scenario);
+    let told = support::told(&report);
+    assert!(report.outcome.refused_steps.is_empty(), "a step was refused\n{told}");
+    assert!(support::passed(&report), "\n{told}");
+}
+
+#[test]
+fn every_scenario_of_the_gallery_is_listed() {
+    let entries = std::fs::read_dir(scenarios_folder()).unwrap().filter_map(Result::ok);
+    let found: BTreeSet<String> =
+        entries.filter_map(|e| e.file_name().to_str()?.strip_suffix(".yaml").map(str::to_owned)).collect();
+    let listed: BTreeSet<String> = LISTED.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(found, listed, "add the scenario to the list in tests/it/scenarios.rs");
+}

@@ -1,0 +1,59 @@
+//! What the topics share: scenarios from files, runs, and their stories.
+
+use wavetank::base::{Diagnostic, Severity, SourceMap};
+use wavetank::cli::files::DiskFiles;
+use wavetank::cli::load::Scenario;
+use wavetank::facts::{NullRecorder, Recorder, Tee};
+use wavetank::report::story::{self, Narrator};
+use wavetank::report::{RunReport, diagnostics, text};
+use wavetank::sim::{Verdict, World};
+
+/// The folder of the gallery.
+pub fn scenarios_folder() -> String {
+    format!("{}/scenarios", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Reads a scenario that must have no mistakes.
+pub fn load(path: &str) -> Scenario {
+    let mut sources = SourceMap::default();
+    let (plan, found) = wavetank::scenario::load(&DiskFiles, path, &mut sources);
+    let serious: Vec<Diagnostic> = found.iter().filter(|d| d.severity != Severity::Note).cloned().collect();
+    let told = diagnostics::render(&serious, &sources, false);
+    assert!(serious.is_empty(), "{path}\n{told}");
+    let plan = plan.unwrap_or_else(|| panic!("{path} gives no plan"));
+    Scenario { path: path.to_owned(), plan, notes: Vec::new() }
+}
+
+/// Runs a scenario with the invariants watched.
+pub fn run(scenario: &Scenario) -> RunReport {
+    run_with(scenario, &mut NullRecorder)
+}
+
+/// As [`run`], with somebody who listens.
+pub fn run_with(scenario: &Scenario, recorder: &mut dyn Recorder) -> RunReport {
+    let mut narrator = Narrator::default();
+    let mut tee = Tee(&mut narrator, recorder);
+    let mut world = World::new(&scenario.plan, &mut tee);
+    world.check_invariants();
+    let replay = format!("wavetank run {} --seed {}", scenario.path, scenario.plan.seed);
+    world.run_to_end(&mut tee).unwrap_or_else(|fault| panic!("{fault}\nreplay: {replay}"));
+    RunReport {
+        source: scenario.path.clone(),
+        description: scenario.plan.description.clone(),
+        outcome: world.outcome(),
+        story: narrator.into_story(),
+        closing: story::closing(world.store()),
+        waiting: story::waiting(world.store()),
+        notes: Vec::new(),
+    }
+}
+
+/// Whether everything came out as expected.
+pub fn passed(report: &RunReport) -> bool {
+    report.outcome.verdict() == Verdict::Passed
+}
+
+/// The story of a run.
+pub fn told(report: &RunReport) -> String {
+    text::render(report, text::Style { color: false, quiet: false })
+}
