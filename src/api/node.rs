@@ -64,6 +64,10 @@ pub struct NodeStatus {
     pub internal_ip: Str,
     /// `nodeInfo.kubeletVersion`.
     pub kubelet_version: Str,
+    /// `volumesInUse`, the kubelet's: attachable volumes its Pods want or have mounted, by unique name, sorted.
+    pub volumes_in_use: Vec<Str>,
+    /// `volumesAttached`, the attach/detach controller's: by unique name, sorted.
+    pub volumes_attached: Vec<Str>,
     /// Parts of the boundary form that no other field carries; `None` for nodes that are made here.
     pub rest: Option<Arc<BoundaryPart<k8s::core::v1::NodeStatus>>>,
 }

@@ -295,6 +295,22 @@ impl PersistentVolume {
         self.meta.annotations.get(annotation::CLASS_BETA).unwrap_or(&self.storage_class).clone()
     }
 
+    /// The name by which nodes list it as attached and in use; none for volumes that nobody attaches.
+    ///
+    /// Upstream: `pkg/volume/util/util.go` `GetUniqueVolumeName`, v1.34; in-tree disks by their CSI drivers.
+    pub fn attach_name(&self) -> Option<Str> {
+        let (driver, handle) = match &self.source {
+            PvSource::Csi { driver, handle } => (driver.as_str(), handle),
+            PvSource::AwsEbs(id) => ("ebs.csi.aws.com", id),
+            PvSource::GcePd(name) => ("pd.csi.storage.gke.io", name),
+            PvSource::AzureDisk(name) => ("disk.csi.azure.com", name),
+            PvSource::Nfs { .. } | PvSource::HostPath(_) | PvSource::Local(_) | PvSource::Other(_) => {
+                return None;
+            }
+        };
+        Some(format!("kubernetes.io/csi/{driver}^{handle}").into())
+    }
+
     /// Its size.
     pub fn size(&self) -> Quantity {
         self.capacity.get(super::resources::STORAGE).unwrap_or(Quantity::ZERO)

@@ -64,6 +64,14 @@ fn node_status(at: &At<'_>, mut status: core::NodeStatus, name: &str) -> NodeSta
         images: status.images.take().unwrap_or_default().into_iter().map(image).collect(),
         internal_ip,
         kubelet_version,
+        volumes_in_use: texts(status.volumes_in_use.take()),
+        volumes_attached: status
+            .volumes_attached
+            .take()
+            .unwrap_or_default()
+            .into_iter()
+            .map(|volume| volume.name.into())
+            .collect(),
         rest: None,
     };
     let rest = (status != core::NodeStatus::default()).then(|| Arc::new(BoundaryPart::new(status)));

@@ -42,6 +42,11 @@ fn status(node: &Node) -> core::NodeStatus {
         names: texts(names),
         size_bytes: Some(*size).filter(|s| *s != 0),
     });
+    status.volumes_in_use = texts(&live.volumes_in_use);
+    status.volumes_attached = list(&live.volumes_attached, |name| core::AttachedVolume {
+        device_path: String::new(),
+        name: name.to_string(),
+    });
     if status.node_info.is_none() && !live.kubelet_version.is_empty() {
         let arch = node.meta.labels.get("kubernetes.io/arch");
         status.node_info = Some(core::NodeSystemInfo {
