@@ -1,6 +1,8 @@
 //! stub
 #![allow(missing_docs)]
 pub mod decision;
+pub mod framework;
+pub mod plugins;
 pub use decision::{Attempt, Binding, Choice, Decision, Failure, Nomination, Skip, VolumeStep, Wording};
 use crate::api::*; use crate::base::*; use std::sync::Arc; use std::collections::{BTreeMap,BTreeSet};
 /// Profiles.

@@ -1,0 +1,181 @@
+//! The objects beside nodes and bound Pods that plugins look at, as the scheduler's informers know them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::api::policy::PodDisruptionBudget;
+use crate::api::service::{Namespace, Service};
+use crate::api::storage::{
+    CsiDriver, CsiNode, CsiStorageCapacity, PersistentVolume, PersistentVolumeClaim, StorageClass,
+    VolumeAttachment,
+};
+use crate::api::workload::{ReplicaSet, ReplicationController, StatefulSet};
+use crate::api::{Labels, Object, ObjectKey, Resource};
+use crate::base::{LookupMap, Str};
+
+/// Objects of one kind, found by key, listed in the order of their keys.
+#[derive(Clone, Debug)]
+pub struct Lister<T> {
+    by_namespace: BTreeMap<Str, BTreeMap<Str, Arc<T>>>,
+}
+
+impl<T> Default for Lister<T> {
+    fn default() -> Self {
+        Self { by_namespace: BTreeMap::new() }
+    }
+}
+
+impl<T: Resource> Lister<T> {
+    /// The object of this namespace and name.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<&Arc<T>> {
+        self.by_namespace.get(namespace)?.get(name)
+    }
+
+    /// The object under a key.
+    pub fn at(&self, key: &ObjectKey) -> Option<&Arc<T>> {
+        self.get(&key.namespace, &key.name)
+    }
+
+    /// The cluster-scoped object of this name.
+    pub fn named(&self, name: &str) -> Option<&Arc<T>> {
+        self.get("", name)
+    }
+
+    /// All objects.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<T>> {
+        self.by_namespace.values().flat_map(BTreeMap::values)
+    }
+
+    /// The objects of a namespace.
+    pub fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = &Arc<T>> {
+        self.by_namespace.get(namespace).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_namespace.is_empty()
+    }
+
+    fn insert(&mut self, object: &Arc<T>) {
+        let meta = object.meta();
+        let names = self.by_namespace.entry(meta.namespace.clone()).or_default();
+        names.insert(meta.name.clone(), object.clone());
+    }
+
+    fn remove(&mut self, object: &T) {
+        let meta = object.meta();
+        if let Some(names) = self.by_namespace.get_mut(&meta.namespace) {
+            names.remove(&meta.name);
+            if names.is_empty() {
+                self.by_namespace.remove(&meta.namespace);
+            }
+        }
+    }
+}
+
+/// All listers.
+#[derive(Clone, Debug, Default)]
+pub struct Listers {
+    /// Namespaces.
+    pub namespaces: Lister<Namespace>,
+    /// PersistentVolumes.
+    pub volumes: Lister<PersistentVolume>,
+    /// PersistentVolumeClaims.
+    pub claims: Lister<PersistentVolumeClaim>,
+    /// StorageClasses.
+    pub classes: Lister<StorageClass>,
+    /// CSINodes.
+    pub csi_nodes: Lister<CsiNode>,
+    /// CSIDrivers.
+    pub csi_drivers: Lister<CsiDriver>,
+    /// CSIStorageCapacities.
+    pub csi_capacities: Lister<CsiStorageCapacity>,
+    /// VolumeAttachments.
+    pub attachments: Lister<VolumeAttachment>,
+    /// Services.
+    pub services: Lister<Service>,
+    /// ReplicaSets.
+    pub replica_sets: Lister<ReplicaSet>,
+    /// StatefulSets.
+    pub stateful_sets: Lister<StatefulSet>,
+    /// ReplicationControllers.
+    pub replication_controllers: Lister<ReplicationController>,
+    /// PodDisruptionBudgets.
+    pub budgets: Lister<PodDisruptionBudget>,
+    /// Names of volumes by the claim their `claimRef` names.
+    volumes_by_claim: LookupMap<ObjectKey, Vec<Str>>,
+    none: Labels,
+}
+
+impl Listers {
+    /// The labels of a namespace; none if it is unknown.
+    pub fn namespace_labels(&self, namespace: &str) -> &Labels {
+        self.namespaces.named(namespace).map_or(&self.none, |n| &n.meta.labels)
+    }
+
+    /// Names of volumes whose `claimRef` names this claim, bound or reserved.
+    pub fn volumes_of_claim(&self, claim: &ObjectKey) -> &[Str] {
+        self.volumes_by_claim.get(claim).map_or(&[], Vec::as_slice)
+    }
+
+    /// Hears of a change; kinds that are not listed are passed over.
+    pub fn change(&mut self, old: Option<&Object>, new: Option<&Object>) {
+        self.index_volume(old, false);
+        match (old, new) {
+            (_, Some(object)) => self.put(object),
+            (Some(object), None) => self.drop(object),
+            (None, None) => {}
+        }
+        self.index_volume(new, true);
+    }
+
+    fn index_volume(&mut self, object: Option<&Object>, add: bool) {
+        let Some(Object::PersistentVolume(volume)) = object else { return };
+        let Some(claim) = &volume.claim_ref else { return };
+        let names = self.volumes_by_claim.or_insert_with(claim.key.clone(), Vec::new);
+        names.retain(|name| *name != volume.meta.name);
+        if add {
+            names.push(volume.meta.name.clone());
+        } else if names.is_empty() {
+            self.volumes_by_claim.remove(&claim.key);
+        }
+    }
+
+    fn put(&mut self, object: &Object) {
+        match object {
+            Object::Namespace(o) => self.namespaces.insert(o),
+            Object::PersistentVolume(o) => self.volumes.insert(o),
+            Object::PersistentVolumeClaim(o) => self.claims.insert(o),
+            Object::StorageClass(o) => self.classes.insert(o),
+            Object::CsiNode(o) => self.csi_nodes.insert(o),
+            Object::CsiDriver(o) => self.csi_drivers.insert(o),
+            Object::CsiStorageCapacity(o) => self.csi_capacities.insert(o),
+            Object::VolumeAttachment(o) => self.attachments.insert(o),
+            Object::Service(o) => self.services.insert(o),
+            Object::ReplicaSet(o) => self.replica_sets.insert(o),
+            Object::StatefulSet(o) => self.stateful_sets.insert(o),
+            Object::ReplicationController(o) => self.replication_controllers.insert(o),
+            Object::PodDisruptionBudget(o) => self.budgets.insert(o),
+            _ => {}
+        }
+    }
+
+    fn drop(&mut self, object: &Object) {
+        match object {
+            Object::Namespace(o) => self.namespaces.remove(o),
+            Object::PersistentVolume(o) => self.volumes.remove(o),
+            Object::PersistentVolumeClaim(o) => self.claims.remove(o),
+            Object::StorageClass(o) => self.classes.remove(o),
+            Object::CsiNode(o) => self.csi_nodes.remove(o),
+            Object::CsiDriver(o) => self.csi_drivers.remove(o),
+            Object::CsiStorageCapacity(o) => self.csi_capacities.remove(o),
+            Object::VolumeAttachment(o) => self.attachments.remove(o),
+            Object::Service(o) => self.services.remove(o),
+            Object::ReplicaSet(o) => self.replica_sets.remove(o),
+            Object::StatefulSet(o) => self.stateful_sets.remove(o),
+            Object::ReplicationController(o) => self.replication_controllers.remove(o),
+            Object::PodDisruptionBudget(o) => self.budgets.remove(o),
+            _ => {}
+        }
+    }
+}

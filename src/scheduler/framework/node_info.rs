@@ -1,0 +1,295 @@
+//! A node with the Pods on it and their sums.
+//!
+//! Upstream: `pkg/scheduler/framework/types.go` (`NodeInfo`), `kube-scheduler/framework/types.go`
+//! (`HostPortInfo`), v1.34.
+
+use std::sync::Arc;
+
+use super::pod_info::PodInfo;
+use super::resources::Resources;
+use crate::api::pod::ContainerPort;
+use crate::api::{Labels, Node, ObjectKey};
+use crate::base::Str;
+use crate::base::text::lit;
+
+/// The place of a node in the scheduler's tables: dense, and given to another node once the first has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u32);
+
+impl NodeId {
+    /// As an index.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Host ports in use on a node: address, protocol, port. A set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostPorts {
+    used: Vec<(Str, Str, i32)>,
+}
+
+/// The address that stands for all addresses.
+const ALL_ADDRESSES: Str = lit!("0.0.0.0");
+
+impl HostPorts {
+    fn entry(port: &ContainerPort) -> (Str, Str, i32) {
+        let address = if port.host_ip.is_empty() { ALL_ADDRESSES } else { port.host_ip.clone() };
+        let protocol = if port.protocol.is_empty() { lit!("TCP") } else { port.protocol.clone() };
+        (address, protocol, port.host_port)
+    }
+
+    /// Notes a port as used.
+    pub fn add(&mut self, port: &ContainerPort) {
+        let entry = Self::entry(port);
+        if port.host_port > 0 && !self.used.contains(&entry) {
+            self.used.push(entry);
+        }
+    }
+
+    /// Notes a port as free.
+    pub fn remove(&mut self, port: &ContainerPort) {
+        let entry = Self::entry(port);
+        self.used.retain(|have| *have != entry);
+    }
+
+    /// Whether a port is taken. The address for all conflicts with every other.
+    pub fn conflicts(&self, port: &ContainerPort) -> bool {
+        if port.host_port <= 0 || self.used.is_empty() {
+            return false;
+        }
+        let (address, protocol, number) = Self::entry(port);
+        self.used.iter().any(|(a, p, n)| {
+            *n == number
+                && *p == protocol
+                && (address == ALL_ADDRESSES || *a == ALL_ADDRESSES || *a == address)
+        })
+    }
+
+    /// Whether no port is used.
+    pub fn is_empty(&self) -> bool {
+        self.used.is_empty()
+    }
+}
+
+/// Pods of a node that look the same to a label selector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodGroup {
+    /// Their namespace.
+    pub namespace: Str,
+    /// Their labels.
+    pub labels: Labels,
+    /// Whether they are being deleted.
+    pub deleting: bool,
+    /// How many there are.
+    pub count: u32,
+}
+
+/// A node with the Pods on it and their sums.
+#[derive(Clone, Debug)]
+pub struct NodeInfo {
+    /// Its place in the scheduler's tables.
+    pub id: NodeId,
+    node: Arc<Node>,
+    present: bool,
+    pods: Vec<Arc<PodInfo>>,
+    with_affinity: Vec<Arc<PodInfo>>,
+    with_required_anti_affinity: Vec<Arc<PodInfo>>,
+    groups: Vec<PodGroup>,
+    claims: Vec<(ObjectKey, u32)>,
+    used_ports: HostPorts,
+    requested: Resources,
+    non_zero_milli_cpu: i64,
+    non_zero_memory: i64,
+    allocatable: Resources,
+}
+
+impl NodeInfo {
+    /// A node without Pods.
+    pub fn new(id: NodeId, node: Arc<Node>) -> Self {
+        let mut info = Self::ghost(id, node.meta.name.clone());
+        info.set_node(node);
+        info
+    }
+
+    /// A name under which Pods are bound but no node is known.
+    pub fn ghost(id: NodeId, name: Str) -> Self {
+        let mut node = Node::default();
+        node.meta.name = name;
+        Self {
+            id,
+            node: Arc::new(node),
+            present: false,
+            pods: Vec::new(),
+            with_affinity: Vec::new(),
+            with_required_anti_affinity: Vec::new(),
+            groups: Vec::new(),
+            claims: Vec::new(),
+            used_ports: HostPorts::default(),
+            requested: Resources::default(),
+            non_zero_milli_cpu: 0,
+            non_zero_memory: 0,
+            allocatable: Resources::default(),
+        }
+    }
+
+    /// The node.
+    pub const fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Str {
+        &self.node.meta.name
+    }
+
+    /// Whether the node exists; if not, only Pods bound to its name do.
+    pub const fn is_present(&self) -> bool {
+        self.present
+    }
+
+    /// Pods on it, assumed ones included. Removal changes their order, as upstream.
+    pub fn pods(&self) -> &[Arc<PodInfo>] {
+        &self.pods
+    }
+
+    /// Those with any Pod (anti-)affinity.
+    pub fn pods_with_affinity(&self) -> &[Arc<PodInfo>] {
+        &self.with_affinity
+    }
+
+    /// Those with required Pod anti-affinity.
+    pub fn pods_with_required_anti_affinity(&self) -> &[Arc<PodInfo>] {
+        &self.with_required_anti_affinity
+    }
+
+    /// The Pods grouped by namespace, labels and whether they are being deleted; counting by selector over
+    /// these costs far less than over single Pods.
+    pub fn pod_groups(&self) -> &[PodGroup] {
+        &self.groups
+    }
+
+    /// Host ports in use.
+    pub const fn used_ports(&self) -> &HostPorts {
+        &self.used_ports
+    }
+
+    /// The sum of all requests.
+    pub const fn requested(&self) -> &Resources {
+        &self.requested
+    }
+
+    /// The sum of CPU in thousandths, with defaults for containers that name none.
+    pub const fn non_zero_milli_cpu(&self) -> i64 {
+        self.non_zero_milli_cpu
+    }
+
+    /// The sum of memory in bytes, with defaults for containers that name none.
+    pub const fn non_zero_memory(&self) -> i64 {
+        self.non_zero_memory
+    }
+
+    /// What Pods may use.
+    pub const fn allocatable(&self) -> &Resources {
+        &self.allocatable
+    }
+
+    /// How many Pods on it mount this claim (generic ephemeral volumes not counted).
+    pub fn claim_users(&self, claim: &ObjectKey) -> u32 {
+        self.claims.iter().find(|(have, _)| have == claim).map_or(0, |(_, count)| *count)
+    }
+
+    /// Replaces the node.
+    pub fn set_node(&mut self, node: Arc<Node>) {
+        self.allocatable = Resources::from_list(&node.status.allocatable);
+        self.node = node;
+        self.present = true;
+    }
+
+    /// The node has gone; Pods bound to it stay.
+    pub fn remove_node(&mut self) {
+        self.present = false;
+        self.allocatable = Resources::default();
+    }
+
+    /// Puts a Pod on it.
+    pub fn add_pod(&mut self, info: Arc<PodInfo>) {
+        if info.shape.has_affinity() {
+            self.with_affinity.push(info.clone());
+        }
+        if !info.shape.required_anti_affinity.is_empty() {
+            self.with_required_anti_affinity.push(info.clone());
+        }
+        self.count(&info, 1);
+        self.pods.push(info);
+    }
+
+    /// Takes a Pod off it, found by its identity.
+    pub fn remove_pod(&mut self, uid: &str) -> Option<Arc<PodInfo>> {
+        let removed = take(&mut self.pods, uid)?;
+        if removed.shape.has_affinity() {
+            take(&mut self.with_affinity, uid);
+        }
+        if !removed.shape.required_anti_affinity.is_empty() {
+            take(&mut self.with_required_anti_affinity, uid);
+        }
+        self.count(&removed, -1);
+        Some(removed)
+    }
+
+    fn count(&mut self, info: &PodInfo, sign: i64) {
+        self.requested.add(&info.resources.requests, sign);
+        let add = |to: &mut i64, what: i64| *to = to.wrapping_add(sign.wrapping_mul(what));
+        add(&mut self.non_zero_milli_cpu, info.resources.non_zero_milli_cpu);
+        add(&mut self.non_zero_memory, info.resources.non_zero_memory);
+        for port in &info.shape.host_ports {
+            if sign > 0 {
+                self.used_ports.add(port);
+            } else {
+                self.used_ports.remove(port);
+            }
+        }
+        for claim in &info.shape.claims {
+            step(&mut self.claims, claim, sign > 0);
+        }
+        self.count_group(info, sign > 0);
+    }
+
+    fn count_group(&mut self, info: &PodInfo, more: bool) {
+        let meta = &info.pod.meta;
+        let found = self.groups.iter().position(|g| {
+            g.labels == meta.labels && g.namespace == meta.namespace && g.deleting == meta.is_deleting()
+        });
+        match (found, more) {
+            (Some(i), true) => self.groups[i].count += 1,
+            (Some(i), false) if self.groups[i].count <= 1 => {
+                self.groups.swap_remove(i);
+            }
+            (Some(i), false) => self.groups[i].count -= 1,
+            (None, true) => self.groups.push(PodGroup {
+                namespace: meta.namespace.clone(),
+                labels: meta.labels.clone(),
+                deleting: meta.is_deleting(),
+                count: 1,
+            }),
+            (None, false) => {}
+        }
+    }
+}
+
+fn take(pods: &mut Vec<Arc<PodInfo>>, uid: &str) -> Option<Arc<PodInfo>> {
+    let index = pods.iter().position(|p| p.uid() == uid)?;
+    Some(pods.swap_remove(index))
+}
+
+fn step(counts: &mut Vec<(ObjectKey, u32)>, key: &ObjectKey, more: bool) {
+    match (counts.iter().position(|(have, _)| have == key), more) {
+        (Some(i), true) => counts[i].1 += 1,
+        (Some(i), false) if counts[i].1 <= 1 => {
+            counts.swap_remove(i);
+        }
+        (Some(i), false) => counts[i].1 -= 1,
+        (None, true) => counts.push((key.clone(), 1)),
+        (None, false) => {}
+    }
+}

@@ -1,0 +1,199 @@
+//! A Pod with what the scheduler works out of it once.
+//!
+//! Upstream: `pkg/scheduler/framework/types.go` (`PodInfo`, `AffinityTerm`), v1.34.
+
+use std::sync::Arc;
+
+use super::resources::PodResources;
+use crate::api::pod::{ContainerPort, PodAffinityTerm};
+use crate::api::volume::VolumeSource;
+use crate::api::{LabelSelector, Labels, ObjectKey, Pod, PodSpec, Uid};
+use crate::base::{LookupMap, Str};
+
+/// A term of Pod (anti-)affinity, ready for matching.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AffinityTerm {
+    /// Namespaces by name.
+    pub namespaces: Vec<Str>,
+    /// Namespaces by label; nothing if the field is absent, everything if it is empty.
+    pub namespace_selector: LabelSelector,
+    /// Which Pods.
+    pub selector: LabelSelector,
+    /// The label whose equal values make one place.
+    pub topology_key: Str,
+}
+
+impl AffinityTerm {
+    fn new(namespace: &Str, term: &PodAffinityTerm) -> Self {
+        let namespaces = if term.namespaces.is_empty() && term.namespace_selector.is_none() {
+            vec![namespace.clone()]
+        } else {
+            term.namespaces.clone()
+        };
+        Self {
+            namespaces,
+            namespace_selector: term.namespace_selector.clone().unwrap_or(LabelSelector::Nothing),
+            selector: term.selector.clone(),
+            topology_key: term.topology_key.clone(),
+        }
+    }
+
+    /// Whether a Pod of this namespace with these labels is meant; `namespace_labels` are those of its namespace.
+    pub fn matches(&self, namespace: &str, labels: &Labels, namespace_labels: &Labels) -> bool {
+        (self.namespaces.iter().any(|n| n == namespace) || self.namespace_selector.matches(namespace_labels))
+            && self.selector.matches(labels)
+    }
+}
+
+/// A preferred term with its weight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WeightedAffinityTerm {
+    /// The weight, 1 to 100.
+    pub weight: i32,
+    /// The term.
+    pub term: AffinityTerm,
+}
+
+/// What all Pods of one spec and namespace share.
+#[derive(Debug)]
+pub struct PodShape {
+    /// Required affinity.
+    pub required_affinity: Vec<AffinityTerm>,
+    /// Required anti-affinity.
+    pub required_anti_affinity: Vec<AffinityTerm>,
+    /// Preferred affinity.
+    pub preferred_affinity: Vec<WeightedAffinityTerm>,
+    /// Preferred anti-affinity.
+    pub preferred_anti_affinity: Vec<WeightedAffinityTerm>,
+    /// Ports on the host, of sidecars and containers.
+    pub host_ports: Vec<ContainerPort>,
+    /// Claims of `persistentVolumeClaim` volumes, in the order of the volumes, with the namespace.
+    pub claims: Vec<ObjectKey>,
+    /// Whether there is any volume that a storage plugin looks at.
+    pub has_storage: bool,
+    /// Resources of a Pod without resized containers.
+    pub resources: Arc<PodResources>,
+}
+
+impl PodShape {
+    fn new(pod: &Pod) -> Self {
+        let (spec, namespace) = (&*pod.spec, &pod.meta.namespace);
+        let terms = |terms: &[PodAffinityTerm]| -> Vec<AffinityTerm> {
+            terms.iter().map(|t| AffinityTerm::new(namespace, t)).collect()
+        };
+        let weighted = |terms: &[(i32, PodAffinityTerm)]| -> Vec<WeightedAffinityTerm> {
+            let term = |(weight, t): &(i32, PodAffinityTerm)| WeightedAffinityTerm {
+                weight: *weight,
+                term: AffinityTerm::new(namespace, t),
+            };
+            terms.iter().map(term).collect()
+        };
+        Self {
+            required_affinity: terms(&spec.affinity.pod_required),
+            required_anti_affinity: terms(&spec.affinity.anti_required),
+            preferred_affinity: weighted(&spec.affinity.pod_preferred),
+            preferred_anti_affinity: weighted(&spec.affinity.anti_preferred),
+            host_ports: host_ports(spec),
+            claims: claims(spec, namespace),
+            has_storage: spec.volumes.iter().any(|v| is_storage(&v.source)),
+            resources: Arc::new(PodResources::of(pod)),
+        }
+    }
+
+    /// Upstream's `podWithAffinity`: affinity or anti-affinity to Pods, required or preferred.
+    pub fn has_affinity(&self) -> bool {
+        !(self.required_affinity.is_empty()
+            && self.required_anti_affinity.is_empty()
+            && self.preferred_affinity.is_empty()
+            && self.preferred_anti_affinity.is_empty())
+    }
+}
+
+fn host_ports(spec: &PodSpec) -> Vec<ContainerPort> {
+    let sidecars = spec.init_containers.iter().filter(|c| c.sidecar);
+    sidecars.chain(&spec.containers).flat_map(|c| &c.ports).filter(|p| p.host_port > 0).cloned().collect()
+}
+
+fn claims(spec: &PodSpec, namespace: &Str) -> Vec<ObjectKey> {
+    let claim = |source: &VolumeSource| match source {
+        VolumeSource::Claim { claim, .. } => Some(ObjectKey::new(namespace.clone(), claim.clone())),
+        _ => None,
+    };
+    spec.volumes.iter().filter_map(|v| claim(&v.source)).collect()
+}
+
+const fn is_storage(source: &VolumeSource) -> bool {
+    match source {
+        VolumeSource::EmptyDir { .. }
+        | VolumeSource::HostPath(_)
+        | VolumeSource::ConfigMap { .. }
+        | VolumeSource::Secret { .. }
+        | VolumeSource::Other => false,
+        VolumeSource::Claim { .. }
+        | VolumeSource::Ephemeral
+        | VolumeSource::AwsEbs { .. }
+        | VolumeSource::GcePd { .. }
+        | VolumeSource::Iscsi { .. }
+        | VolumeSource::Rbd { .. }
+        | VolumeSource::InlineCsi { .. } => true,
+    }
+}
+
+/// A Pod with what was worked out of it.
+#[derive(Clone, Debug)]
+pub struct PodInfo {
+    /// The Pod.
+    pub pod: Arc<Pod>,
+    /// What it shares with its like.
+    pub shape: Arc<PodShape>,
+    /// What it takes on a node.
+    pub resources: Arc<PodResources>,
+}
+
+impl PodInfo {
+    /// Works out everything anew. [`Shapes::info`] shares the work.
+    pub fn new(pod: Arc<Pod>) -> Self {
+        let shape = Arc::new(PodShape::new(&pod));
+        Self { resources: shape.resources.clone(), pod, shape }
+    }
+
+    /// Its identity.
+    pub fn uid(&self) -> &Uid {
+        &self.pod.meta.uid
+    }
+
+    /// Its priority.
+    pub fn priority(&self) -> i32 {
+        self.pod.spec.priority
+    }
+}
+
+/// The shapes in use, so that a thousand replicas share one.
+#[derive(Clone, Debug, Default)]
+pub struct Shapes {
+    known: LookupMap<(u64, Str), (Arc<PodSpec>, Arc<PodShape>)>,
+}
+
+impl Shapes {
+    /// A Pod with what is known of its like.
+    pub fn info(&mut self, pod: Arc<Pod>) -> PodInfo {
+        if is_resized(&pod) {
+            // What it takes depends on its status, so it shares nothing.
+            return PodInfo::new(pod);
+        }
+        let key = (pod.spec.fingerprint, pod.meta.namespace.clone());
+        if let Some((spec, shape)) = self.known.get(&key)
+            && (Arc::ptr_eq(spec, &pod.spec) || *spec == pod.spec)
+        {
+            let shape = shape.clone();
+            return PodInfo { resources: shape.resources.clone(), pod, shape };
+        }
+        let shape = Arc::new(PodShape::new(&pod));
+        self.known.insert(key, (pod.spec.clone(), shape.clone()));
+        PodInfo { resources: shape.resources.clone(), pod, shape }
+    }
+}
+
+fn is_resized(pod: &Pod) -> bool {
+    pod.status.containers.iter().chain(&pod.status.init_containers).any(|c| c.resized.is_some())
+}

@@ -1,0 +1,385 @@
+//! Runs the plugins of one profile in their order.
+//!
+//! Upstream: `pkg/scheduler/framework/runtime/framework.go`, v1.34.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{
+    Code, CycleState, EnqueueContext, EnqueueExtensions, Filter, NodeInfo, NodeStatuses, Nominator, PodInfo,
+    PostFilter, PostFiltered, PreEnqueue, PreFilter, PreFiltered, PreScore, PreScored, QueueSort, Reason,
+    Reserve, Score, Snapshot, Status,
+};
+use crate::base::Str;
+use crate::scheduler::decision::{Choice, VolumeStep};
+
+/// A plugin at one extension point: its name and its bit in skip sets.
+#[derive(Debug)]
+pub struct At<T: ?Sized> {
+    /// The plugin's name.
+    pub name: &'static str,
+    pub(in crate::scheduler) bit: u64,
+    /// The plugin.
+    pub plugin: Arc<T>,
+}
+
+impl<T: ?Sized> Clone for At<T> {
+    fn clone(&self) -> Self {
+        Self { name: self.name, bit: self.bit, plugin: self.plugin.clone() }
+    }
+}
+
+/// A score plugin with its weight.
+#[derive(Clone, Debug)]
+pub struct Weighted {
+    /// The plugin.
+    pub at: At<dyn Score>,
+    /// What its scores are multiplied by.
+    pub weight: i64,
+}
+
+/// The plugins of one profile, each extension point in its order.
+#[derive(Clone, Debug, Default)]
+pub struct Framework {
+    /// The profile's name: the `schedulerName` of its Pods.
+    pub profile_name: Str,
+    /// `percentageOfNodesToScore`; 0 is adaptive.
+    pub percentage_of_nodes_to_score: i32,
+    pub(in crate::scheduler) pre_enqueue: Vec<At<dyn PreEnqueue>>,
+    pub(in crate::scheduler) queue_sort: Option<Arc<dyn QueueSort>>,
+    pub(in crate::scheduler) pre_filter: Vec<At<dyn PreFilter>>,
+    pub(in crate::scheduler) filter: Vec<At<dyn Filter>>,
+    pub(in crate::scheduler) post_filter: Vec<At<dyn PostFilter>>,
+    pub(in crate::scheduler) pre_score: Vec<At<dyn PreScore>>,
+    pub(in crate::scheduler) score: Vec<Weighted>,
+    pub(in crate::scheduler) reserve: Vec<At<dyn Reserve>>,
+    pub(in crate::scheduler) enqueue: Vec<At<dyn EnqueueExtensions>>,
+}
+
+/// Which nodes the PreFilter plugins left.
+#[derive(Clone, Debug, Default)]
+pub struct PreFilterResult {
+    /// Names of the only nodes that can pass; none for all.
+    pub nodes: Option<BTreeSet<Str>>,
+    /// The plugins that named them.
+    pub plugins: BTreeSet<&'static str>,
+}
+
+impl Framework {
+    /// Whether there are PostFilter plugins.
+    pub fn has_post_filter(&self) -> bool {
+        !self.post_filter.is_empty()
+    }
+
+    /// Whether there are Score plugins.
+    pub fn has_score(&self) -> bool {
+        !self.score.is_empty()
+    }
+
+    /// The first PreEnqueue plugin that keeps the Pod out.
+    ///
+    /// # Errors
+    /// Its status.
+    pub fn run_pre_enqueue(&self, ctx: &EnqueueContext<'_>, pod: &PodInfo) -> Result<(), Status> {
+        for at in &self.pre_enqueue {
+            at.plugin.pre_enqueue(ctx, pod).map_err(|status| status.with_plugin(at.name))?;
+        }
+        Ok(())
+    }
+
+    /// Runs the PreFilter plugins. The nodes they leave are returned even if they refuse the Pod, with the plugins
+    /// that upstream blames for it.
+    ///
+    /// # Errors
+    /// The Pod fits nowhere, or a plugin broke.
+    pub fn run_pre_filter(
+        &self,
+        snapshot: &Snapshot,
+        state: &mut CycleState,
+        pod: &PodInfo,
+    ) -> (PreFilterResult, Result<(), Status>) {
+        let mut result = PreFilterResult::default();
+        let mut refused = Ok(());
+        for at in &self.pre_filter {
+            match at.plugin.pre_filter(snapshot, state, pod) {
+                Ok(PreFiltered::Skip) => state.skip_filter |= at.bit,
+                Ok(PreFiltered::AllNodes) => {}
+                Ok(PreFiltered::Nodes(nodes)) => {
+                    result.plugins.insert(at.name);
+                    result.nodes = Some(match result.nodes.take() {
+                        Some(have) => have.intersection(&nodes).cloned().collect(),
+                        None => nodes,
+                    });
+                }
+                Err(status) => match status.code {
+                    Code::UnschedulableAndUnresolvable => {
+                        return (PreFilterResult::default(), Err(status.with_plugin(at.name)));
+                    }
+                    // Preemption will be tried, which needs the state of all plugins.
+                    Code::Unschedulable => {
+                        refused = Err(status.with_plugin(at.name));
+                        continue;
+                    }
+                    Code::Error => {
+                        let text = format!("running PreFilter plugin \"{}\": {}", at.name, status.message());
+                        return (PreFilterResult::default(), Err(Status::error(text).with_plugin(at.name)));
+                    }
+                },
+            }
+            if result.nodes.as_ref().is_some_and(BTreeSet::is_empty) {
+                let status = no_node_left(&result.plugins);
+                return (result, Err(status));
+            }
+        }
+        (result, refused)
+    }
+
+    /// Runs the Filter plugins until one refuses.
+    ///
+    /// # Errors
+    /// The refusal, or a plugin broke.
+    pub fn run_filter(
+        &self,
+        snapshot: &Snapshot,
+        state: &CycleState,
+        pod: &PodInfo,
+        node: &NodeInfo,
+    ) -> Result<(), Status> {
+        for at in &self.filter {
+            if state.skip_filter & at.bit != 0 {
+                continue;
+            }
+            if let Err(status) = at.plugin.filter(snapshot, state, pod, node) {
+                if status.is_rejected() {
+                    return Err(status.with_plugin(at.name));
+                }
+                let text = format!("running \"{}\" filter plugin: {}", at.name, status.message());
+                return Err(Status::error(text).with_plugin(at.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs PreScore.
+    ///
+    /// # Errors
+    /// A plugin broke.
+    pub fn run_pre_score(
+        &self,
+        snapshot: &Snapshot,
+        state: &mut CycleState,
+        pod: &PodInfo,
+        nodes: &[&NodeInfo],
+    ) -> Result<(), Status> {
+        for at in &self.pre_score {
+            match at.plugin.pre_score(snapshot, state, pod, nodes) {
+                Ok(PreScored::Skip) => state.skip_score |= at.bit,
+                Ok(PreScored::Score) => {}
+                Err(status) => {
+                    let text = format!("running PreScore plugin \"{}\": {}", at.name, status.message());
+                    return Err(Status::error(text).with_plugin(at.name));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Scores, normalises and weighs. One entry for each plugin that was not skipped, in their order; its scores
+    /// are parallel to `nodes`.
+    ///
+    /// # Errors
+    /// A plugin broke or gave a score beyond 0..=100.
+    pub fn run_score(
+        &self,
+        snapshot: &Snapshot,
+        state: &CycleState,
+        pod: &PodInfo,
+        nodes: &[&NodeInfo],
+    ) -> Result<Vec<(&'static str, Vec<i64>)>, Status> {
+        let mut all = Vec::with_capacity(self.score.len());
+        for Weighted { at, weight } in &self.score {
+            if state.skip_score & at.bit != 0 {
+                continue;
+            }
+            let broke = |status: Status| {
+                let text = format!("running Score plugins: plugin \"{}\" failed with: {status}", at.name);
+                Status::error(text).with_plugin(at.name)
+            };
+            let mut scores = Vec::with_capacity(nodes.len());
+            for node in nodes {
+                scores.push(at.plugin.score(snapshot, state, pod, node).map_err(broke)?);
+            }
+            at.plugin.normalize(snapshot, state, pod, nodes, &mut scores).map_err(|status| {
+                let text = format!(
+                    "running Normalize on Score plugins: plugin \"{}\" failed with: {status}",
+                    at.name
+                );
+                Status::error(text).with_plugin(at.name)
+            })?;
+            for score in &mut scores {
+                if !(0..=super::MAX_NODE_SCORE).contains(score) {
+                    let text = format!(
+                        "applying score defaultWeights on Score plugins: plugin \"{}\" returns an invalid score \
+                         {score}, it should in the range of [0, 100] after normalizing",
+                        at.name
+                    );
+                    return Err(Status::error(text).with_plugin(at.name));
+                }
+                *score *= *weight;
+            }
+            all.push((at.name, scores));
+        }
+        Ok(all)
+    }
+
+    /// Runs Reserve on the chosen node.
+    ///
+    /// # Errors
+    /// The first refusal or fault.
+    pub fn run_reserve(
+        &self,
+        snapshot: &Snapshot,
+        state: &CycleState,
+        pod: &PodInfo,
+        node: &NodeInfo,
+    ) -> Result<Vec<VolumeStep>, Status> {
+        let mut steps = Vec::new();
+        for at in &self.reserve {
+            match at.plugin.reserve(snapshot, state, pod, node) {
+                Ok(more) => steps.extend(more),
+                Err(status) if status.is_rejected() => return Err(status.with_plugin(at.name)),
+                Err(status) => {
+                    let text = format!("running Reserve plugin \"{}\": {}", at.name, status.message());
+                    return Err(Status::error(text).with_plugin(at.name));
+                }
+            }
+        }
+        Ok(steps)
+    }
+}
+
+fn no_node_left(plugins: &BTreeSet<&'static str>) -> Status {
+    let names: Vec<&str> = plugins.iter().copied().collect();
+    let text = match names.as_slice() {
+        [one] => format!("node(s) didn't satisfy plugin {one}"),
+        _ => format!("node(s) didn't satisfy plugin(s) [{}] simultaneously", names.join(" ")),
+    };
+    Status::unresolvable(text, super::cause::NODE_AFFINITY)
+}
+
+/// What a plugin that tries out other clusters may use: the profile, the snapshot, the nominations.
+#[derive(Clone, Copy, Debug)]
+pub struct Handle<'a> {
+    /// The profile.
+    pub framework: &'a Framework,
+    /// The cluster.
+    pub snapshot: &'a Snapshot,
+    /// Pods nominated to nodes.
+    pub nominator: &'a Nominator,
+}
+
+impl Handle<'_> {
+    /// Tells all PreFilter plugins that a dry run has put `added` on `node`.
+    ///
+    /// # Errors
+    /// A plugin broke.
+    pub fn run_add_pod(
+        &self,
+        state: &mut CycleState,
+        pod: &PodInfo,
+        added: &PodInfo,
+        node: &NodeInfo,
+    ) -> Result<(), Status> {
+        for at in &self.framework.pre_filter {
+            if state.skip_filter & at.bit == 0 {
+                at.plugin.add_pod(self.snapshot, state, pod, added, node).map_err(|status| {
+                    Status::error(format!("running AddPod on PreFilter plugin \"{}\": {status}", at.name))
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells all PreFilter plugins that a dry run has taken `removed` from `node`.
+    ///
+    /// # Errors
+    /// A plugin broke.
+    pub fn run_remove_pod(
+        &self,
+        state: &mut CycleState,
+        pod: &PodInfo,
+        removed: &PodInfo,
+        node: &NodeInfo,
+    ) -> Result<(), Status> {
+        for at in &self.framework.pre_filter {
+            if state.skip_filter & at.bit == 0 {
+                at.plugin.remove_pod(self.snapshot, state, pod, removed, node).map_err(|status| {
+                    Status::error(format!("running RemovePod on PreFilter plugin \"{}\": {status}", at.name))
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the Filter plugins on a node, and if Pods of equal or higher priority are nominated to it, first with
+    /// those put on it: the Pod must pass both times.
+    ///
+    /// # Errors
+    /// The refusal, or a plugin broke.
+    pub fn run_filter_with_nominated_pods(
+        &self,
+        state: &CycleState,
+        pod: &PodInfo,
+        node: &NodeInfo,
+    ) -> Result<(), Status> {
+        let nominated = self.nominator.on_node(node.name());
+        let counts = |p: &&Arc<PodInfo>| p.priority() >= pod.priority() && p.uid() != pod.uid();
+        if nominated.iter().any(|p| counts(&p)) {
+            let (mut state, mut node) = (state.clone(), node.clone());
+            for added in nominated.iter().filter(counts) {
+                node.add_pod(added.clone());
+                self.run_add_pod(&mut state, pod, added, &node)?;
+            }
+            self.framework.run_filter(self.snapshot, &state, pod, &node)?;
+        }
+        self.framework.run_filter(self.snapshot, state, pod, node)
+    }
+
+    /// Runs the PostFilter plugins until one succeeds, breaks or says that nothing helps.
+    pub fn run_post_filter(
+        &self,
+        state: &CycleState,
+        pod: &PodInfo,
+        statuses: &NodeStatuses,
+        choice: &mut Choice<'_>,
+    ) -> PostFiltered {
+        let mut last = PostFiltered::default();
+        let mut reasons: Vec<Reason> = Vec::new();
+        let mut rejector = "";
+        for at in &self.framework.post_filter {
+            let mut found = at.plugin.post_filter(self, state, pod, statuses, choice);
+            let Some(status) = found.status.take() else { return found };
+            match status.code {
+                Code::UnschedulableAndUnresolvable => {
+                    return PostFiltered { status: Some(status.with_plugin(at.name)), ..found };
+                }
+                Code::Error => {
+                    let status = Some(status.with_plugin(at.name));
+                    return PostFiltered { status, ..PostFiltered::default() };
+                }
+                Code::Unschedulable => {
+                    reasons.extend(status.reasons().cloned());
+                    if found.nomination.is_some() {
+                        last = found;
+                    }
+                    if rejector.is_empty() {
+                        rejector = at.name;
+                    }
+                }
+            }
+        }
+        let mut status = Status::empty(Code::Unschedulable).with_plugin(rejector);
+        reasons.into_iter().for_each(|reason| status.push(reason));
+        PostFiltered { status: Some(status), ..last }
+    }
+}

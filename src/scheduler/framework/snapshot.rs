@@ -1,0 +1,211 @@
+//! What plugins see of the cluster in one cycle: nodes with their Pods, and all other objects.
+//!
+//! Upstream: `pkg/scheduler/backend/cache/{cache,snapshot}.go`, v1.34. Upstream copies what changed since the last
+//! cycle, because informers write beside the cycle; here nothing happens within a cycle, so the cache itself is
+//! the snapshot and a change of one node touches that node alone.
+//!
+//! # Fidelity
+//! Upstream counts on how many nodes an image is when a node is copied into the snapshot, so the counts of nodes
+//! without changes lag behind. Here they are always current.
+
+use std::sync::Arc;
+
+use super::images::Images;
+use super::listers::Listers;
+use super::node_info::{NodeId, NodeInfo};
+use super::node_tree::NodeTree;
+use super::pod_info::PodInfo;
+use crate::api::{Node, ObjectKey};
+use crate::base::{LookupMap, Str};
+
+/// The cluster as the scheduler knows it.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    slots: Vec<Arc<NodeInfo>>,
+    free: Vec<NodeId>,
+    by_name: LookupMap<Str, NodeId>,
+    tree: NodeTree,
+    order: Vec<NodeId>,
+    with_affinity: Vec<NodeId>,
+    with_required_anti_affinity: Vec<NodeId>,
+    claim_users: LookupMap<ObjectKey, u32>,
+    images: Images,
+    /// Everything that is neither a node nor a bound Pod.
+    pub listers: Listers,
+}
+
+impl Snapshot {
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether there are no nodes.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// One more than the largest [`NodeId`] in use, for tables by node.
+    pub fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The nodes' places in the order in which they are looked at.
+    pub fn order(&self) -> &[NodeId] {
+        &self.order
+    }
+
+    /// The nodes in the order in which they are looked at.
+    pub fn nodes(&self) -> impl Iterator<Item = &NodeInfo> {
+        self.order.iter().map(|id| self.node(*id))
+    }
+
+    /// The node at a place that [`Self::order`] or another node gave.
+    pub fn node(&self, id: NodeId) -> &NodeInfo {
+        &self.slots[id.index()]
+    }
+
+    /// The same, shared.
+    pub fn node_arc(&self, id: NodeId) -> &Arc<NodeInfo> {
+        &self.slots[id.index()]
+    }
+
+    /// The node of this name, if it exists.
+    pub fn get(&self, name: &str) -> Option<&NodeInfo> {
+        self.by_name.get(name).map(|id| self.node(*id)).filter(|n| n.is_present())
+    }
+
+    /// Nodes with Pods that have any Pod (anti-)affinity, by their places.
+    pub fn nodes_with_affinity(&self) -> impl Iterator<Item = &NodeInfo> {
+        self.with_affinity.iter().map(|id| self.node(*id)).filter(|n| n.is_present())
+    }
+
+    /// Nodes with Pods that have required Pod anti-affinity, by their places.
+    pub fn nodes_with_required_anti_affinity(&self) -> impl Iterator<Item = &NodeInfo> {
+        self.with_required_anti_affinity.iter().map(|id| self.node(*id)).filter(|n| n.is_present())
+    }
+
+    /// Whether a Pod with a node mounts this claim (generic ephemeral volumes not counted).
+    pub fn is_claim_used(&self, claim: &ObjectKey) -> bool {
+        self.claim_users.contains_key(claim)
+    }
+
+    /// Which images are where.
+    pub const fn images(&self) -> &Images {
+        &self.images
+    }
+
+    /// A node came or changed.
+    pub fn set_node(&mut self, node: &Arc<Node>) {
+        let id = self.slot(&node.meta.name);
+        let info = Arc::make_mut(&mut self.slots[id.index()]);
+        let old = info.is_present().then(|| info.node().clone());
+        info.set_node(node.clone());
+        let moved = match &old {
+            Some(old) => self.tree.update(id, old, node),
+            None => {
+                self.tree.add(id, node);
+                true
+            }
+        };
+        match &old {
+            Some(old) if old.status.images == node.status.images => {}
+            Some(old) => {
+                self.images.remove(id, old);
+                self.images.add(id, node);
+            }
+            None => self.images.add(id, node),
+        }
+        if moved {
+            self.order = self.tree.order();
+        }
+    }
+
+    /// A node went; Pods bound to its name stay until they go too.
+    pub fn remove_node(&mut self, name: &str) {
+        let Some(id) = self.by_name.get(name).copied() else { return };
+        let info = Arc::make_mut(&mut self.slots[id.index()]);
+        if !info.is_present() {
+            return;
+        }
+        let node = info.node().clone();
+        info.remove_node();
+        self.images.remove(id, &node);
+        self.tree.remove(id, &node);
+        self.order = self.tree.order();
+        self.release(id);
+    }
+
+    /// A Pod is on a node, or is assumed to be.
+    pub fn add_pod(&mut self, node: &Str, info: Arc<PodInfo>) {
+        let id = self.slot(node);
+        for claim in &info.shape.claims {
+            *self.claim_users.or_insert_with(claim.clone(), || 0) += 1;
+        }
+        if info.shape.has_affinity() {
+            insert_sorted(&mut self.with_affinity, id);
+        }
+        if !info.shape.required_anti_affinity.is_empty() {
+            insert_sorted(&mut self.with_required_anti_affinity, id);
+        }
+        Arc::make_mut(&mut self.slots[id.index()]).add_pod(info);
+    }
+
+    /// A Pod is no more on a node.
+    pub fn remove_pod(&mut self, node: &str, uid: &str) -> Option<Arc<PodInfo>> {
+        let id = self.by_name.get(node).copied()?;
+        let info = Arc::make_mut(&mut self.slots[id.index()]);
+        let removed = info.remove_pod(uid)?;
+        if info.pods_with_affinity().is_empty() {
+            remove_sorted(&mut self.with_affinity, id);
+        }
+        if info.pods_with_required_anti_affinity().is_empty() {
+            remove_sorted(&mut self.with_required_anti_affinity, id);
+        }
+        for claim in &removed.shape.claims {
+            let left = self.claim_users.get_mut(claim).map(|count| {
+                *count -= 1;
+                *count
+            });
+            if left == Some(0) {
+                self.claim_users.remove(claim);
+            }
+        }
+        self.release(id);
+        Some(removed)
+    }
+
+    fn slot(&mut self, name: &Str) -> NodeId {
+        if let Some(id) = self.by_name.get(name.as_str()) {
+            return *id;
+        }
+        let id = self.free.pop().unwrap_or(NodeId(self.slots.len() as u32));
+        let ghost = Arc::new(NodeInfo::ghost(id, name.clone()));
+        match self.slots.get_mut(id.index()) {
+            Some(slot) => *slot = ghost,
+            None => self.slots.push(ghost),
+        }
+        self.by_name.insert(name.clone(), id);
+        id
+    }
+
+    fn release(&mut self, id: NodeId) {
+        let info = &self.slots[id.index()];
+        if !info.is_present() && info.pods().is_empty() {
+            self.by_name.remove(info.name().as_str());
+            self.free.push(id);
+        }
+    }
+}
+
+fn insert_sorted(ids: &mut Vec<NodeId>, id: NodeId) {
+    if let Err(at) = ids.binary_search(&id) {
+        ids.insert(at, id);
+    }
+}
+
+fn remove_sorted(ids: &mut Vec<NodeId>, id: NodeId) {
+    if let Ok(at) = ids.binary_search(&id) {
+        ids.remove(at);
+    }
+}
