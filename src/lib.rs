@@ -12,6 +12,7 @@
 //! | 4 | [`controller`] | kube-controller-manager |
 //! | 4 | [`kubelet`] | the kubelets of all nodes |
 //! | 4 | [`cloud`] | zones, instance types, node groups |
+//! | 4 | [`traffic`] | load, usage of Pods, metrics |
 //! | 5 | [`plan`] | a run, fully resolved |
 //! | 5 | [`expect`] | expectations and their judge |
 //! | 6 | [`sim`] | owns everything and moves it |
@@ -35,6 +36,7 @@ pub mod cloud;
 pub mod controller;
 pub mod kubelet;
 pub mod scheduler;
+pub mod traffic;
 
 pub mod expect;
 pub mod plan;

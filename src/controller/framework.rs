@@ -6,6 +6,7 @@ use super::budget::ApiBudget;
 use crate::api::{EventType, Meta, Object, ObjectKey, ObjectRef};
 use crate::base::{SimDuration, SimTime, Str, Timestamp};
 use crate::kernel::Seed;
+use crate::store::metrics::{MetricsApi, NoMetrics};
 use crate::store::{ApiError, Change, DeleteOptions, Deleted, Emit, Store, Stored};
 
 /// What a worker works on: the sync of an object, or another task of the controller by name.
@@ -93,6 +94,9 @@ pub trait Controller: std::fmt::Debug + Send + Sync {
     /// Hears of a change at the instant of its write and names the keys to work on once it is delivered.
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue);
 
+    /// Hears that the answers of metrics APIs change in a way that nobody could foresee.
+    fn on_metrics_change(&mut self, _now: SimTime, _out: &mut Enqueue) {}
+
     /// Works on a key.
     fn reconcile(&mut self, key: &WorkKey, ctx: &mut Ctx<'_>) -> Action;
 
@@ -112,12 +116,24 @@ pub struct Ctx<'a> {
     pub(super) budget: &'a mut ApiBudget,
     pub(super) source: Str,
     pub(super) calls: u64,
+    pub(super) metrics: &'a dyn MetricsApi,
 }
 
 impl<'a> Ctx<'a> {
     /// A context for a controller of this name.
     pub fn new(store: &'a mut Store, budget: &'a mut ApiBudget, source: Str) -> Self {
-        Self { store, budget, source, calls: 0 }
+        Self { store, budget, source, calls: 0, metrics: &NoMetrics }
+    }
+
+    /// With metrics APIs.
+    #[must_use]
+    pub fn with_metrics(self, metrics: &'a dyn MetricsApi) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// The metrics APIs.
+    pub const fn metrics(&self) -> &'a dyn MetricsApi {
+        self.metrics
     }
 
     /// The store, to read.

@@ -6,6 +6,7 @@ use super::budget::ApiBudget;
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use super::queue::WorkQueue;
 use crate::base::{SimDuration, SimTime};
+use crate::store::metrics::MetricsApi;
 use crate::store::{Change, Store};
 
 /// A controller's place in the table.
@@ -98,6 +99,15 @@ impl Manager {
         self.scratch = out.keys;
     }
 
+    /// Hears that the answers of metrics APIs change at this instant.
+    pub fn on_metrics_change(&mut self, now: SimTime) {
+        for index in 0..self.slots.len() {
+            let mut out = Enqueue::default();
+            self.slots[index].controller.on_metrics_change(now, &mut out);
+            self.enqueue(index, out.keys, now);
+        }
+    }
+
     fn enqueue(&mut self, index: usize, keys: Vec<(WorkKey, SimDuration)>, now: SimTime) {
         self.enqueue_at(index, keys, now, now);
     }
@@ -144,7 +154,7 @@ impl Manager {
     }
 
     /// Lets a controller work on what is due, as far as its workers go.
-    pub fn run(&mut self, id: ControllerId, store: &mut Store) {
+    pub fn run(&mut self, id: ControllerId, store: &mut Store, metrics: &dyn MetricsApi) {
         let now = store.now();
         let config = self.config;
         let Some(slot) = self.slots.get_mut(id.0) else { return };
@@ -152,7 +162,7 @@ impl Manager {
         slot.free_workers(now);
         while slot.running.len() < slot.controller.workers() {
             let Some(key) = slot.queue.pop(now) else { break };
-            slot.work(&key, store, &config);
+            slot.work(&key, store, metrics, &config);
         }
         self.ask_for_wake(id.0, now);
     }
@@ -169,10 +179,10 @@ impl Slot {
         }
     }
 
-    fn work(&mut self, key: &WorkKey, store: &mut Store, config: &ManagerConfig) {
+    fn work(&mut self, key: &WorkKey, store: &mut Store, metrics: &dyn MetricsApi, config: &ManagerConfig) {
         let now = store.now();
         let name = self.controller.name();
-        let mut ctx = Ctx::new(store, &mut self.budget, name.into());
+        let mut ctx = Ctx::new(store, &mut self.budget, name.into()).with_metrics(metrics);
         let action = self.controller.reconcile(key, &mut ctx);
         let calls = ctx.calls;
         let busy = config.sync_time + (config.call_time * calls).max(self.budget.wait(now));

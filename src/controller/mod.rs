@@ -18,6 +18,7 @@ pub mod history;
 pub mod job;
 pub mod manager;
 pub mod nodelifecycle;
+pub mod podautoscaler;
 pub mod podgc;
 pub mod queue;
 pub mod replica_set;

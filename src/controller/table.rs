@@ -3,7 +3,7 @@
 use super::framework::Controller;
 use super::{
     daemonset::DaemonSetController, deployment::DeploymentController, garbage_collector::GarbageCollector,
-    job::JobController, nodelifecycle::NodeLifecycle, podgc::PodGc, replica_set::ReplicaSetController,
+    job::JobController, nodelifecycle::NodeLifecycle, podautoscaler::HorizontalController, podgc::PodGc, replica_set::ReplicaSetController,
     statefulset::StatefulSetController, taint_eviction::TaintEviction,
 };
 use crate::api::workload::{ReplicaSet, ReplicationController};
@@ -33,6 +33,9 @@ pub const TABLE: &[(&str, Make)] = &[
     ("statefulset-controller", |_| StatefulSetController::boxed()),
     ("daemonset-controller", |_| DaemonSetController::boxed()),
     ("job-controller", |_| JobController::boxed()),
+    ("horizontal-pod-autoscaler-controller", |p| {
+        Box::new(HorizontalController::new(&p.settings.kube_controller_manager))
+    }),
     ("garbage-collector-controller", |_| Box::new(GarbageCollector::default())),
 ];
 

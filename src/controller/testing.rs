@@ -7,6 +7,7 @@ use super::manager::{ControllerId, Manager, ManagerConfig};
 use crate::api::pod::cond;
 use crate::api::{Condition, ConditionStatus, Event, Kind, ObjectKey, Phase, Pod, condition};
 use crate::base::{SimDuration, SimTime};
+use crate::store::metrics::NoMetrics;
 use crate::store::{Change, DeleteOptions, Store, Verb};
 use crate::testkit;
 
@@ -99,7 +100,7 @@ impl Harness {
             let step = entry.remove();
             self.store.advance(at.max(self.store.now()));
             match step {
-                Step::Wake(id) => self.manager.run(id, &mut self.store),
+                Step::Wake(id) => self.manager.run(id, &mut self.store, &NoMetrics),
                 Step::Ready(pod) => self.set_ready(&pod, true),
                 Step::Remove(pod) => self.remove_pod(&pod),
             }

@@ -17,6 +17,7 @@ use crate::kernel::{Digest, EventQueue, LimitHit, Limits, Seed};
 use crate::kubelet::{self, KubeletEvent, Kubelets};
 use crate::plan::Plan;
 use crate::store::{Change, Store};
+use crate::traffic::Usage;
 
 /// Events remembered for the explanation of a limit.
 const LAST_EVENTS: usize = 6;
@@ -30,6 +31,7 @@ pub struct World {
     pub(super) manager: Manager,
     pub(super) scheduler: SchedulerDriver,
     pub(super) kubelets: Kubelets,
+    pub(super) usage: Usage,
     pub(super) steps: StepState,
     /// The manifest last applied to an object, as kubectl keeps it in an annotation.
     pub(super) applied: LookupMap<(Kind, ObjectKey), Arc<serde_json::Value>>,
@@ -57,6 +59,7 @@ impl World {
             manager: bootstrap::controllers(plan),
             scheduler: SchedulerDriver::new(plan),
             kubelets: Kubelets::default(),
+            usage: Usage::new(&plan.settings.metrics_server, &plan.behaviours),
             steps: StepState::default(),
             applied: LookupMap::new(),
             evaluator: Evaluator::new(&plan.expectations),
@@ -168,7 +171,7 @@ impl World {
     fn dispatch(&mut self, event: Event) {
         match event {
             Event::Step(index) => self.carry_out(index),
-            Event::Controller(id) => self.manager.run(id, &mut self.store),
+            Event::Controller(id) => self.manager.run(id, &mut self.store, &self.usage),
             Event::Kubelet(event) => {
                 self.with_kubelets(|kubelets, ctx| kubelets.handle(event, ctx));
             }
@@ -238,6 +241,7 @@ impl World {
     fn deliver(&mut self, change: Change, recorder: &mut dyn Recorder) {
         self.manager.on_change(&change, &self.store);
         self.scheduler.on_change(&change);
+        self.usage.on_change(&change);
         self.with_kubelets(|kubelets, ctx| kubelets.on_change(&change, ctx));
         self.evaluator.change(&change);
         let fact = Fact::Changed(change);

@@ -12,6 +12,7 @@ pub mod admission;
 pub mod error;
 pub mod events;
 pub mod index;
+pub mod metrics;
 mod job;
 pub mod table;
 pub mod write;

@@ -86,7 +86,10 @@ pub fn raise_horizontal_pod_autoscaler(
     spec.max_replicas = scaler.max_replicas;
     scaler.target_kind.as_str().clone_into(&mut spec.scale_target_ref.kind);
     scaler.target_name.as_str().clone_into(&mut spec.scale_target_ref.name);
-    let metrics = list(&scaler.current_metrics, |metric| current_metric(&spec, metric));
+    let specs = spec.metrics.as_deref().unwrap_or_default();
+    let seen = scaler.current_metrics.iter().enumerate();
+    let metrics: Vec<_> = seen.map(|(index, seen)| current_metric(specs.get(index), seen)).collect();
+    let metrics = (!metrics.is_empty()).then_some(metrics);
     autoscaling::HorizontalPodAutoscaler {
         metadata: raise_meta(&scaler.meta),
         status: Some(autoscaling::HorizontalPodAutoscalerStatus {
@@ -101,43 +104,44 @@ pub fn raise_horizontal_pod_autoscaler(
     }
 }
 
-/// What was last seen of a metric, in the shape of the metric of this name in the spec; a resource if there is none.
+/// What was last seen of the metric that stands in this place of the spec, in its shape. A metric that could not
+/// be had has no name, and its status no type.
 fn current_metric(
-    spec: &autoscaling::HorizontalPodAutoscalerSpec,
+    spec: Option<&autoscaling::MetricSpec>,
     (name, utilization, value): &(Str, Option<i32>, Option<Quantity>),
 ) -> autoscaling::MetricStatus {
+    let mut status = autoscaling::MetricStatus::default();
+    if name.is_empty() {
+        return status;
+    }
     let name = name.to_string();
-    let metrics = || spec.metrics.iter().flatten();
-    let average_value = value.map(quantity);
+    let amount = value.map(quantity);
     let current = autoscaling::MetricValueStatus {
         average_utilization: *utilization,
-        average_value: average_value.clone(),
+        average_value: amount.clone(),
         value: None,
     };
-    let status = |type_: &str| autoscaling::MetricStatus { type_: type_.to_owned(), ..Default::default() };
-    if let Some(m) = metrics().filter_map(|m| m.container_resource.as_ref()).find(|m| m.name == name) {
-        let container = m.container.clone();
-        autoscaling::MetricStatus {
-            container_resource: Some(autoscaling::ContainerResourceMetricStatus { container, current, name }),
-            ..status("ContainerResource")
-        }
-    } else if let Some(m) = metrics().filter_map(|m| m.pods.as_ref()).find(|m| m.metric.name == name) {
-        let metric = m.metric.clone();
-        let pods = Some(autoscaling::PodsMetricStatus { current, metric });
-        autoscaling::MetricStatus { pods, ..status("Pods") }
-    } else if let Some(m) = metrics().filter_map(|m| m.object.as_ref()).find(|m| m.metric.name == name) {
-        let current = autoscaling::MetricValueStatus { value: average_value, ..Default::default() };
-        let (metric, described_object) = (m.metric.clone(), m.described_object.clone());
-        let object = Some(autoscaling::ObjectMetricStatus { current, described_object, metric });
-        autoscaling::MetricStatus { object, ..status("Object") }
-    } else if let Some(m) = metrics().filter_map(|m| m.external.as_ref()).find(|m| m.metric.name == name) {
-        let metric = m.metric.clone();
-        let external = Some(autoscaling::ExternalMetricStatus { current, metric });
-        autoscaling::MetricStatus { external, ..status("External") }
+    let whole = autoscaling::MetricValueStatus { value: amount, ..Default::default() };
+    let spec = spec.cloned().unwrap_or_default();
+    spec.type_.clone_into(&mut status.type_);
+    let per_pod = |target: &autoscaling::MetricTarget| target.type_ == "AverageValue";
+    if let Some(m) = spec.container_resource {
+        let container = m.container;
+        status.container_resource = Some(autoscaling::ContainerResourceMetricStatus { container, current, name });
+    } else if let Some(m) = spec.pods {
+        status.pods = Some(autoscaling::PodsMetricStatus { current, metric: m.metric });
+    } else if let Some(m) = spec.object {
+        let current = if per_pod(&m.target) { current } else { whole };
+        let described_object = m.described_object;
+        status.object = Some(autoscaling::ObjectMetricStatus { current, described_object, metric: m.metric });
+    } else if let Some(m) = spec.external {
+        let current = if per_pod(&m.target) { current } else { whole };
+        status.external = Some(autoscaling::ExternalMetricStatus { current, metric: m.metric });
     } else {
-        let resource = Some(autoscaling::ResourceMetricStatus { current, name });
-        autoscaling::MetricStatus { resource, ..status("Resource") }
+        "Resource".clone_into(&mut status.type_);
+        status.resource = Some(autoscaling::ResourceMetricStatus { current, name });
     }
+    status
 }
 
 /// Raises a Lease.

@@ -3,8 +3,9 @@
 use super::Refusal;
 use crate::api::Kind;
 use crate::base::{SimDuration, Str};
-use crate::plan::step::{Fill, FillPlace, Load, Target};
+use crate::plan::step::{Fill, FillPlace, Load, LoadAmount, Target};
 use crate::sim::world::World;
+use crate::traffic::usage::{self, Amount};
 
 impl World {
     pub(super) fn crash(
@@ -64,9 +65,17 @@ impl World {
     }
 
     pub(super) fn load(&mut self, load: &Load) -> Result<(), Refusal> {
-        Err(format!(
-            "CPU usage is not simulated; pods -l {} in {} stay idle",
-            load.selector, load.namespace
-        ))
+        let amount = match load.amount {
+            LoadAmount::Total { milli, cap } => Amount::Shared { total: milli, cap },
+            LoadAmount::PerPod { milli } => Amount::Each(milli),
+        };
+        let load = usage::Load {
+            namespace: load.namespace.clone(),
+            selector: load.selector.clone(),
+            amount,
+        };
+        self.usage.set_load(&self.store, load);
+        self.manager.on_metrics_change(self.store.now());
+        Ok(())
     }
 }

@@ -1,0 +1,373 @@
+//! The HorizontalPodAutoscaler controller: looks at metrics every 15 s and sets the size of its target.
+//!
+//! * [`scale`]: the target's scale. * [`metrics`]: what each metric proposes. * [`calculate`]: from samples to replicas.
+//! * [`normalize`]: stabilisation, rates and bounds.
+//!
+//! Upstream: `pkg/controller/podautoscaler/{horizontal,rate_limiters}.go`, v1.34.
+//!
+//! # Fidelity
+//! A look takes [`LOOK_TIME`], by which the looks drift, as the recorded ones do. A look whose answer cannot
+//! differ from the last one is left out; the next one is made at the instant at which it would have been made.
+
+pub mod calculate;
+pub mod metrics;
+pub mod normalize;
+pub mod scale;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
+use crate::api::condition::{self, Condition};
+use crate::api::policy::HorizontalPodAutoscaler;
+use crate::api::{ConditionStatus, EventType, LabelSelector, ObjectKey, ObjectRef, Pod};
+use crate::base::{SimDuration, SimTime};
+use crate::params::settings::ControllerManager;
+use crate::store::{Change, Store};
+use metrics::Outcome;
+use normalize::{Bounds, Memory};
+use scale::Scale;
+
+/// What a look takes, API calls and metrics included.
+pub const LOOK_TIME: SimDuration = SimDuration::from_millis(15);
+
+/// No sample's window is longer.
+const SETTLED_AFTER: SimDuration = SimDuration::from_secs(120);
+
+const ABLE_TO_SCALE: &str = "AbleToScale";
+const SCALING_ACTIVE: &str = "ScalingActive";
+const SCALING_LIMITED: &str = "ScalingLimited";
+
+/// The HorizontalPodAutoscaler controller.
+#[derive(Clone, Debug)]
+pub struct HorizontalController {
+    flags: ControllerManager,
+    scalers: BTreeMap<ObjectKey, Scaler>,
+}
+
+/// What is remembered of one autoscaler.
+#[derive(Clone, Debug)]
+struct Scaler {
+    memory: Memory,
+    /// The last look that was made or would have been made.
+    last: SimTime,
+    /// Whether looks are left out.
+    asleep: bool,
+    /// The Pods of the target, as of the last look.
+    selector: LabelSelector,
+    /// The target's name.
+    target: crate::base::Str,
+}
+
+/// What became of a look.
+struct Look {
+    /// Whether anything was written or said.
+    moved: bool,
+    /// The earliest instant at which the next look can come to another end, as far as is known.
+    horizon: Option<SimTime>,
+}
+
+impl HorizontalController {
+    /// With these flags.
+    pub fn new(flags: &ControllerManager) -> Self {
+        Self { flags: flags.clone(), scalers: BTreeMap::new() }
+    }
+
+    const fn period(&self) -> SimDuration {
+        SimDuration::from_nanos(
+            self.flags.horizontal_pod_autoscaler_sync_period.as_nanos() + LOOK_TIME.as_nanos(),
+        )
+    }
+
+    /// Makes sure that a sleeping autoscaler makes its next look.
+    fn wake(&mut self, key: &ObjectKey, now: SimTime, out: &mut Enqueue) {
+        let period = self.period();
+        if let Some(scaler) = self.scalers.get(key).filter(|s| s.asleep) {
+            let next = next_look(scaler.last, period, now);
+            out.after(WorkKey::sync(key.clone()), next.since(now));
+        }
+    }
+
+    fn wake_where(
+        &mut self,
+        now: SimTime,
+        out: &mut Enqueue,
+        concerns: impl Fn(&ObjectKey, &Scaler) -> bool,
+    ) {
+        let keys: Vec<ObjectKey> = self
+            .scalers
+            .iter()
+            .filter(|(key, scaler)| scaler.asleep && concerns(key, scaler))
+            .map(|(key, _)| key.clone())
+            .collect();
+        keys.iter().for_each(|key| self.wake(key, now, out));
+    }
+
+    fn look(&mut self, key: &ObjectKey, hpa: &Arc<HorizontalPodAutoscaler>, ctx: &mut Ctx<'_>) -> Look {
+        let now = ctx.now();
+        let period = self.period();
+        let scaler = self.scalers.entry(key.clone()).or_insert_with(|| Scaler {
+            memory: Memory::default(),
+            last: now,
+            asleep: false,
+            selector: LabelSelector::Nothing,
+            target: hpa.target_name.clone(),
+        });
+        if std::mem::take(&mut scaler.asleep) && now >= scaler.last + period {
+            scaler.memory.backfill(SimTime::from_nanos((now.as_nanos()).saturating_sub(period.as_nanos())));
+        }
+        scaler.last = now;
+        scaler.target = hpa.target_name.clone();
+        let mut draft = Draft { hpa: HorizontalPodAutoscaler::clone(hpa), said: false };
+        let scale = match Scale::get(ctx.store(), &key.namespace, &hpa.spec.value.scale_target_ref) {
+            Ok(scale) => scale,
+            Err(why) => {
+                draft.warn(ctx, "FailedGetScale", &why);
+                let message =
+                    format!("the HPA controller was unable to get the target's current scale: {why}");
+                draft.condition(ctx, ABLE_TO_SCALE, false, "FailedGetScale", message);
+                return draft.finish(ctx, hpa, None);
+            }
+        };
+        scaler.selector = scale.selector.clone();
+        let message = "the HPA controller was able to get the target's current scale";
+        draft.condition(ctx, ABLE_TO_SCALE, true, "SucceededGetScale", message);
+        scaler.memory.begin(now, scale.replicas);
+        decide(&self.flags, &mut scaler.memory, &mut draft, &scale, ctx);
+        let horizon = horizon(&self.flags, scaler, &draft.hpa, ctx, &key.namespace);
+        draft.finish(ctx, hpa, horizon)
+    }
+}
+
+/// The first look at or after `now`.
+fn next_look(last: SimTime, period: SimDuration, now: SimTime) -> SimTime {
+    if now <= last {
+        last + period
+    } else {
+        now.next_on_grid(SimDuration::from_nanos(last.as_nanos()), period)
+    }
+}
+
+/// Finds the size and sets it.
+fn decide(
+    flags: &ControllerManager,
+    memory: &mut Memory,
+    draft: &mut Draft,
+    scale: &Scale,
+    ctx: &mut Ctx<'_>,
+) {
+    let now = ctx.now();
+    let bounds = Bounds { min: draft.hpa.min_replicas, max: draft.hpa.max_replicas, current: scale.replicas };
+    let spec = draft.hpa.spec.clone();
+    let behavior = spec.value.behavior.as_ref();
+    let mut statuses = Vec::new();
+    let (desired, reason) = if bounds.current == 0 && bounds.min != 0 {
+        let message = "scaling is disabled since the replica count of the target is zero";
+        draft.condition(ctx, SCALING_ACTIVE, false, "ScalingDisabled", message);
+        (0, String::new())
+    } else if bounds.current > bounds.max {
+        (bounds.max, "Current number of replicas above Spec.MaxReplicas".to_owned())
+    } else if bounds.current < bounds.min {
+        (bounds.min, "Current number of replicas below Spec.MinReplicas".to_owned())
+    } else {
+        let (found, outcome) = metrics::propose(flags, draft, scale, ctx);
+        statuses = found;
+        let (proposed, name) = match outcome {
+            Outcome::Valid { replicas, name } => (replicas.max(0), name),
+            Outcome::Invalid(error) => {
+                draft.hpa.current_replicas = bounds.current;
+                draft.hpa.current_metrics = statuses;
+                draft.write(ctx);
+                draft.warn(ctx, "FailedComputeMetricsReplicas", &error);
+                return;
+            }
+        };
+        let reason = match proposed.cmp(&bounds.current) {
+            std::cmp::Ordering::Greater => format!("{name} above target"),
+            std::cmp::Ordering::Less => "All metrics below target".to_owned(),
+            std::cmp::Ordering::Equal => String::new(),
+        };
+        let window = flags.horizontal_pod_autoscaler_downscale_stabilization;
+        let normalized = match behavior {
+            None => memory.plain(now, proposed, bounds, window),
+            Some(behavior) => memory.with_behavior(now, proposed, bounds, behavior, window),
+        };
+        draft.condition(ctx, ABLE_TO_SCALE, true, normalized.able.0, normalized.able.1);
+        draft.condition(ctx, SCALING_LIMITED, normalized.limited, normalized.limit.0, normalized.limit.1);
+        (normalized.replicas, reason)
+    };
+    if desired != bounds.current {
+        if let Err(why) = scale.set(ctx, desired) {
+            draft.warn(ctx, "FailedRescale", &format!("New size: {desired}; reason: {reason}; error: {why}"));
+            let message = format!("the HPA controller was unable to update the target scale: {why}");
+            draft.condition(ctx, ABLE_TO_SCALE, false, "FailedUpdateScale", message);
+            draft.hpa.current_replicas = bounds.current;
+            draft.hpa.current_metrics = statuses;
+            return;
+        }
+        let message = format!("the HPA controller was able to update the target scale to {desired}");
+        draft.condition(ctx, ABLE_TO_SCALE, true, "SucceededRescale", message);
+        draft.say(
+            ctx,
+            EventType::Normal,
+            "SuccessfulRescale",
+            &format!("New size: {desired}; reason: {reason}"),
+        );
+        memory.rescaled(now, bounds.current, desired, behavior);
+        draft.hpa.last_scale_time = Some(ctx.timestamp());
+    }
+    draft.hpa.current_replicas = bounds.current;
+    draft.hpa.desired_replicas = desired;
+    draft.hpa.current_metrics = statuses;
+}
+
+/// The earliest instant at which a look can come to another end though nothing is written meanwhile.
+fn horizon(
+    flags: &ControllerManager,
+    scaler: &Scaler,
+    hpa: &HorizontalPodAutoscaler,
+    ctx: &Ctx<'_>,
+    namespace: &str,
+) -> Option<SimTime> {
+    let (now, calendar) = (ctx.now(), ctx.store().calendar());
+    let mut windows = vec![flags.horizontal_pod_autoscaler_downscale_stabilization];
+    if let Some(behavior) = &hpa.spec.value.behavior {
+        for rules in [&behavior.scale_up, &behavior.scale_down].into_iter().flatten() {
+            let policies = rules.policies.iter().flatten().map(|p| p.period_seconds);
+            let seconds = rules.stabilization_window_seconds.into_iter().chain(policies);
+            windows.extend(seconds.map(|s| SimDuration::from_api_secs(i64::from(s))));
+        }
+    }
+    // What the last recommendation was; others still count until their window is over.
+    let last = scaler.memory.recommendations.iter().max_by_key(|(at, _)| *at).map_or(0, |(_, r)| *r);
+    let memory = scaler.memory.next_change(now, last, &windows);
+    let mut soon = memory.into_iter().chain(ctx.metrics().next_change(now)).min();
+    for pod in ctx.store().select_pods(namespace, &scaler.selector) {
+        let start = pod.status.start_time.map(|at| calendar.instant(at));
+        let ready = pod.ready_condition().and_then(|c| c.transition).map(|at| calendar.instant(at));
+        // A sample counts once it lies a whole window after the Pod became ready: every look is made until then.
+        let unsettled = ready.filter(|at| *at + SETTLED_AFTER > now).map(|_| now);
+        let begun = start.map(|at| at + flags.horizontal_pod_autoscaler_cpu_initialization_period);
+        soon = soon.into_iter().chain(unsettled).chain(begun.filter(|at| *at > now)).min();
+    }
+    soon
+}
+
+/// An autoscaler with the status that is being worked out.
+pub(super) struct Draft {
+    hpa: HorizontalPodAutoscaler,
+    said: bool,
+}
+
+impl Draft {
+    fn condition(
+        &mut self,
+        ctx: &Ctx<'_>,
+        kind: &'static str,
+        holds: bool,
+        reason: &'static str,
+        message: impl Into<crate::base::Str>,
+    ) {
+        let status = ConditionStatus::of(holds);
+        let condition = Condition::new(kind, status, reason, message, ctx.timestamp());
+        condition::set(&mut self.hpa.conditions, condition);
+    }
+
+    fn say(&mut self, ctx: &mut Ctx<'_>, event_type: EventType, reason: &'static str, message: &str) {
+        self.said = true;
+        ctx.event(ObjectRef::to(&self.hpa), event_type, reason, message);
+    }
+
+    fn warn(&mut self, ctx: &mut Ctx<'_>, reason: &'static str, message: &str) {
+        self.say(ctx, EventType::Warning, reason, message);
+    }
+
+    /// Writes the status.
+    fn write(&self, ctx: &mut Ctx<'_>) {
+        // An autoscaler that is gone has no status.
+        let _ = ctx.update::<HorizontalPodAutoscaler>(&self.hpa.meta.key(), |live| {
+            live.last_scale_time = self.hpa.last_scale_time;
+            live.current_replicas = self.hpa.current_replicas;
+            live.desired_replicas = self.hpa.desired_replicas;
+            live.current_metrics.clone_from(&self.hpa.current_metrics);
+            live.conditions.clone_from(&self.hpa.conditions);
+        });
+    }
+
+    fn finish(self, ctx: &mut Ctx<'_>, before: &HorizontalPodAutoscaler, horizon: Option<SimTime>) -> Look {
+        let moved = self.said || self.hpa != *before;
+        self.write(ctx);
+        Look { moved, horizon }
+    }
+}
+
+impl Controller for HorizontalController {
+    fn name(&self) -> &'static str {
+        "horizontal-pod-autoscaler"
+    }
+
+    fn workers(&self) -> usize {
+        usize::try_from(self.flags.concurrent_horizontal_pod_autoscaler_syncs).unwrap_or(1).max(1)
+    }
+
+    fn on_change(&mut self, change: &Change, _store: &Store, out: &mut Enqueue) {
+        if self.scalers.is_empty() && change.kind() != crate::api::Kind::HorizontalPodAutoscaler {
+            return;
+        }
+        let meta = change.object.meta();
+        if let Some((old, new)) = change.of::<HorizontalPodAutoscaler>() {
+            let key = change.object.key();
+            match (old, new) {
+                (_, None) => {
+                    self.scalers.remove(&key);
+                }
+                (None, Some(_)) => {
+                    out.after(WorkKey::sync(key), self.flags.horizontal_pod_autoscaler_sync_period);
+                }
+                (Some(old), Some(new)) if old.meta.generation != new.meta.generation => {
+                    self.wake(&key, change.at, out);
+                }
+                (Some(_), Some(_)) => {}
+            }
+        } else if change.of::<Pod>().is_some() {
+            self.wake_where(change.at, out, |key, scaler| {
+                key.namespace == meta.namespace && scaler.selector.matches(&meta.labels)
+            });
+        } else {
+            self.wake_where(change.at, out, |key, scaler| {
+                key.namespace == meta.namespace && scaler.target == meta.name
+            });
+        }
+    }
+
+    fn on_metrics_change(&mut self, now: SimTime, out: &mut Enqueue) {
+        self.wake_where(now, out, |_, _| true);
+    }
+
+    fn reconcile(&mut self, key: &WorkKey, ctx: &mut Ctx<'_>) -> Action {
+        let Some(hpa) = ctx.store().get::<HorizontalPodAutoscaler>(&key.key).cloned() else {
+            self.scalers.remove(&key.key);
+            return Action::Done;
+        };
+        let now = ctx.now();
+        let look = self.look(&key.key, &hpa, ctx);
+        let period = self.period();
+        if look.moved {
+            return Action::After(period);
+        }
+        if let Some(scaler) = self.scalers.get_mut(&key.key) {
+            scaler.asleep = true;
+        }
+        match look.horizon {
+            None => Action::Done,
+            Some(at) => Action::After(next_look(now, period, at).since(now)),
+        }
+    }
+
+    fn clone_box(&self) -> Box<dyn Controller> {
+        Box::new(self.clone())
+    }
+}
