@@ -317,6 +317,46 @@ impl PersistentVolume {
     }
 }
 
+/// In-tree sources that CSI drivers serve today, by provisioner, with the driver.
+///
+/// Upstream: `csi-translation-lib/plugins`, v1.34.
+pub const MIGRATED: &[(&str, &str)] = &[
+    ("kubernetes.io/aws-ebs", "ebs.csi.aws.com"),
+    ("kubernetes.io/gce-pd", "pd.csi.storage.gke.io"),
+    ("kubernetes.io/azure-disk", "disk.csi.azure.com"),
+    ("kubernetes.io/azure-file", "file.csi.azure.com"),
+    ("kubernetes.io/cinder", "cinder.csi.openstack.org"),
+    ("kubernetes.io/vsphere-volume", "csi.vsphere.vmware.com"),
+    ("kubernetes.io/portworx-volume", "pxd.portworx.com"),
+];
+
+/// The driver that serves an in-tree provisioner, if one does.
+pub fn migrated_driver(provisioner: &str) -> Option<&'static str> {
+    MIGRATED.iter().find(|(in_tree, _)| *in_tree == provisioner).map(|(_, driver)| *driver)
+}
+
+impl PvSource {
+    /// The CSI driver and its handle, in-tree sources translated; none for what no driver serves.
+    pub fn csi(&self) -> Option<(Str, Str)> {
+        match self {
+            Self::Csi { driver, handle } => Some((driver.clone(), handle.clone())),
+            Self::AwsEbs(id) => {
+                // `aws://zone/vol-1` and `vol-1` are the same volume.
+                let handle = id.rsplit('/').next().unwrap_or(id);
+                Some(("ebs.csi.aws.com".into(), handle.into()))
+            }
+            Self::GcePd(name) => Some(("pd.csi.storage.gke.io".into(), name.clone())),
+            Self::AzureDisk(name) => Some(("disk.csi.azure.com".into(), name.clone())),
+            Self::Nfs { .. } | Self::HostPath(_) | Self::Local(_) | Self::Other(_) => None,
+        }
+    }
+}
+
+/// The name by which Node statuses know a CSI volume.
+pub fn unique_volume_name(driver: &str, handle: &str) -> Str {
+    format!("kubernetes.io/csi/{driver}^{handle}").into()
+}
+
 /// A StorageClass.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StorageClass {

@@ -6,7 +6,7 @@
 use crate::base::diag::did_you_mean;
 
 /// The CSI driver of EBS.
-pub const EBS_DRIVER: &str = "ebs.csi.aws.com";
+pub use crate::params::drivers::EBS as EBS_DRIVER;
 
 /// How many volumes can be attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,13 +1,14 @@
 //! Node groups, dealt out to zones, and the nodes they are made of.
 
 use crate::api::node::{
-    ARCH_LABEL, EBS_ZONE_LABEL, HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, NODE_GROUP_LABEL, Node, NodeStatus,
+    ARCH_LABEL, HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, NODE_GROUP_LABEL, Node, NodeStatus,
     OS_LABEL, REGION_LABEL, ZONE_LABEL,
 };
 use crate::api::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, PODS};
 use crate::api::storage::{CsiNode, CsiNodeDriver};
 use crate::api::{Labels, Meta, ResourceList, Taint};
 use crate::base::{Quantity, Str};
+use crate::params::drivers::{self, HOSTPATH_NODE_LABEL, TOPOLVM_NODE_LABEL};
 
 /// A node, fully resolved, before it joins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,8 +91,15 @@ impl NodeTemplate {
             if let Some(region) = region_of(zone) {
                 labels.push((REGION_LABEL.into(), region.into()));
             }
-            if self.volume_limits.iter().any(|(d, _)| d == super::catalogue::EBS_DRIVER) {
-                labels.push((EBS_ZONE_LABEL.into(), zone.clone()));
+        }
+        for key in self.volume_limits.iter().flat_map(|(driver, _)| drivers::node_keys(driver)) {
+            let value = match *key {
+                OS_LABEL | HOSTNAME_LABEL | ZONE_LABEL => continue,
+                TOPOLVM_NODE_LABEL | HOSTPATH_NODE_LABEL => name,
+                _ => zone,
+            };
+            if !value.is_empty() {
+                labels.push(((*key).into(), value.clone()));
             }
         }
         labels.into_iter().chain(self.labels.iter().map(|(k, v)| (k.clone(), v.clone()))).collect()
@@ -99,10 +107,7 @@ impl NodeTemplate {
 }
 
 fn driver_of(node: &Str, driver: &Str, allocatable: Option<i32>) -> CsiNodeDriver {
-    let mut topology_keys = vec![Str::from(ZONE_LABEL)];
-    if driver == super::catalogue::EBS_DRIVER {
-        topology_keys = vec![OS_LABEL.into(), EBS_ZONE_LABEL.into(), ZONE_LABEL.into()];
-    }
+    let topology_keys = drivers::node_keys(driver).iter().map(|key| Str::from(*key)).collect();
     CsiNodeDriver { name: driver.clone(), node_id: node.clone(), topology_keys, allocatable }
 }
 

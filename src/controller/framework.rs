@@ -250,11 +250,23 @@ impl<'a> Ctx<'a> {
         reason: impl Into<Str>,
         message: impl Into<Str>,
     ) {
+        self.event_as(self.source.clone(), regarding, event_type, reason, message);
+    }
+
+    /// Says something under another name than the controller's, as sidecars of drivers do.
+    pub fn event_as(
+        &mut self,
+        source: Str,
+        regarding: ObjectRef,
+        event_type: EventType,
+        reason: impl Into<Str>,
+        message: impl Into<Str>,
+    ) {
         // Events go through the same client and take from the same bucket, but nobody waits for them.
         let now = self.store.now();
         self.budget.spend_aside(now);
         self.store.emit(Emit {
-            source: self.source.clone(),
+            source,
             host: Str::new(),
             regarding,
             event_type,

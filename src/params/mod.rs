@@ -4,6 +4,7 @@
 //! filled in by a plan.
 
 pub mod behaviour;
+pub mod drivers;
 pub mod latency;
 pub mod settings;
 pub mod version;

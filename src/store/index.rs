@@ -1,10 +1,10 @@
-//! Secondary indexes: Pods by node, label, manager; anything by identity and by owner.
+//! Secondary indexes: Pods by node, label, manager, claim; anything by identity and by owner.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::table::{ObjId, Stored};
 use crate::api::selector::Operator;
-use crate::api::{Kind, LabelSelector, Meta, Pod};
+use crate::api::{Kind, LabelSelector, Meta, ObjectKey, Pod};
 use crate::base::{LookupMap, Str};
 
 /// All secondary indexes of the store.
@@ -16,6 +16,7 @@ pub struct Indexes {
     pods_by_controller: LookupMap<Str, BTreeSet<ObjId>>,
     orphan_pods: LookupMap<Str, BTreeSet<ObjId>>,
     pods_by_label: LookupMap<(Str, Str, Str), BTreeSet<ObjId>>,
+    pods_by_claim: LookupMap<ObjectKey, BTreeSet<ObjId>>,
     none: BTreeSet<ObjId>,
 }
 
@@ -30,6 +31,10 @@ impl Indexes {
 
     pub(super) fn orphan_pods(&self, namespace: &str) -> Option<&BTreeSet<ObjId>> {
         self.orphan_pods.get(namespace)
+    }
+
+    pub(super) fn pods_using(&self, claim: &ObjectKey) -> Option<&BTreeSet<ObjId>> {
+        self.pods_by_claim.get(claim)
     }
 
     pub(super) fn dependents(&self, owner: &str) -> Option<&BTreeMap<ObjId, Kind>> {
@@ -65,6 +70,7 @@ impl Indexes {
         if let Some(pod) = as_pod(object) {
             self.insert_pod_owner(id, meta);
             self.insert_pod_labels(id, meta);
+            self.insert_pod_claims(id, pod);
             if let Some(node) = &pod.node_name {
                 self.pods_by_node.or_insert_with(node.clone(), BTreeSet::new).insert(id);
             }
@@ -88,6 +94,10 @@ impl Indexes {
             self.remove_pod_labels(id, before);
             self.insert_pod_labels(id, after);
         }
+        if old.spec.volumes != new.spec.volumes {
+            self.remove_pod_claims(id, old);
+            self.insert_pod_claims(id, new);
+        }
         if old.node_name != new.node_name {
             if let Some(node) = &old.node_name {
                 drop_from(&mut self.pods_by_node, node, id);
@@ -105,6 +115,7 @@ impl Indexes {
         if let Some(pod) = as_pod(object) {
             self.remove_pod_owner(id, meta);
             self.remove_pod_labels(id, meta);
+            self.remove_pod_claims(id, pod);
             if let Some(node) = &pod.node_name {
                 drop_from(&mut self.pods_by_node, node, id);
             }
@@ -150,6 +161,24 @@ impl Indexes {
             drop_from(&mut self.pods_by_label, &key, id);
         }
     }
+
+    fn insert_pod_claims(&mut self, id: ObjId, pod: &Pod) {
+        for key in claims_of(pod) {
+            self.pods_by_claim.or_insert_with(key, BTreeSet::new).insert(id);
+        }
+    }
+
+    fn remove_pod_claims(&mut self, id: ObjId, pod: &Pod) {
+        for key in claims_of(pod) {
+            drop_from(&mut self.pods_by_claim, &key, id);
+        }
+    }
+}
+
+/// The claims a Pod names, ephemeral ones included.
+fn claims_of(pod: &Pod) -> impl Iterator<Item = ObjectKey> {
+    let key = |name| ObjectKey { namespace: pod.meta.namespace.clone(), name };
+    pod.spec.claim_names(&pod.meta.name).into_iter().map(key)
 }
 
 fn drop_from<K: std::hash::Hash + Eq>(map: &mut LookupMap<K, BTreeSet<ObjId>>, key: &K, id: ObjId) {

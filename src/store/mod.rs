@@ -238,6 +238,12 @@ impl Store {
         }
     }
 
+    /// Pods that name a claim, bound or not, ended ones included, in the order of their creation; those for
+    /// which it would be an ephemeral claim too, whoever owns it.
+    pub fn pods_using<'a>(&'a self, claim: &ObjectKey) -> impl Iterator<Item = &'a Arc<Pod>> + use<'a> {
+        self.indexes.pods_using(claim).into_iter().flatten().filter_map(|id| self.get_id::<Pod>(*id))
+    }
+
     /// Objects that name the object with this identity as an owner, in the order of their creation.
     pub fn dependents(&self, owner: &Uid) -> Vec<Object> {
         self.indexes

@@ -179,8 +179,8 @@ sections! {
         "status.nodeInfo.kubeletVersion" => Simulated,
         "status.phase" => NoEffect,
         "status.runtimeHandlers" => NoEffect,
-        "status.volumesAttached" => NoEffect,
-        "status.volumesInUse" => NoEffect,
+        "status.volumesAttached" => Simulated,
+        "status.volumesInUse" => Simulated,
     }
     NAMESPACE = "Namespace" {
         "spec" => Simulated,

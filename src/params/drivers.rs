@@ -1,0 +1,129 @@
+//! What volume drivers do: where their volumes can be reached from, whether they are attached, how they are used.
+//!
+//! The drivers are not run; this table stands for them. A driver that is not in it places volumes by the
+//! topology keys that CSINodes list for it, attaches them, and takes every access mode.
+
+use crate::api::node::{EBS_ZONE_LABEL, HOSTNAME_LABEL, OS_LABEL, ZONE_LABEL};
+use crate::api::storage::CsiDriver;
+use crate::base::SimDuration;
+
+/// The EBS driver.
+pub const EBS: &str = "ebs.csi.aws.com";
+/// The provisioner that is none: volumes are made by hand.
+pub const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
+/// The label by which TopoLVM knows a node.
+pub const TOPOLVM_NODE_LABEL: &str = "topology.topolvm.io/node";
+/// The label by which the CSI hostpath driver knows a node.
+pub const HOSTPATH_NODE_LABEL: &str = "topology.hostpath.csi/node";
+
+/// What a driver makes its volumes of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Makes {
+    /// CSI volumes whose handle is this followed by hexadecimal digits; empty: the volume's name.
+    Csi(&'static str),
+    /// Directories of a node below this one.
+    HostPath(&'static str),
+}
+
+/// A driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Driver {
+    /// Its name.
+    pub name: &'static str,
+    /// The labels by which its nodes report where they are.
+    pub node_keys: &'static [&'static str],
+    /// Those of them that it puts on the volumes it makes; none: they can be reached from everywhere.
+    pub volume_keys: &'static [&'static str],
+    /// Whether volumes are attached before they are mounted, if no CSIDriver says so.
+    pub attaches: bool,
+    /// Whether file systems can be used from several nodes.
+    pub shared: bool,
+    /// What it makes.
+    pub makes: Makes,
+    /// The Pod that its provisioner runs in, in front of the replica's number.
+    pub pod: &'static str,
+    /// `--retry-interval-max` of its provisioner.
+    pub retry_max: SimDuration,
+    /// Where this was read.
+    pub source: &'static str,
+}
+
+const FIVE_MINUTES: SimDuration = SimDuration::from_mins(5);
+
+/// A network disk of one zone.
+const fn disk(name: &'static str, keys: &'static [&'static str], pod: &'static str, source: &'static str) -> Driver {
+    Driver {
+        name,
+        node_keys: keys,
+        volume_keys: keys,
+        attaches: true,
+        shared: false,
+        makes: Makes::Csi(""),
+        pod,
+        retry_max: FIVE_MINUTES,
+        source,
+    }
+}
+
+/// A file share that every node reaches.
+const fn share(name: &'static str, handle: &'static str, pod: &'static str, source: &'static str) -> Driver {
+    Driver { shared: true, attaches: false, makes: Makes::Csi(handle), ..disk(name, &[], pod, source) }
+}
+
+/// Storage inside a node.
+const fn local(name: &'static str, keys: &'static [&'static str], pod: &'static str, source: &'static str) -> Driver {
+    Driver { attaches: false, ..disk(name, keys, pod, source) }
+}
+
+/// The drivers that are known.
+#[rustfmt::skip] // one driver per line or two
+pub const DRIVERS: &[Driver] = &[
+    Driver {
+        // Since v1.33.0 new volumes carry the common zone key only, nodes report three.
+        volume_keys: &[ZONE_LABEL], makes: Makes::Csi("vol-0"), retry_max: SimDuration::from_mins(30),
+        ..disk(EBS, &[OS_LABEL, EBS_ZONE_LABEL, ZONE_LABEL], "ebs-csi-controller", "aws-ebs-csi-driver v1.53 pkg/driver/{node,controller}.go, chart")
+    },
+    disk("pd.csi.storage.gke.io", &["topology.gke.io/zone"], "csi-gce-pd-controller", "gcp-compute-persistent-disk-csi-driver docs"),
+    disk("disk.csi.azure.com", &["topology.disk.csi.azure.com/zone"], "csi-azuredisk-controller", "azuredisk-csi-driver docs"),
+    share("efs.csi.aws.com", "fs-0", "efs-csi-controller", "aws-efs-csi-driver README, deploy/kubernetes"),
+    share("file.csi.azure.com", "", "csi-azurefile-controller", "azurefile-csi-driver docs"),
+    share("nfs.csi.k8s.io", "", "csi-nfs-controller", "csi-driver-nfs deploy"),
+    local("topolvm.io", &[TOPOLVM_NODE_LABEL], "topolvm-controller", "topolvm charts/topolvm/templates/csidriver.yaml"),
+    Driver { attaches: true, ..local("hostpath.csi.k8s.io", &[HOSTPATH_NODE_LABEL], "csi-hostpathplugin", "csi-driver-host-path deploy") },
+    Driver { makes: Makes::HostPath("/opt/local-path-provisioner"), ..local("rancher.io/local-path", &[HOSTNAME_LABEL], "local-path-provisioner", "local-path-provisioner README") },
+];
+
+/// What is known of a driver.
+pub fn find(name: &str) -> Option<&'static Driver> {
+    DRIVERS.iter().find(|d| d.name == name)
+}
+
+/// The labels that a node with this driver reports; the common zone label for drivers that are not known.
+pub fn node_keys(name: &str) -> &'static [&'static str] {
+    find(name).map_or(&[ZONE_LABEL], |d| d.node_keys)
+}
+
+/// Whether volumes of a driver are attached before they are mounted, as its CSIDriver says, or else the table.
+pub fn attaches(name: &str, object: Option<&CsiDriver>) -> bool {
+    object.map_or_else(|| find(name).is_none_or(|d| d.attaches), |object| object.attach_required)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volumes_carry_keys_that_nodes_report() {
+        for driver in DRIVERS {
+            assert!(driver.volume_keys.iter().all(|k| driver.node_keys.contains(k)), "{}", driver.name);
+            assert!(driver.retry_max >= FIVE_MINUTES && !driver.source.is_empty(), "{}", driver.name);
+        }
+    }
+
+    #[test]
+    fn the_object_decides_over_the_table() {
+        let object = |attach_required| CsiDriver { attach_required, ..CsiDriver::default() };
+        assert!(attaches(EBS, None) && !attaches("efs.csi.aws.com", None) && attaches("unknown.example.com", None));
+        assert!(!attaches(EBS, Some(&object(false))) && attaches("efs.csi.aws.com", Some(&object(true))));
+    }
+}
