@@ -88,6 +88,16 @@ pub trait Controller: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// By how much its client's rate and burst exceed those of the others.
+    fn api_budget_factor(&self) -> (u32, u32) {
+        (1, 1)
+    }
+
+    /// The wait after the first failure of a key, which doubles with each, and the longest wait.
+    fn retry_backoff(&self) -> (SimDuration, SimDuration) {
+        (SimDuration::from_millis(5), SimDuration::from_secs(1000))
+    }
+
     /// Keys that are due when the controller starts (loops of its own).
     fn start(&mut self, _out: &mut Enqueue) {}
 
@@ -240,6 +250,22 @@ impl<'a> Ctx<'a> {
     pub fn delete_object(&mut self, object: &Object, options: &DeleteOptions) -> Result<Deleted, ApiError> {
         self.spend();
         self.store.delete_object(object.kind(), &object.key(), options)
+    }
+
+    /// Deletes objects of one kind by one call. Those that are gone already are passed over.
+    ///
+    /// # Errors
+    /// The first refusal; objects after it stay.
+    pub fn delete_collection(&mut self, objects: &[Object], options: &DeleteOptions) -> Result<(), ApiError> {
+        self.spend();
+        for object in objects {
+            match self.store.delete_object(object.kind(), &object.key(), options) {
+                Ok(_) => {}
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Says something about an object.

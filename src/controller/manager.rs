@@ -68,9 +68,9 @@ impl Manager {
         let slots = controllers
             .into_iter()
             .map(|controller| Slot {
+                budget: budget_of(&*controller, &config),
                 controller,
                 queue: WorkQueue::default(),
-                budget: ApiBudget::new(config.api_qps, config.api_burst),
                 running: BTreeMap::new(),
                 wake: None,
                 sequence: 0,
@@ -168,6 +168,11 @@ impl Manager {
     }
 }
 
+fn budget_of(controller: &dyn Controller, config: &ManagerConfig) -> ApiBudget {
+    let (rate, burst) = controller.api_budget_factor();
+    ApiBudget::new(config.api_qps * f64::from(rate), config.api_burst.saturating_mul(burst))
+}
+
 impl Slot {
     fn free_workers(&mut self, now: SimTime) {
         while let Some(entry) = self.running.first_entry() {
@@ -193,7 +198,7 @@ impl Slot {
                 self.queue.add_at(key.clone(), now + delay.max(SimDuration::from_nanos(1)), now);
             }
             Action::Retry(_) => {
-                let failures = self.queue.add_rate_limited(key.clone(), now);
+                let failures = self.queue.add_rate_limited(key.clone(), self.controller.retry_backoff(), now);
                 if self.controller.retries_max().is_some_and(|max| failures > max) {
                     self.queue.drop_delayed(key);
                     self.queue.forget(key);

@@ -9,14 +9,16 @@
 
 pub mod budget;
 pub mod common;
-pub mod deployment;
 pub mod daemonset;
+pub mod deployment;
 pub mod disruption;
+pub mod endpointslice;
 pub mod framework;
 pub mod garbage_collector;
 pub mod history;
 pub mod job;
 pub mod manager;
+pub mod namespace;
 pub mod nodelifecycle;
 pub mod podautoscaler;
 pub mod podgc;

@@ -1,6 +1,6 @@
 //! The work queue: every key once, delayed additions, backoff per key.
 //!
-//! Upstream: `client-go/util/workqueue`, v1.34: 5 ms doubling to 1000 s per key, and 10 retries per
+//! Upstream: `client-go/util/workqueue`, v1.34: a wait that doubles with every failure of a key, and 10 retries per
 //! second with a burst of 100 over all keys; the longer of both delays counts.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -66,15 +66,20 @@ impl WorkQueue {
         }
     }
 
-    /// Adds a key after its backoff and returns how often it has failed.
-    pub fn add_rate_limited(&mut self, key: WorkKey, now: SimTime) -> u32 {
+    /// Adds a key after its backoff, from the `first` to the `longest`, and returns how often it has failed.
+    pub fn add_rate_limited(
+        &mut self,
+        key: WorkKey,
+        (first, longest): (SimDuration, SimDuration),
+        now: SimTime,
+    ) -> u32 {
         let failures = self.failures.or_insert_with(key.clone(), || 0);
-        let backoff = SimDuration::from_millis(5) * 2u64.saturating_pow((*failures).min(40));
+        let backoff = first * 2u64.saturating_pow((*failures).min(30));
         *failures += 1;
         let count = *failures;
         let bucket = self.retries.wait(now);
         self.retries.spend(now);
-        let delay = backoff.min(SimDuration::from_secs(1000)).max(bucket);
+        let delay = backoff.min(longest).max(bucket);
         self.add_at(key, now + delay, now);
         count
     }
@@ -169,14 +174,15 @@ mod tests {
     #[test]
     fn failures_back_off_until_forgotten() {
         let (mut queue, now) = (WorkQueue::default(), SimTime::ZERO);
+        let backoff = (SimDuration::from_millis(5), SimDuration::from_secs(1000));
         for expected in [5, 10, 20] {
-            queue.add_rate_limited(key("a"), now);
+            queue.add_rate_limited(key("a"), backoff, now);
             let due = queue.next_due(now).unwrap();
             assert_eq!(due.since(now), SimDuration::from_millis(expected));
             assert!(queue.pop(due).is_some());
             queue.done(&key("a"));
         }
         queue.forget(&key("a"));
-        assert_eq!(queue.add_rate_limited(key("a"), now), 1);
+        assert_eq!(queue.add_rate_limited(key("a"), backoff, now), 1);
     }
 }

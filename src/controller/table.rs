@@ -2,8 +2,10 @@
 
 use super::framework::Controller;
 use super::{
-    daemonset::DaemonSetController, deployment::DeploymentController, garbage_collector::GarbageCollector,
-    job::JobController, nodelifecycle::NodeLifecycle, podautoscaler::HorizontalController, podgc::PodGc, replica_set::ReplicaSetController,
+    daemonset::DaemonSetController, deployment::DeploymentController,
+    endpointslice::EndpointSliceController, garbage_collector::GarbageCollector, job::JobController,
+    namespace::NamespaceController, nodelifecycle::NodeLifecycle, podautoscaler::HorizontalController,
+    podgc::PodGc, replica_set::ReplicaSetController,
     statefulset::StatefulSetController, taint_eviction::TaintEviction,
 };
 use crate::api::workload::{ReplicaSet, ReplicationController};
@@ -33,11 +35,16 @@ pub const TABLE: &[(&str, Make)] = &[
     ("statefulset-controller", |_| StatefulSetController::boxed()),
     ("daemonset-controller", |_| DaemonSetController::boxed()),
     ("job-controller", |_| JobController::boxed()),
-    ("horizontal-pod-autoscaler-controller", |p| {
-        Box::new(HorizontalController::new(&p.settings.kube_controller_manager))
-    }),
-    ("garbage-collector-controller", |_| Box::new(GarbageCollector::default())),
+    ("horizontal-pod-autoscaler-controller", |p| Box::new(HorizontalController::new(&p.settings.kube_controller_manager))),
+    ("garbage-collector-controller", |p| Box::new(GarbageCollector::new(workers(p.settings.kube_controller_manager.concurrent_gc_syncs)))),
+    ("namespace-controller", |p| Box::new(NamespaceController::new(workers(p.settings.kube_controller_manager.concurrent_namespace_syncs)))),
+    ("endpointslice-controller", |p| Box::new(EndpointSliceController::new(workers(p.settings.kube_controller_manager.concurrent_endpoint_syncs)))),
 ];
+
+/// A number of workers, at least one.
+fn workers(flag: i64) -> usize {
+    usize::try_from(flag).unwrap_or(1).max(1)
+}
 
 /// Makes them all.
 pub fn all(params: &ControllerParams) -> Vec<Box<dyn Controller>> {

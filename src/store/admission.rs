@@ -28,6 +28,13 @@ pub const FINALIZER_PVC_PROTECTION: &str = "kubernetes.io/pvc-protection";
 /// Holds a volume that a claim uses.
 pub const FINALIZER_PV_PROTECTION: &str = "kubernetes.io/pv-protection";
 
+/// Holds a deleted namespace until its content is gone.
+pub const FINALIZER_NAMESPACE: &str = "kubernetes";
+/// Namespaces that may not be deleted.
+///
+/// Upstream: `plugin/pkg/admission/namespace/lifecycle/admission.go`, v1.34.
+const IMMUTABLE_NAMESPACES: [&str; 3] = ["default", "kube-system", "kube-public"];
+
 /// Settings of admission, and specs already admitted: Pods of one template share the result.
 #[derive(Clone, Debug)]
 pub struct Admission {
@@ -62,6 +69,11 @@ pub(super) fn admit<T: Stored>(store: &mut Store, object: &mut T) -> Result<(), 
         Ok(())
     } else if let Some(volume) = object.downcast_mut::<PersistentVolume>() {
         protect(&mut volume.meta, FINALIZER_PV_PROTECTION);
+        Ok(())
+    } else if let Some(namespace) = object.downcast_mut::<Namespace>() {
+        if !namespace.spec_finalizers.iter().any(|f| f == FINALIZER_NAMESPACE) {
+            namespace.spec_finalizers.push(FINALIZER_NAMESPACE.into());
+        }
         Ok(())
     } else {
         Ok(())
@@ -178,6 +190,14 @@ fn admitted_spec(admission: &Admission, spec: &PodSpec, priority: i32, never: bo
     new.fingerprint = crate::api::fingerprint::fingerprint(&raw);
     new.raw = Arc::new(raw);
     new
+}
+
+/// Refuses the deletion of namespaces that a cluster cannot be without.
+pub(super) fn admit_deletion(kind: Kind, name: &Str) -> Result<(), ApiError> {
+    if kind == Kind::Namespace && IMMUTABLE_NAMESPACES.contains(&name.as_str()) {
+        return Err(ApiError::forbidden(kind, name, "this namespace may not be deleted"));
+    }
+    Ok(())
 }
 
 /// Sets the phase of a namespace whose deletion was accepted.

@@ -14,6 +14,7 @@ pub mod events;
 pub mod index;
 pub mod metrics;
 mod job;
+mod service;
 pub mod table;
 pub mod write;
 
@@ -89,6 +90,7 @@ pub struct Store {
     indexes: Indexes,
     admission: Admission,
     correlator: Correlator,
+    allocations: service::Allocations,
     log: Vec<Change>,
     objects: u64,
 }
@@ -105,6 +107,7 @@ impl Store {
             indexes: Indexes::default(),
             admission: Admission::default(),
             correlator: Correlator::default(),
+            allocations: service::Allocations::default(),
             log: Vec::new(),
             objects: 0,
         }
@@ -209,6 +212,11 @@ impl Store {
     /// All objects of a kind known only at run time, in the order of their creation.
     pub fn list_objects(&self, kind: Kind) -> Vec<Object> {
         self.tables.list_objects(kind)
+    }
+
+    /// All objects of a kind known only at run time in a namespace, in the order of their creation.
+    pub fn list_objects_in(&self, kind: Kind, namespace: &str) -> Vec<Object> {
+        self.tables.list_objects_in(kind, namespace)
     }
 
     /// Pods bound to a node, ended ones included, in the order of their creation.

@@ -120,6 +120,13 @@ macro_rules! tables {
             pub fn list_objects(&self, kind: Kind) -> Vec<Object> {
                 match kind { $(Kind::$kind => self.$kind.iter().map(|(_, o)| $kind::wrap(o.clone())).collect(),)* }
             }
+
+            /// All objects of `kind` in a namespace in the order of their creation.
+            pub fn list_objects_in(&self, kind: Kind, namespace: &str) -> Vec<Object> {
+                match kind { $(Kind::$kind => {
+                    self.$kind.iter_in(namespace).map(|o| $kind::wrap(o.clone())).collect()
+                })* }
+            }
         }
 
         impl super::Store {

@@ -88,11 +88,17 @@ fn preconditions_are_kept() {
 #[test]
 fn a_terminating_namespace_takes_nothing_new() {
     let mut store = store();
-    store.delete::<Namespace>(&ObjectKey::cluster("default"), &DeleteOptions::default()).unwrap();
-    let refused = store.create(thing("a")).unwrap_err();
+    store.create(namespace("shop")).unwrap();
+    let default = store.delete::<Namespace>(&ObjectKey::cluster("default"), &DeleteOptions::default());
+    assert_eq!(
+        default.unwrap_err().to_string(),
+        "namespaces \"default\" is forbidden: this namespace may not be deleted"
+    );
+    store.delete::<Namespace>(&ObjectKey::cluster("shop"), &DeleteOptions::default()).unwrap();
+    let refused = store.create(Inert { meta: Meta::named("shop", "a"), ..thing("a") }).unwrap_err();
     assert!(refused.is_namespace_terminating());
     assert!(refused.to_string().ends_with(
-        "is forbidden: unable to create new content in namespace default because it is being terminated"
+        "is forbidden: unable to create new content in namespace shop because it is being terminated"
     ));
 }
 

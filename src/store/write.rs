@@ -75,6 +75,7 @@ impl Store {
         if self.id_of::<T>(&key).is_some() {
             return Err(ApiError::AlreadyExists { kind: T::KIND, name: object.meta().name.clone() });
         }
+        super::service::complete(self, None, &mut object)?;
         self.revision += 1;
         let revision = self.revision;
         let id = ObjId(revision);
@@ -136,6 +137,9 @@ impl Store {
         };
         let mut new = T::clone(&old);
         change(&mut new);
+        if spec {
+            super::service::complete(self, Some(&*old), &mut new)?;
+        }
         if new == *old {
             return Ok(old);
         }
@@ -167,6 +171,7 @@ impl Store {
     fn remove<T: Stored>(&mut self, id: ObjId, object: &Arc<T>) {
         self.revision += 1;
         self.indexes.remove(id, &**object);
+        super::service::release(self, &**object);
         T::table_mut(&mut self.tables).remove(id);
         self.objects -= 1;
         self.log_change(Verb::Deleted, id, Some(object), object);
@@ -197,6 +202,7 @@ impl Store {
             return Err(ApiError::not_found(T::KIND, key));
         };
         check_preconditions(&*old, options)?;
+        admission::admit_deletion(T::KIND, &key.name)?;
         let mut new = T::clone(&old);
         add_propagation_finalizer(&mut new, options.propagation);
         let grace = effective_grace(&new, options.grace_seconds);

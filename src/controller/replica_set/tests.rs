@@ -124,9 +124,8 @@ fn nothing_is_created_or_said_in_a_namespace_that_is_being_deleted() {
     h.store.create(testkit::replica_set("web", 2)).unwrap();
     h.advance_millis(100);
     h.ready_all();
-    h.store
-        .delete::<crate::api::service::Namespace>(&ObjectKey::cluster("default"), &DeleteOptions::default())
-        .unwrap();
+    let default = ObjectKey::cluster("default");
+    h.store.update::<crate::api::service::Namespace>(&default, |n| n.terminating = true).unwrap();
     let pod = h.store.list::<Pod>().next().unwrap().meta.key();
     h.store.delete::<Pod>(&pod, &DeleteOptions::force()).unwrap();
     let said = h.events().len();

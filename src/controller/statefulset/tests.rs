@@ -379,6 +379,8 @@ fn a_pod_waits_for_the_claim_of_its_condemned_predecessor_to_vanish() {
     h.advance_secs(3);
     assert_eq!(pods(&h), ["db-0"]);
     h.store.delete::<PersistentVolumeClaim>(&key("data-db-1"), &DeleteOptions::default()).unwrap();
+    // As the protection controller does once no Pod uses the claim.
+    h.store.update::<PersistentVolumeClaim>(&key("data-db-1"), |c| c.meta.finalizers.clear()).unwrap();
     change(&mut h, |s| s.meta.annotations = testkit::labels("touched=yes"));
     h.advance_secs(3);
     assert_eq!(pods(&h), ["db-0", "db-1"]);

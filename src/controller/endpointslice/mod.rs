@@ -1,0 +1,261 @@
+//! The EndpointSlice controller: who answers for a Service.
+//!
+//! Upstream: `pkg/controller/endpointslice/endpointslice_controller.go` and `k8s.io/endpointslice`, v1.34.
+//!
+//! * [`endpoints`]: which Pods are endpoints, and in which state. * [`packing`]: how endpoints are dealt out to slices.
+//!
+//! # Fidelity
+//! One address family: a Pod has one address, and a Service one family. Neither hints (`trafficDistribution`,
+//! topology aware routing) nor host names are written, and the annotation
+//! `endpoints.kubernetes.io/last-change-trigger-time` is not. Where upstream takes endpoints out of a hash map, here
+//! the oldest Pod goes first. Slices of an earlier Service of the same name are left to the garbage collector.
+
+mod endpoints;
+mod packing;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use endpoints::Desired;
+use packing::{Packing, is_placeholder, new_slice};
+
+use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
+use crate::api::service::{EndpointSlice, Service};
+use crate::api::{EventType, Kind, LabelSelector, Object, ObjectKey, ObjectRef, Pod, Resource, Uid};
+use crate::base::{LookupMap, SimDuration, Str};
+use crate::store::{ApiError, Change, DeleteOptions, Store, Verb};
+
+/// The value of the label that says who manages a slice.
+pub const MANAGED_BY: &str = "endpointslice-controller.k8s.io";
+/// The label with that value.
+pub const LABEL_MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+/// The label with the Service's name.
+pub const LABEL_SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// From a change of a slice by somebody else to the sync.
+const SLICE_CHANGE_DELAY: SimDuration = SimDuration::from_secs(1);
+
+/// The EndpointSlice controller.
+#[derive(Clone, Debug)]
+pub struct EndpointSliceController {
+    workers: usize,
+    /// Generations of slices as this controller wrote them, by identity.
+    written: LookupMap<Uid, i64>,
+}
+
+impl Default for EndpointSliceController {
+    fn default() -> Self {
+        Self::new(5)
+    }
+}
+
+impl EndpointSliceController {
+    /// With `--concurrent-service-endpoint-syncs`.
+    pub fn new(workers: usize) -> Self {
+        Self { workers, written: LookupMap::new() }
+    }
+
+    fn slice_changed(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
+        let meta = change.object.meta();
+        let managed = meta.labels.get(LABEL_MANAGED_BY).is_some_and(|v| v == MANAGED_BY);
+        let known = self.written.get(&meta.uid).copied();
+        let foreign = match change.verb {
+            Verb::Deleted => {
+                self.written.remove(&meta.uid);
+                known.is_some()
+            }
+            Verb::Added | Verb::Modified => managed && known != Some(meta.generation),
+        };
+        let Some(service) = meta.labels.get(LABEL_SERVICE_NAME).filter(|_| foreign) else { return };
+        let key = ObjectKey::new(meta.namespace.clone(), service.clone());
+        if store.get::<Service>(&key).is_some() {
+            out.after(WorkKey::sync(key), SLICE_CHANGE_DELAY);
+        }
+    }
+
+    /// Writes what has been planned. Creations become changes of slices that would be deleted.
+    ///
+    /// Upstream: `finalize`.
+    fn finalize(&mut self, ctx: &mut Ctx<'_>, service: &Service, mut plan: Packing) -> Result<(), String> {
+        while !plan.create.is_empty() && !plan.delete.is_empty() {
+            let (Some(mut slice), old) = (plan.create.pop(), plan.delete.remove(0)) else { break };
+            slice.meta.name = old.meta.name.clone();
+            plan.update.push(slice);
+        }
+        let named = |what: &str, slice: &EndpointSlice, error: &ApiError| {
+            let Service { meta, .. } = service;
+            format!("failed to {what} {} EndpointSlice for Service {}: {error}", slice.meta.name, meta.key())
+        };
+        if !service.meta.is_deleting() {
+            for slice in plan.create {
+                match ctx.create(slice) {
+                    Ok(created) => self.remember(&created),
+                    Err(error) if error.is_namespace_terminating() => return Ok(()),
+                    Err(error) => {
+                        let key = service.meta.key();
+                        return Err(format!("failed to create EndpointSlice for Service {key}: {error}"));
+                    }
+                }
+            }
+        }
+        for slice in plan.update {
+            let (labels, ports, endpoints) = (&slice.meta.labels, &slice.ports, &slice.endpoints);
+            let written = ctx.update_spec::<EndpointSlice>(&slice.key(), |live| {
+                live.meta.labels = labels.clone();
+                live.ports.clone_from(ports);
+                live.endpoints.clone_from(endpoints);
+            });
+            match written {
+                Ok(written) => self.remember(&written),
+                Err(error) => return Err(named("update", &slice, &error)),
+            }
+        }
+        for slice in plan.delete {
+            self.written.remove(&slice.meta.uid);
+            if let Err(error) = ctx.delete::<EndpointSlice>(&slice.key(), &DeleteOptions::default()) {
+                return Err(named("delete", &slice, &error));
+            }
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, slice: &EndpointSlice) {
+        self.written.insert(slice.meta.uid.clone(), slice.meta.generation);
+    }
+
+    fn sync(&mut self, service: &Arc<Service>, ctx: &mut Ctx<'_>) -> Result<(), String> {
+        let Some(selector) = &service.selector else { return Ok(()) };
+        let store = ctx.store();
+        let existing = slices_of(store, service);
+        let desired = Desired::of(store, service, &LabelSelector::from_labels(selector));
+        let mut plan = Packing::default();
+        for (ports, group) in desired.groups {
+            plan.pack(service, ports, group, &existing);
+        }
+        let unwanted = existing.iter().filter(|slice| !plan.seen_ports.contains(&slice.ports));
+        plan.delete.extend(unwanted.cloned());
+        if existing.len() == plan.delete.len() && plan.create.is_empty() {
+            match plan.delete.as_slice() {
+                [only] if is_placeholder(only, service) => plan.delete.clear(),
+                _ => plan.create.push(new_slice(service, Vec::new())),
+            }
+        }
+        let mut errors = desired.errors;
+        errors.extend(self.finalize(ctx, service, plan).err());
+        match errors.as_slice() {
+            [] => Ok(()),
+            [one] => Err(one.clone()),
+            many => Err(format!("[{}]", many.join(", "))),
+        }
+    }
+}
+
+impl Controller for EndpointSliceController {
+    fn name(&self) -> &'static str {
+        "endpoint-slice-controller"
+    }
+
+    fn workers(&self) -> usize {
+        self.workers
+    }
+
+    fn retries_max(&self) -> Option<u32> {
+        Some(15)
+    }
+
+    fn retry_backoff(&self) -> (SimDuration, SimDuration) {
+        (SimDuration::from_secs(1), SimDuration::from_secs(1000))
+    }
+
+    fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
+        match change.kind() {
+            Kind::Service => out.now(WorkKey::sync(change.object.key())),
+            Kind::EndpointSlice => self.slice_changed(change, store, out),
+            Kind::Pod => {
+                if let Some((old, new)) = change.of::<Pod>() {
+                    pod_changed(old, new, store, out);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn reconcile(&mut self, key: &WorkKey, ctx: &mut Ctx<'_>) -> Action {
+        let Some(service) = ctx.store().get::<Service>(&key.key).cloned() else { return Action::Done };
+        if service.service_type == "ExternalName" {
+            return Action::Done;
+        }
+        match self.sync(&service, ctx) {
+            Ok(()) => Action::Done,
+            Err(error) => {
+                let text = format!("Error updating Endpoint Slices for Service {}: {error}", key.key);
+                ctx.event(ObjectRef::to(&*service), EventType::Warning, "FailedToUpdateEndpointSlices", text);
+                Action::Retry(error.into())
+            }
+        }
+    }
+
+    fn clone_box(&self) -> Box<dyn Controller> {
+        Box::new(self.clone())
+    }
+}
+
+/// The slices that this controller keeps for a Service.
+fn slices_of(store: &Store, service: &Service) -> Vec<Arc<EndpointSlice>> {
+    let ours = |slice: &EndpointSlice| {
+        let labels = &slice.meta.labels;
+        !slice.meta.is_deleting()
+            && labels.get(LABEL_MANAGED_BY).is_some_and(|v| v == MANAGED_BY)
+            && labels.get(LABEL_SERVICE_NAME) == Some(&service.meta.name)
+    };
+    let owned = store.dependents(&service.meta.uid);
+    owned
+        .iter()
+        .filter_map(|object: &Object| EndpointSlice::unwrap(object))
+        .filter(|s| ours(s))
+        .cloned()
+        .collect()
+}
+
+/// Names of the Services that select a Pod.
+fn services_of(pod: &Pod, store: &Store) -> BTreeSet<Str> {
+    store
+        .list_in::<Service>(&pod.meta.namespace)
+        .filter(|s| s.selector.as_ref().is_some_and(|selector| selects(selector, pod)))
+        .map(|s| s.meta.name.clone())
+        .collect()
+}
+
+fn selects(selector: &crate::api::Labels, pod: &Pod) -> bool {
+    selector.iter().all(|(key, value)| pod.meta.labels.get(key) == Some(value))
+}
+
+/// Upstream: `GetServicesToUpdateOnPodChange`.
+fn pod_changed(old: Option<&Arc<Pod>>, new: Option<&Arc<Pod>>, store: &Store, out: &mut Enqueue) {
+    let (Some(before), Some(after)) = (old, new) else {
+        if let Some(pod) = new.or(old) {
+            enqueue(&pod.meta.namespace, services_of(pod, store), out);
+        }
+        return;
+    };
+    let endpoint = before.meta.deletion != after.meta.deletion
+        || before.is_ready() != after.is_ready()
+        || before.status.pod_ip != after.status.pod_ip;
+    let labels = before.meta.labels != after.meta.labels;
+    if !endpoint && !labels {
+        return;
+    }
+    let mut services = services_of(after, store);
+    if labels {
+        let former = services_of(before, store);
+        services = if endpoint { &services | &former } else { &services ^ &former };
+    }
+    enqueue(&after.meta.namespace, services, out);
+}
+
+fn enqueue(namespace: &Str, services: BTreeSet<Str>, out: &mut Enqueue) {
+    for name in services {
+        out.now(WorkKey::sync(ObjectKey::new(namespace.clone(), name)));
+    }
+}
