@@ -12,6 +12,22 @@ macro_rules! gallery {
 }
 
 gallery! {
+    bad_image: "bad-image",
+    daemonset_new_node: "daemonset-new-node",
+    drain_with_budget: "drain-with-budget",
+    host_ports: "host-ports",
+    insufficient_cpu: "insufficient-cpu",
+    job_backoff: "job-backoff",
+    node_failure: "node-failure",
+    pods_per_node: "pods-per-node",
+    preemption: "preemption",
+    rolling_update: "rolling-update",
+    self_healing: "self-healing",
+    shop_comes_up: "shop-comes-up",
+    taints: "taints",
+    topology_spread: "topology-spread",
+    volume_binding_modes: "volume-binding-modes",
+    volume_in_the_wrong_zone: "volume-in-the-wrong-zone",
     zone_outage: "zone-outage",
 }
 
