@@ -58,7 +58,7 @@ impl World {
             }),
             ..DeleteOptions::default()
         };
-        for object in self.resolve(&delete.target)? {
+        for object in self.select(&delete.target)? {
             self.store.delete_object(object.kind(), &object.key(), &options).map_err(|e| e.to_string())?;
         }
         Ok(())

@@ -13,6 +13,15 @@ impl World {
     /// # Errors
     /// A named object is not there, or a selector selects nothing (kubectl's `No resources found`).
     pub(super) fn resolve(&self, target: &Target) -> Result<Vec<Object>, Refusal> {
+        let found = self.select(target)?;
+        if found.is_empty() { Err(format!("No resources found: {target}")) } else { Ok(found) }
+    }
+
+    /// As [`Self::resolve`], but a selector may select nothing, which `kubectl delete` does not mind.
+    ///
+    /// # Errors
+    /// A named object is not there.
+    pub(super) fn select(&self, target: &Target) -> Result<Vec<Object>, Refusal> {
         match target {
             Target::Named { kind, namespace, name } => {
                 let key = self.key_of(kind, namespace, name);
@@ -39,9 +48,6 @@ impl World {
                 });
                 if let Some(nth) = nth {
                     found = found.into_iter().skip(*nth).take(1).collect();
-                }
-                if found.is_empty() {
-                    return Err(format!("No resources found: {target}"));
                 }
                 Ok(found)
             }
