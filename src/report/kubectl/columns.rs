@@ -244,7 +244,8 @@ fn node_status(node: &Node) -> String {
     status
 }
 
-fn roles(labels: &Labels) -> String {
+/// The roles that a node's labels name, or `<none>`.
+pub fn roles(labels: &Labels) -> String {
     let roles: Vec<&str> = labels
         .iter()
         .filter_map(|(key, value)| match key.strip_prefix("node-role.kubernetes.io/") {

@@ -12,6 +12,7 @@ mod scalar;
 mod tests;
 
 pub use read::read_documents;
+pub use scalar::reads_as_text;
 
 use crate::base::Span;
 

@@ -41,6 +41,31 @@ pub(super) fn resolve(text: &str, plain: bool, tag: ScalarTag) -> Result<Value, 
     if agrees { Ok(value) } else { Err(format!("cannot decode `{text}` as what its tag says")) }
 }
 
+/// Whether a plain scalar of this text is a string for every reader of YAML that Kubernetes' users have:
+/// no number, boolean or null, and no time or number to the base of sixty either.
+pub fn reads_as_text(text: &str) -> bool {
+    matches!(resolve_plain(text), Ok(Value::Str(_))) && text != "<<" && text != "=" && !is_time(text) && !is_base_60(text)
+}
+
+/// Whether text begins as a date does: `2006-1-2`.
+fn is_time(text: &str) -> bool {
+    let mut parts = text.splitn(3, '-');
+    let digits = |part: Option<&str>, count: std::ops::RangeInclusive<usize>| {
+        part.is_some_and(|p| count.contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit()))
+    };
+    digits(parts.next(), 4..=4)
+        && digits(parts.next(), 1..=2)
+        && parts.next().is_some_and(|day| day.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// Whether text is a number to the base of sixty: `190:20:30`.
+fn is_base_60(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    unsigned.contains(':')
+        && unsigned.starts_with(|c: char| c.is_ascii_digit())
+        && unsigned.bytes().all(|b| b.is_ascii_digit() || matches!(b, b':' | b'_' | b'.'))
+}
+
 fn resolve_plain(text: &str) -> Result<Value, String> {
     Ok(match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
