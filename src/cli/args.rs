@@ -189,12 +189,18 @@ pub struct Describe {
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 pub struct Explain {
-    /// The Pod
-    #[arg(value_name = "POD")]
-    pub pod: String,
-    /// Where and when
-    #[command(flatten)]
-    pub look: Look,
+    /// The Pod, or the code of a diagnostic: `WT0107`
+    #[arg(value_name = "POD|CODE")]
+    pub subject: String,
+    /// The scenario file, or files with API objects
+    #[arg(short, long, value_name = "SCENARIO")]
+    pub file: Vec<String>,
+    /// The instant; the end of the run by default
+    #[arg(long, value_name = "T")]
+    pub at: Option<String>,
+    /// The seed, instead of the scenario's own
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
     /// The namespace
     #[arg(short, long)]
     pub namespace: Option<String>,
@@ -218,6 +224,9 @@ pub struct Schedule {
     /// Fail if a Pod finds no node
     #[arg(long)]
     pub require_all: bool,
+    /// Instead of placing each Pod once, place copies of one Pod until none fits any more
+    #[arg(long)]
+    pub replicas_until_full: bool,
 }
 
 /// Arguments of `bench`.

@@ -50,6 +50,11 @@ impl Context {
         let _ = writeln!(std::io::stderr(), "error: {text}");
     }
 
+    /// Writes a note to standard error.
+    pub fn note(&self, text: &str) {
+        let _ = writeln!(std::io::stderr(), "note: {text}");
+    }
+
     /// Writes diagnostics to standard error; notes are left out if `quiet`.
     pub fn diagnose(&self, diagnostics: &[Diagnostic], sources: &SourceMap) {
         let shown: Vec<Diagnostic> = diagnostics

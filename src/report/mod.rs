@@ -2,12 +2,16 @@
 //!
 //! * [`story`]: what happened when, gathered while the run goes on. * [`text`], [`json`], [`junit`]: a run as a whole.
 //! * [`timeline`]: every change of an object, a line each. * [`diagnostics`]: mistakes with place and cure.
-//! * [`table`]: kubectl's columns.
+//! * [`table`]: kubectl's columns. [`page`]: text for a terminal.
+//! * [`placements`], [`placements_text`]: what `schedule` found.
 
 pub mod diagnostics;
 pub mod json;
 pub mod junit;
 pub mod kubectl;
+pub mod page;
+pub mod placements;
+pub mod placements_text;
 pub mod story;
 pub mod table;
 pub mod text;

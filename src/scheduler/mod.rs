@@ -1,8 +1,11 @@
 //! stub
 #![allow(missing_docs)]
 pub mod decision;
+pub mod evaluate;
+pub mod evaluation;
 pub mod framework;
 pub mod plugins;
+pub mod preemption;
 pub use decision::{Attempt, Binding, Choice, Decision, Failure, Nomination, Skip, VolumeStep, Wording};
 use crate::api::*; use crate::base::*; use std::sync::Arc; use std::collections::{BTreeMap,BTreeSet};
 /// Profiles.

@@ -53,6 +53,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::decision::{Choice, Nomination, VolumeStep};
+use super::preemption::Preempted;
 use crate::api::{Object, ObjectKey};
 use crate::base::{LookupSet, SimTime, Str};
 
@@ -173,6 +174,8 @@ pub struct PostFiltered {
     pub clear_nominations: Vec<ObjectKey>,
     /// None is success: the Pod can be scheduled later. Otherwise why not.
     pub status: Option<Status>,
+    /// What preemption found on every node, if the choice was to look at all of them.
+    pub preempted: Option<Arc<Preempted>>,
 }
 
 /// Tries to make room for a Pod that fits nowhere.

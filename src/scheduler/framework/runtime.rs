@@ -160,6 +160,19 @@ impl Framework {
         Ok(())
     }
 
+    /// Runs all Filter plugins, also after one has refused: what they refuse or break with, in their order.
+    pub fn run_all_filters(
+        &self,
+        snapshot: &Snapshot,
+        state: &CycleState,
+        pod: &PodInfo,
+        node: &NodeInfo,
+    ) -> Vec<Status> {
+        let asked = self.filter.iter().filter(|at| state.skip_filter & at.bit == 0);
+        let refused = |at: &At<dyn Filter>| at.plugin.filter(snapshot, state, pod, node).err();
+        asked.filter_map(|at| refused(at).map(|status| status.with_plugin(at.name))).collect()
+    }
+
     /// Runs PreScore.
     ///
     /// # Errors
@@ -354,6 +367,7 @@ impl Handle<'_> {
         choice: &mut Choice<'_>,
     ) -> PostFiltered {
         let mut last = PostFiltered::default();
+        let mut preempted = None;
         let mut reasons: Vec<Reason> = Vec::new();
         let mut rejector = "";
         for at in &self.framework.post_filter {
@@ -365,10 +379,12 @@ impl Handle<'_> {
                 }
                 Code::Error => {
                     let status = Some(status.with_plugin(at.name));
-                    return PostFiltered { status, ..PostFiltered::default() };
+                    let preempted = found.preempted;
+                    return PostFiltered { status, preempted, ..PostFiltered::default() };
                 }
                 Code::Unschedulable => {
                     reasons.extend(status.reasons().cloned());
+                    preempted = found.preempted.take().or(preempted);
                     if found.nomination.is_some() {
                         last = found;
                     }
@@ -380,6 +396,6 @@ impl Handle<'_> {
         }
         let mut status = Status::empty(Code::Unschedulable).with_plugin(rejector);
         reasons.into_iter().for_each(|reason| status.push(reason));
-        PostFiltered { status: Some(status), ..last }
+        PostFiltered { status: Some(status), preempted, ..last }
     }
 }

@@ -3,6 +3,7 @@
 //! Upstream: `kube-scheduler/framework/interface.go` (`Status`), `pkg/scheduler/framework/types.go`
 //! (`NodeToStatus`), v1.34.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::node_info::NodeId;
@@ -189,6 +190,29 @@ impl NodeStatuses {
     /// The statuses that nodes have of their own.
     pub fn iter(&self) -> impl Iterator<Item = &Status> {
         self.explicit.iter().flatten()
+    }
+
+    /// Upstream's `FitError` text without a PostFilter's part: each reason with how many nodes gave it, sorted as
+    /// text, after how many nodes there are. Reasons are counted, not nodes.
+    ///
+    /// Upstream: `pkg/scheduler/framework/types.go` `FitError.Error`, v1.34.
+    pub fn fit_message(&self, nodes: usize) -> String {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for reason in self.iter().flat_map(Status::reasons) {
+            *counts.entry(&reason.text).or_default() += 1;
+        }
+        if self.len < nodes {
+            for reason in self.absent.reasons() {
+                *counts.entry(&reason.text).or_default() += nodes - self.len;
+            }
+        }
+        let mut counted: Vec<String> = counts.into_iter().map(|(text, count)| format!("{count} {text}")).collect();
+        counted.sort();
+        let mut message = format!("0/{nodes} nodes are available:");
+        if !counted.is_empty() {
+            message += &format!(" {}.", counted.join(", "));
+        }
+        message
     }
 
     /// Nodes whose status, own or that of the absent ones, has this code, in the order of the snapshot.

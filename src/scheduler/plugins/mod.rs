@@ -2,6 +2,7 @@
 //!
 //! Upstream: `pkg/scheduler/apis/config/v1/default_plugins.go`, `framework/plugins/registry.go`, v1.34.
 
+pub mod default_preemption;
 pub mod node_name;
 pub mod node_unschedulable;
 
@@ -39,7 +40,7 @@ pub const DEFAULT: &[Entry] = &[
     // entry("PodTopologySpread", 2, pod_topology_spread::new),
     // entry("InterPodAffinity", 2, inter_pod_affinity::new),
     // entry("DynamicResources", 0, dynamic_resources::new),
-    // entry("DefaultPreemption", 0, default_preemption::new),
+    entry("DefaultPreemption", 0, default_preemption::new),
     // entry("NodeResourcesBalancedAllocation", 1, node_resources_balanced_allocation::new),
     // entry("ImageLocality", 1, image_locality::new),
     // entry("DefaultBinder", 0, default_binder::new),
