@@ -299,15 +299,7 @@ impl PersistentVolume {
     ///
     /// Upstream: `pkg/volume/util/util.go` `GetUniqueVolumeName`, v1.34; in-tree disks by their CSI drivers.
     pub fn attach_name(&self) -> Option<Str> {
-        let (driver, handle) = match &self.source {
-            PvSource::Csi { driver, handle } => (driver.as_str(), handle),
-            PvSource::AwsEbs(id) => ("ebs.csi.aws.com", id),
-            PvSource::GcePd(name) => ("pd.csi.storage.gke.io", name),
-            PvSource::AzureDisk(name) => ("disk.csi.azure.com", name),
-            PvSource::Nfs { .. } | PvSource::HostPath(_) | PvSource::Local(_) | PvSource::Other(_) => {
-                return None;
-            }
-        };
+        let (driver, handle) = self.source.csi()?;
         Some(format!("kubernetes.io/csi/{driver}^{handle}").into())
     }
 
@@ -350,11 +342,6 @@ impl PvSource {
             Self::Nfs { .. } | Self::HostPath(_) | Self::Local(_) | Self::Other(_) => None,
         }
     }
-}
-
-/// The name by which Node statuses know a CSI volume.
-pub fn unique_volume_name(driver: &str, handle: &str) -> Str {
-    format!("kubernetes.io/csi/{driver}^{handle}").into()
 }
 
 /// A StorageClass.

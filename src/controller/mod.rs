@@ -28,6 +28,7 @@ pub mod rollout;
 pub mod statefulset;
 pub mod table;
 pub mod taint_eviction;
+pub mod volume;
 #[cfg(test)]
 pub mod testing;
 

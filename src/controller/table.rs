@@ -8,6 +8,9 @@ use super::{
     podgc::PodGc, replica_set::ReplicaSetController,
     statefulset::StatefulSetController, taint_eviction::TaintEviction,
 };
+use super::volume::{
+    binder::Binder, ephemeral::EphemeralVolumes, protection::ClaimProtection, protection::VolumeProtection,
+};
 use crate::api::workload::{ReplicaSet, ReplicationController};
 use crate::params::{Latencies, Settings};
 
@@ -36,6 +39,10 @@ pub const TABLE: &[(&str, Make)] = &[
     ("daemonset-controller", |_| DaemonSetController::boxed()),
     ("job-controller", |_| JobController::boxed()),
     ("horizontal-pod-autoscaler-controller", |p| Box::new(HorizontalController::new(&p.settings.kube_controller_manager))),
+    ("persistentvolume-binder-controller", |_| Binder::boxed()),
+    ("persistentvolumeclaim-protection-controller", |_| ClaimProtection::boxed()),
+    ("persistentvolume-protection-controller", |_| VolumeProtection::boxed()),
+    ("ephemeral-volume-controller", |_| EphemeralVolumes::boxed()),
     ("garbage-collector-controller", |p| Box::new(GarbageCollector::new(workers(p.settings.kube_controller_manager.concurrent_gc_syncs)))),
     ("namespace-controller", |p| Box::new(NamespaceController::new(workers(p.settings.kube_controller_manager.concurrent_namespace_syncs)))),
     ("endpointslice-controller", |p| Box::new(EndpointSliceController::new(workers(p.settings.kube_controller_manager.concurrent_endpoint_syncs)))),

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::claim::Owner;
-use crate::api::{EventType, Meta, ObjectKey, Pod, PodStatus, PodTemplate};
+use crate::api::{ContainerState, ContainerStatus, EventType, Meta, ObjectKey, Pod, PodStatus, PodTemplate};
 use crate::base::{SimDuration, SimTime, Str, text::lit, time::Calendar};
 use crate::controller::Ctx;
 use crate::store::{ApiError, DeleteOptions};
@@ -55,6 +55,14 @@ pub fn create_pod(ctx: &mut Ctx<'_>, pod: Pod, owner: &Owner) -> Result<Arc<Pod>
             Err(error)
         }
     }
+}
+
+/// Whether nothing of a Pod runs any more, or it is being deleted and nothing does.
+///
+/// Upstream: `pkg/volume/util/util.go` (`IsPodTerminated`), v1.34.
+pub fn is_terminated(pod: &Pod) -> bool {
+    let stopped = |c: &ContainerStatus| !matches!(c.state, ContainerState::Running { .. });
+    pod.is_terminal() || pod.meta.is_deleting() && pod.status.containers.iter().all(stopped)
 }
 
 /// Deletes a Pod with its own grace and says so, or says why not. Nothing is said of a Pod that is gone.
