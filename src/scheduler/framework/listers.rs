@@ -1,8 +1,9 @@
 //! The objects beside nodes and bound Pods that plugins look at, as the scheduler's informers know them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::assumed::Assumed;
 use crate::api::policy::PodDisruptionBudget;
 use crate::api::service::{Namespace, Service};
 use crate::api::storage::{
@@ -104,6 +105,13 @@ pub struct Listers {
     pub budgets: Lister<PodDisruptionBudget>,
     /// Names of volumes by the claim their `claimRef` names.
     volumes_by_claim: LookupMap<ObjectKey, Vec<Str>>,
+    /// Names of volumes by class.
+    volumes_by_class: LookupMap<Str, BTreeSet<Str>>,
+    /// Names of VolumeAttachments by node.
+    attachments_by_node: LookupMap<Str, BTreeSet<Str>>,
+    /// Keys of CSIStorageCapacities by class.
+    capacities_by_class: LookupMap<Str, BTreeSet<ObjectKey>>,
+    pub(super) assumed: Assumed,
     none: Labels,
 }
 
@@ -121,12 +129,48 @@ impl Listers {
     /// Hears of a change; kinds that are not listed are passed over.
     pub fn change(&mut self, old: Option<&Object>, new: Option<&Object>) {
         self.index_volume(old, false);
+        self.index_groups(old, false);
         match (old, new) {
             (_, Some(object)) => self.put(object),
             (Some(object), None) => self.drop(object),
             (None, None) => {}
         }
         self.index_volume(new, true);
+        self.index_groups(new, true);
+    }
+
+    /// Names of the volumes of a class, sorted.
+    pub fn volumes_of_class(&self, class: &str) -> impl Iterator<Item = &Str> {
+        self.volumes_by_class.get(class).into_iter().flatten()
+    }
+
+    /// The VolumeAttachments of a node, by name.
+    pub fn attachments_of_node(&self, node: &str) -> impl Iterator<Item = &Arc<VolumeAttachment>> {
+        let names = self.attachments_by_node.get(node).into_iter().flatten();
+        names.filter_map(|name| self.attachments.named(name))
+    }
+
+    /// The CSIStorageCapacities of a class, by namespace and name.
+    pub fn capacities_of_class(&self, class: &str) -> impl Iterator<Item = &Arc<CsiStorageCapacity>> {
+        let keys = self.capacities_by_class.get(class).into_iter().flatten();
+        keys.filter_map(|key| self.csi_capacities.at(key))
+    }
+
+    fn index_groups(&mut self, object: Option<&Object>, add: bool) {
+        let Some(object) = object else { return };
+        self.assumed.forget(object);
+        match object {
+            Object::PersistentVolume(o) => {
+                index(&mut self.volumes_by_class, &o.class(), o.meta.name.clone(), add);
+            }
+            Object::VolumeAttachment(o) => {
+                index(&mut self.attachments_by_node, &o.node_name, o.meta.name.clone(), add);
+            }
+            Object::CsiStorageCapacity(o) => {
+                index(&mut self.capacities_by_class, &o.storage_class, o.meta.key(), add);
+            }
+            _ => {}
+        }
     }
 
     fn index_volume(&mut self, object: Option<&Object>, add: bool) {
@@ -177,5 +221,17 @@ impl Listers {
             Object::PodDisruptionBudget(o) => self.budgets.remove(o),
             _ => {}
         }
+    }
+}
+
+fn index<K: Ord>(groups: &mut LookupMap<Str, BTreeSet<K>>, group: &Str, key: K, add: bool) {
+    let members = groups.or_insert_with(group.clone(), BTreeSet::new);
+    if add {
+        members.insert(key);
+    } else {
+        members.remove(&key);
+    }
+    if members.is_empty() {
+        groups.remove(group);
     }
 }

@@ -23,6 +23,7 @@
 //! There are no Permit, Bind and PostBind plugins and no extenders.
 
 pub mod args;
+mod assumed;
 pub mod events;
 pub mod images;
 pub mod listers;

@@ -2,9 +2,17 @@
 //!
 //! Upstream: `pkg/scheduler/apis/config/v1/default_plugins.go`, `framework/plugins/registry.go`, v1.34.
 
+pub mod csi_migration;
 pub mod default_preemption;
+pub mod dynamic_resources;
+pub mod inter_pod_affinity;
 pub mod node_name;
 pub mod node_unschedulable;
+pub mod node_volume_limits;
+pub mod pod_topology_spread;
+pub mod volume_binding;
+pub mod volume_restrictions;
+pub mod volume_zone;
 
 use super::framework::{Extensions, Setup};
 
@@ -33,13 +41,13 @@ pub const DEFAULT: &[Entry] = &[
     // entry("NodeAffinity", 2, node_affinity::new),
     // entry("NodePorts", 0, node_ports::new),
     // entry("NodeResourcesFit", 1, node_resources_fit::new),
-    // entry("VolumeRestrictions", 0, volume_restrictions::new),
-    // entry("NodeVolumeLimits", 0, node_volume_limits::new),
-    // entry("VolumeBinding", 0, volume_binding::new),
-    // entry("VolumeZone", 0, volume_zone::new),
-    // entry("PodTopologySpread", 2, pod_topology_spread::new),
-    // entry("InterPodAffinity", 2, inter_pod_affinity::new),
-    // entry("DynamicResources", 0, dynamic_resources::new),
+    entry("VolumeRestrictions", 0, volume_restrictions::new),
+    entry("NodeVolumeLimits", 0, node_volume_limits::new),
+    entry("VolumeBinding", 0, volume_binding::new),
+    entry("VolumeZone", 0, volume_zone::new),
+    entry("PodTopologySpread", 2, pod_topology_spread::new),
+    entry("InterPodAffinity", 2, inter_pod_affinity::new),
+    entry("DynamicResources", 0, dynamic_resources::new),
     entry("DefaultPreemption", 0, default_preemption::new),
     // entry("NodeResourcesBalancedAllocation", 1, node_resources_balanced_allocation::new),
     // entry("ImageLocality", 1, image_locality::new),

@@ -1,0 +1,277 @@
+//! The claims of a Pod, and what a node has for them.
+//!
+//! Upstream: `pkg/scheduler/framework/plugins/volumebinding/binder.go` (`GetPodVolumeClaims`, `FindPodVolumes`),
+//! v1.34.
+
+use std::sync::Arc;
+
+use super::super::csi_migration::effective_affinity;
+use super::matching::{Candidates, is_reserved_for, reaches};
+use crate::api::selector::NodeSelectorTerm;
+use crate::api::storage::{
+    ClaimPhase, CsiNode, CsiStorageCapacity, PersistentVolume, PersistentVolumeClaim, StorageClass,
+    annotation,
+};
+use crate::api::volume::VolumeSource;
+use crate::api::{Labels, Node, ObjectKey, Pod};
+use crate::base::{Quantity, Str};
+use crate::scheduler::decision::VolumeStep;
+use crate::scheduler::framework::{Listers, Status, cause};
+
+/// The provisioner of classes whose volumes are made by hand.
+const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
+
+/// A claim that binds once its Pod has a node.
+#[derive(Clone, Debug)]
+struct Delayed {
+    claim: Arc<PersistentVolumeClaim>,
+    /// The node that was chosen for it before.
+    selected_node: Option<Str>,
+    candidates: Candidates,
+    class: Arc<StorageClass>,
+    /// Where its driver says that there is room for it; none if the driver does not say.
+    room: Option<Vec<Arc<CsiStorageCapacity>>>,
+}
+
+/// A claim's volume; none if it is gone.
+type Bound = Option<Arc<PersistentVolume>>;
+
+/// The claims of a Pod.
+#[derive(Clone, Debug, Default)]
+pub struct PodClaims {
+    bound: Vec<Bound>,
+    delayed: Vec<Delayed>,
+    /// Whether a claim should have been bound before the Pod is placed and is not.
+    pub has_unbound_immediate: bool,
+}
+
+/// What a node has for the claims of a Pod.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Claims with the volumes they are to be bound to, the smallest claim first.
+    pub bindings: Vec<(Arc<PersistentVolumeClaim>, Arc<PersistentVolume>)>,
+    /// Claims that volumes are to be made for.
+    pub provisions: Vec<Arc<PersistentVolumeClaim>>,
+}
+
+/// Why a node has not what the claims need.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conflicts {
+    /// A bound volume cannot be reached.
+    pub node_affinity: bool,
+    /// A claim finds no volume.
+    pub no_match: bool,
+    /// There is no room for a new volume.
+    pub no_room: bool,
+    /// A bound volume does not exist.
+    pub volume_gone: bool,
+}
+
+/// The claim of a volume of the Pod by its key, and whether it is an ephemeral one's.
+pub fn claim_key(pod: &Pod, volume: &crate::api::volume::Volume) -> Option<(ObjectKey, bool)> {
+    let key = |name| ObjectKey { namespace: pod.meta.namespace.clone(), name };
+    match &volume.source {
+        VolumeSource::Claim { claim, .. } => Some((key(claim.clone()), false)),
+        VolumeSource::Ephemeral => Some((key(format!("{}-{}", pod.meta.name, volume.name).into()), true)),
+        VolumeSource::EmptyDir { .. }
+        | VolumeSource::HostPath(_)
+        | VolumeSource::ConfigMap { .. }
+        | VolumeSource::Secret { .. }
+        | VolumeSource::AwsEbs { .. }
+        | VolumeSource::GcePd { .. }
+        | VolumeSource::Iscsi { .. }
+        | VolumeSource::Rbd { .. }
+        | VolumeSource::InlineCsi { .. }
+        | VolumeSource::Other => None,
+    }
+}
+
+/// Whether all claims of the Pod exist and are fit for use, and whether it has any.
+///
+/// # Errors
+/// What is wrong with the first that is not.
+pub fn check_claims(pod: &Pod, listers: &Listers) -> Result<bool, Status> {
+    let mut any = false;
+    for (key, ephemeral) in pod.spec.volumes.iter().filter_map(|v| claim_key(pod, v)) {
+        any = true;
+        let name = &key.name;
+        let refuse = |text: String, cause| Err(Status::unresolvable(text, cause));
+        let Some(claim) = listers.claims.at(&key) else {
+            let text = if ephemeral {
+                format!(
+                    "waiting for ephemeral volume controller to create the persistentvolumeclaim \"{name}\""
+                )
+            } else {
+                format!("persistentvolumeclaim \"{name}\" not found")
+            };
+            return refuse(text, cause::CLAIM_NOT_FOUND);
+        };
+        if claim.phase == ClaimPhase::Lost {
+            let volume = &claim.spec.volume_name;
+            let text = format!(
+                "persistentvolumeclaim \"{name}\" bound to non-existent persistentvolume \"{volume}\""
+            );
+            return refuse(text, cause::VOLUME_NOT_FOUND);
+        }
+        if claim.meta.is_deleting() {
+            return refuse(
+                format!("persistentvolumeclaim \"{name}\" is being deleted"),
+                cause::CLAIM_BEING_DELETED,
+            );
+        }
+        if ephemeral && !claim.meta.is_controlled_by(&pod.meta.uid) {
+            let text = format!("PVC {key} was not created for pod {} (pod is not owner)", pod.meta.key());
+            return refuse(text, cause::CLAIM_NOT_FOUND);
+        }
+    }
+    Ok(any)
+}
+
+fn is_bound(claim: &PersistentVolumeClaim) -> bool {
+    !claim.spec.volume_name.is_empty() && claim.meta.annotations.contains_key(annotation::BIND_COMPLETED)
+}
+
+impl PodClaims {
+    /// Sorts out the claims of a Pod that [`check_claims`] has passed, as they are assumed to be.
+    pub fn of(pod: &Pod, listers: &Listers) -> Self {
+        let mut all = Self::default();
+        for (key, _) in pod.spec.volumes.iter().filter_map(|v| claim_key(pod, v)) {
+            let Some(claim) = listers.latest_claim(&key) else { continue };
+            if is_bound(claim) {
+                all.bound.push(listers.latest_volume(&claim.spec.volume_name).cloned());
+                continue;
+            }
+            // A claim that names a volume already is waited for, whatever its class says.
+            let class = listers.classes.named(&claim.class()).filter(|c| c.wait_for_first_consumer);
+            match class.filter(|_| claim.spec.volume_name.is_empty()) {
+                Some(class) => all.delayed.push(Delayed::new(claim, class, listers)),
+                None => all.has_unbound_immediate = true,
+            }
+        }
+        all
+    }
+
+    /// What a node has for the claims.
+    ///
+    /// # Errors
+    /// Why it has not.
+    pub fn find(&self, node: &Node, csi_node: Option<&CsiNode>) -> Result<Found, Conflicts> {
+        let mut conflicts = self.check_bound(&node.meta.labels, csi_node);
+        let elsewhere =
+            |d: &Delayed| d.selected_node.as_ref().is_some_and(|selected| *selected != node.meta.name);
+        if self.delayed.iter().any(elsewhere) {
+            conflicts.no_match = true;
+            return Err(conflicts);
+        }
+        let mut found = Found::default();
+        let (mut to_make, mut to_match): (Vec<&Delayed>, Vec<&Delayed>) =
+            self.delayed.iter().partition(|d| d.selected_node.is_some());
+        to_match.sort_by_key(|d| d.claim.requested().nanos());
+        let mut taken = Vec::new();
+        for delayed in to_match {
+            match delayed.candidates.choose(&node.meta.labels, &taken) {
+                Some(volume) => {
+                    taken.push(volume.meta.name.clone());
+                    found.bindings.push((delayed.claim.clone(), volume.clone()));
+                }
+                None => to_make.push(delayed),
+            }
+        }
+        for delayed in to_make {
+            if !delayed.can_be_made(&node.meta.labels) {
+                conflicts.no_match = true;
+                break;
+            }
+            if !delayed.has_room(&node.meta.labels) {
+                conflicts.no_room = true;
+                break;
+            }
+            found.provisions.push(delayed.claim.clone());
+        }
+        if conflicts == Conflicts::default() { Ok(found) } else { Err(conflicts) }
+    }
+
+    fn check_bound(&self, labels: &Labels, csi_node: Option<&CsiNode>) -> Conflicts {
+        for volume in &self.bound {
+            let Some(volume) = volume else { return Conflicts { volume_gone: true, ..Conflicts::default() } };
+            if !reaches(effective_affinity(volume, csi_node).as_deref(), labels) {
+                return Conflicts { node_affinity: true, ..Conflicts::default() };
+            }
+        }
+        Conflicts::default()
+    }
+
+    /// Whether every claim is bound, so that nothing has to be written.
+    pub fn all_bound(&self) -> bool {
+        self.delayed.is_empty()
+    }
+}
+
+impl Delayed {
+    fn new(claim: &Arc<PersistentVolumeClaim>, class: &Arc<StorageClass>, listers: &Listers) -> Self {
+        let selected_node = claim.meta.annotations.get(annotation::SELECTED_NODE).cloned();
+        let candidates = match selected_node {
+            Some(_) => Candidates::default(),
+            None => Candidates::new(claim, listers.latest_volumes_of_class(&class.meta.name)),
+        };
+        let room = room_for(claim, class, listers);
+        Self { claim: claim.clone(), selected_node, candidates, class: class.clone(), room }
+    }
+
+    fn can_be_made(&self, labels: &Labels) -> bool {
+        let provisioner = &self.class.provisioner;
+        !provisioner.is_empty()
+            && provisioner != NO_PROVISIONER
+            && topology_allows(&self.class.allowed_topologies, labels)
+    }
+
+    fn has_room(&self, labels: &Labels) -> bool {
+        let reaches = |capacity: &Arc<CsiStorageCapacity>| {
+            capacity.node_topology.as_ref().is_some_and(|s| s.matches(labels))
+        };
+        self.room.as_ref().is_none_or(|room| room.iter().any(reaches))
+    }
+}
+
+/// Whether a node with these labels is within the allowed topologies of a class; none allow every node.
+fn topology_allows(terms: &[NodeSelectorTerm], labels: &Labels) -> bool {
+    terms.is_empty() || terms.iter().any(|term| term.matches("", labels))
+}
+
+/// The capacities of a class that suffice for a claim; none if its driver does not publish any.
+fn room_for(
+    claim: &PersistentVolumeClaim,
+    class: &StorageClass,
+    listers: &Listers,
+) -> Option<Vec<Arc<CsiStorageCapacity>>> {
+    let size = claim.spec.requests.get(crate::api::resources::STORAGE)?.value();
+    listers.csi_drivers.named(&class.provisioner).filter(|driver| driver.storage_capacity)?;
+    let suffices = |c: &&Arc<CsiStorageCapacity>| volume_limit(c).is_some_and(|limit| limit.value() >= size);
+    Some(listers.capacities_of_class(&class.meta.name).filter(suffices).cloned().collect())
+}
+
+/// The largest volume that a capacity allows.
+pub fn volume_limit(capacity: &CsiStorageCapacity) -> Option<Quantity> {
+    capacity.maximum_volume_size.or(capacity.capacity)
+}
+
+impl Found {
+    /// What has to be written before the Pod can be bound to `node`.
+    pub fn steps(&self, node: &Str) -> Vec<VolumeStep> {
+        let bind = |(claim, volume): &(Arc<PersistentVolumeClaim>, Arc<PersistentVolume>)| {
+            let key = claim.meta.key();
+            let is_complete = is_reserved_for(volume, claim)
+                && volume.claim_ref.as_ref().is_some_and(|r| r.uid == claim.meta.uid && !r.uid.is_empty());
+            if is_complete {
+                VolumeStep::Wait { claim: key }
+            } else {
+                VolumeStep::Bind { claim: key, volume: volume.meta.name.clone() }
+            }
+        };
+        let provision = |claim: &Arc<PersistentVolumeClaim>| VolumeStep::Provision {
+            claim: claim.meta.key(),
+            node: node.clone(),
+        };
+        self.bindings.iter().map(bind).chain(self.provisions.iter().map(provision)).collect()
+    }
+}
