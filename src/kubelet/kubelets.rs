@@ -1,14 +1,25 @@
-//! The entry points.
+//! The entry points: what changes, what is due, what befalls machines and containers.
 
-use super::{Ctx, KubeletEvent};
-use crate::api::storage::CsiNode;
-use crate::api::{Node, ObjectKey};
-use crate::base::{SimDuration, SimTime, Str};
-use crate::store::{ApiError, Change, ObjId};
+use std::sync::Arc;
+
+use super::machine::{self, Machine};
+use super::pod::{LocalPod, Stage};
+use super::volumes::Wait;
+use super::worker::{Common, Worker};
+use super::{Ctx, KubeletEvent, NodeStep, admission, say};
+use crate::api::storage::{CsiNode, PersistentVolumeClaim, VolumeAttachment};
+use crate::api::{EventType, Kind, Node, ObjectKey, Pod};
+use crate::base::{LookupMap, SimDuration, SimTime, Str};
+use crate::store::{ApiError, Change, ObjId, Verb};
 
 /// The kubelets and container runtimes of all nodes.
 #[derive(Clone, Debug, Default)]
-pub struct Kubelets {}
+pub struct Kubelets {
+    machines: Vec<Machine>,
+    by_name: LookupMap<Str, u32>,
+    pods: LookupMap<ObjId, Box<LocalPod>>,
+    common: Common,
+}
 
 impl Kubelets {
     /// A machine that has been up for long registers: its Node is Ready at once.
@@ -16,7 +27,12 @@ impl Kubelets {
     /// # Errors
     /// The API server refuses the Node.
     pub fn join_ready(&mut self, node: Node, csi_node: CsiNode, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
-        self.join(node, csi_node, ctx)
+        let number = self.new_machine(&node);
+        let machine = &mut self.machines[number as usize];
+        machine.network = true;
+        machine::register(machine, node, csi_node, ctx)?;
+        self.look_for_pods(number, ctx);
+        Ok(())
     }
 
     /// A machine registers: its Node becomes Ready after the latency `nodeReady`.
@@ -24,42 +40,321 @@ impl Kubelets {
     /// # Errors
     /// The API server refuses the Node.
     pub fn join(&mut self, node: Node, csi_node: CsiNode, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
-        ctx.store.create(node)?;
-        ctx.store.create(csi_node)?;
+        let number = self.new_machine(&node);
+        let machine = &mut self.machines[number as usize];
+        machine::register(machine, node, csi_node, ctx)?;
+        say::of_node(machine, EventType::Normal, "Starting", "Starting kubelet.", ctx);
+        self.network_later(number, ctx);
+        self.look_for_pods(number, ctx);
         Ok(())
     }
 
+    /// A machine of this name; one that was there before is forgotten with all that ran on it.
+    fn new_machine(&mut self, node: &Node) -> u32 {
+        let name = node.meta.name.clone();
+        let next = u32::try_from(self.machines.len()).unwrap_or(u32::MAX);
+        let number = self.by_name.get(&name).copied().unwrap_or(next);
+        let mut machine = Machine::new(name.clone(), number, machine::node_address(number));
+        if let Some(old) = self.machines.get_mut(number as usize) {
+            for pod in std::mem::take(&mut old.pods) {
+                self.pods.remove(&pod);
+            }
+            machine.epoch = old.epoch.wrapping_add(1);
+            *old = machine;
+        } else {
+            self.machines.push(machine);
+            self.by_name.insert(name, number);
+        }
+        number
+    }
+
+    fn network_later(&mut self, number: u32, ctx: &mut Ctx<'_>) {
+        let machine = &self.machines[number as usize];
+        let entity = format!("{}/{}", machine.name, machine.epoch);
+        let takes =
+            ctx.params.latencies.node_ready.sample(&mut ctx.store.seed().stream("node-ready", &entity));
+        self.node_at(number, takes, NodeStep::Ready, ctx);
+    }
+
+    fn node_at(&self, number: u32, after: SimDuration, step: NodeStep, ctx: &mut Ctx<'_>) {
+        let epoch = self.machines[number as usize].epoch;
+        ctx.out.push((ctx.store.now() + after, KubeletEvent::Node { node: number, epoch, step }));
+    }
+
     /// Takes note of a change of the store; to be called right after each write.
-    pub fn on_change(&mut self, change: &Change, ctx: &mut Ctx<'_>) {}
+    pub fn on_change(&mut self, change: &Change, ctx: &mut Ctx<'_>) {
+        match change.kind() {
+            Kind::Pod => self.pod_changed(change, ctx),
+            Kind::PersistentVolumeClaim => {
+                if let Some((_, Some(claim))) = change.of::<PersistentVolumeClaim>() {
+                    self.wake(&Wait::Claim(claim.meta.key()), ctx);
+                }
+            }
+            Kind::VolumeAttachment => self.attachment_changed(change, ctx),
+            _ => {}
+        }
+    }
+
+    fn attachment_changed(&mut self, change: &Change, ctx: &mut Ctx<'_>) {
+        let Some((old, new)) = change.of::<VolumeAttachment>() else { return };
+        let Some(about) = new.or(old) else { return };
+        let place = (about.node_name.clone(), about.pv_name.clone());
+        match new {
+            None => {
+                self.common.attached.remove(&place);
+            }
+            Some(attachment) => {
+                self.common.attached.insert(place.clone(), attachment.attached);
+                if attachment.attached {
+                    self.wake(&Wait::Attachment(place.0, place.1), ctx);
+                }
+            }
+        }
+    }
+
+    /// Pods that wait for this look again.
+    fn wake(&mut self, wait: &Wait, ctx: &mut Ctx<'_>) {
+        for pod in self.common.waiting.remove(wait).unwrap_or_default() {
+            self.work(pod, ctx, |worker| worker.mount());
+        }
+    }
+
+    fn pod_changed(&mut self, change: &Change, ctx: &mut Ctx<'_>) {
+        let Some((_, new)) = change.of::<Pod>() else { return };
+        let Some(pod) = new else {
+            self.pod_deleted(change, ctx);
+            return;
+        };
+        let Some(name) = &pod.node_name else { return };
+        if self.pods.contains_key(&change.id) {
+            self.work(change.id, ctx, |worker| worker.changed(change.revision, pod));
+        } else if !pod.is_terminal()
+            && let Some(number) = self.by_name.get(name).copied()
+            && self.machines[number as usize].hears()
+        {
+            self.arrive(change.id, pod, number, ctx);
+        }
+    }
+
+    fn pod_deleted(&mut self, change: &Change, ctx: &mut Ctx<'_>) {
+        self.work(change.id, ctx, |worker| worker.object_gone());
+        let Some((Some(pod), _)) = change.of::<Pod>() else { return };
+        if change.verb == Verb::Deleted && pod.meta.annotations.contains_key(admission::MIRROR) {
+            self.mirror_again(pod, ctx);
+        }
+    }
+
+    /// A static Pod lives on when its mirror is deleted; the kubelet makes another.
+    fn mirror_again(&mut self, pod: &Arc<Pod>, ctx: &mut Ctx<'_>) {
+        let number = pod.node_name.as_ref().and_then(|name| self.by_name.get(name).copied());
+        if number.is_some_and(|number| self.machines[number as usize].hears()) && !pod.is_terminal() {
+            let mut new = Pod::clone(pod);
+            new.meta.uid = Str::new();
+            new.meta.created = None;
+            new.meta.deletion = None;
+            new.status = crate::api::PodStatus { qos: new.status.qos, ..Default::default() };
+            // A namespace that is being deleted refuses it.
+            let _ = ctx.store.create(new);
+        }
+    }
+
+    /// Pods that were bound to a node before its agent could see them.
+    fn look_for_pods(&mut self, number: u32, ctx: &mut Ctx<'_>) {
+        let name = self.machines[number as usize].name.clone();
+        let found: Vec<Arc<Pod>> = ctx.store.pods_on(&name).filter(|p| !p.is_terminal()).cloned().collect();
+        for pod in found {
+            let Some(id) = ctx.store.id_of::<Pod>(&pod.meta.key()) else { continue };
+            if !self.pods.contains_key(&id) {
+                self.arrive(id, &pod, number, ctx);
+            }
+        }
+    }
+
+    /// An agent sees a Pod for the first time.
+    fn arrive(&mut self, id: ObjId, pod: &Arc<Pod>, number: u32, ctx: &mut Ctx<'_>) {
+        let recipe = self.common.recipe(&pod.spec);
+        let local = LocalPod::new(id, pod, number, recipe, ctx.store.now(), ctx.store.timestamp());
+        self.pods.insert(id, Box::new(local));
+        self.machines[number as usize].pods.insert(id);
+        let deletion = pod.meta.deletion;
+        self.work(id, ctx, |worker| match deletion {
+            None => worker.arrive(),
+            Some(deletion) => {
+                worker.terminate(SimDuration::from_api_secs(deletion.grace_seconds.unwrap_or(0)));
+            }
+        });
+    }
+
+    /// Lets the agent of a Pod work on it; none if no agent knows it.
+    fn work<R>(
+        &mut self,
+        id: ObjId,
+        ctx: &mut Ctx<'_>,
+        act: impl FnOnce(&mut Worker<'_, '_>) -> R,
+    ) -> Option<R> {
+        let mut pod = self.pods.remove(&id)?;
+        let machine = &mut self.machines[pod.node as usize];
+        let result = act(&mut Worker { pod: &mut pod, machine, common: &mut self.common, ctx });
+        if pod.gone {
+            machine.pods.remove(&id);
+        } else {
+            self.pods.insert(id, pod);
+        }
+        Some(result)
+    }
 
     /// A timer is due.
-    pub fn handle(&mut self, event: KubeletEvent, ctx: &mut Ctx<'_>) {}
+    pub fn handle(&mut self, event: KubeletEvent, ctx: &mut Ctx<'_>) {
+        match event {
+            KubeletEvent::Pod { pod, epoch, step } => {
+                self.work(pod, ctx, |worker| {
+                    if epoch == worker.pod.epoch || epoch == u32::MAX {
+                        worker.due(step);
+                    }
+                });
+            }
+            KubeletEvent::Container { pod, container, epoch, step } => {
+                let index = usize::from(container);
+                self.work(pod, ctx, |worker| {
+                    if worker.pod.containers.get(index).is_some_and(|life| life.epoch == epoch) {
+                        worker.container_due(index, step);
+                    }
+                });
+            }
+            KubeletEvent::Node { node, epoch, step } => {
+                let current = self.machines.get(node as usize).is_some_and(|m| m.epoch == epoch);
+                if current {
+                    match step {
+                        NodeStep::Ready => self.network_ready(node, ctx),
+                        NodeStep::Resync => self.resync(node, ctx),
+                    }
+                }
+            }
+        }
+    }
+
+    fn network_ready(&mut self, number: u32, ctx: &mut Ctx<'_>) {
+        let machine = &mut self.machines[number as usize];
+        machine.network = true;
+        machine.post_status(ctx);
+        for pod in self.pods_of(number) {
+            self.work(pod, ctx, |worker| {
+                if worker.pod.stage == Stage::Arrived {
+                    worker.proceed();
+                }
+            });
+        }
+    }
+
+    fn pods_of(&self, number: u32) -> Vec<ObjId> {
+        self.machines[number as usize].pods.iter().copied().collect()
+    }
+
+    /// After a time without agent or API server: each Pod is looked at, and those that came meanwhile.
+    fn resync(&mut self, number: u32, ctx: &mut Ctx<'_>) {
+        if !self.machines[number as usize].hears() {
+            return;
+        }
+        for pod in self.pods_of(number) {
+            self.work(pod, ctx, |worker| worker.resync());
+        }
+        self.machines[number as usize].rebooted = false;
+        self.look_for_pods(number, ctx);
+    }
+
+    fn machine(&self, node: &str) -> Option<u32> {
+        self.by_name.get(node).copied()
+    }
 
     /// The machine loses power: kubelet and containers are gone at once, nothing is reported.
     /// The last renewal of its lease; none if the node is not known.
     pub fn fail_node(&mut self, node: &str, ctx: &mut Ctx<'_>) -> Option<SimTime> {
-        None
+        let number = self.machine(node)?;
+        let now = ctx.store.now();
+        let machine = &mut self.machines[number as usize];
+        let last = machine.end_renewals(ctx);
+        machine.power = false;
+        machine.network = false;
+        machine.rebooted = true;
+        machine.epoch = machine.epoch.wrapping_add(1);
+        machine.images.lose_power(now);
+        for pod in self.pods_of(number) {
+            self.work(pod, ctx, |worker| worker.lose_power());
+        }
+        last
     }
 
     /// The machine boots: it is Ready after the latency `nodeReady`, and its containers start anew.
-    pub fn restore_node(&mut self, node: &str, ctx: &mut Ctx<'_>) {}
+    pub fn restore_node(&mut self, node: &str, ctx: &mut Ctx<'_>) {
+        let Some(number) = self.machine(node) else { return };
+        let machine = &mut self.machines[number as usize];
+        if machine.power {
+            return;
+        }
+        machine.power = true;
+        machine.kubelet = true;
+        say::of_node(machine, EventType::Normal, "Starting", "Starting kubelet.", ctx);
+        let boot = ctx.store.seed().stream("boot-id", &format!("{node}/{}", machine.epoch)).uuid();
+        let message = format!("Node {node} has been rebooted, boot id: {boot}");
+        say::of_node(machine, EventType::Warning, "Rebooted", &message, ctx);
+        self.network_later(number, ctx);
+        self.hear_again(number, ctx);
+    }
+
+    /// Lease and status at once, the Pods after the latency `podResync`.
+    fn hear_again(&mut self, number: u32, ctx: &mut Ctx<'_>) {
+        let machine = &mut self.machines[number as usize];
+        if !machine.hears() {
+            return;
+        }
+        let uid = ctx.store.find::<Node>("", &machine.name).map(|n| n.meta.uid.clone()).unwrap_or_default();
+        machine.begin_renewals(&uid, ctx);
+        machine.post_status(ctx);
+        let entity = format!("{}/{}", machine.name, ctx.store.now().as_nanos());
+        let mut stream = ctx.store.seed().stream("pod-resync", &entity);
+        let after = ctx.params.latencies.pod_resync.sample(&mut stream);
+        self.node_at(number, after, NodeStep::Resync, ctx);
+    }
 
     /// The kubelet stops; containers go on running, nobody looks after them. The last renewal of its lease.
     pub fn stop_kubelet(&mut self, node: &str, ctx: &mut Ctx<'_>) -> Option<SimTime> {
-        None
+        let number = self.machine(node)?;
+        let machine = &mut self.machines[number as usize];
+        let last = machine.end_renewals(ctx);
+        machine.kubelet = false;
+        last
     }
 
     /// The kubelet starts again: lease and status at once, its Pods after the latency `podResync`.
-    pub fn start_kubelet(&mut self, node: &str, ctx: &mut Ctx<'_>) {}
+    pub fn start_kubelet(&mut self, node: &str, ctx: &mut Ctx<'_>) {
+        let Some(number) = self.machine(node) else { return };
+        let machine = &mut self.machines[number as usize];
+        if machine.kubelet || !machine.power {
+            return;
+        }
+        machine.kubelet = true;
+        say::of_node(machine, EventType::Normal, "Starting", "Starting kubelet.", ctx);
+        self.hear_again(number, ctx);
+    }
 
     /// The node reaches the API server no longer, nor it the node; containers and kubelet go on.
     /// The last renewal of its lease.
     pub fn partition(&mut self, node: &str, ctx: &mut Ctx<'_>) -> Option<SimTime> {
-        None
+        let number = self.machine(node)?;
+        let machine = &mut self.machines[number as usize];
+        let last = machine.end_renewals(ctx);
+        machine.connected = false;
+        last
     }
 
     /// The partition ends: lease and status at once, its Pods after the latency `podResync`.
-    pub fn heal(&mut self, node: &str, ctx: &mut Ctx<'_>) {}
+    pub fn heal(&mut self, node: &str, ctx: &mut Ctx<'_>) {
+        let Some(number) = self.machine(node) else { return };
+        let machine = &mut self.machines[number as usize];
+        if !std::mem::replace(&mut machine.connected, true) {
+            self.hear_again(number, ctx);
+        }
+    }
 
     /// Running containers of a Pod end at once; `container` none: all regular ones. How many ended.
     pub fn crash(
@@ -70,7 +365,7 @@ impl Kubelets {
         reason: &Str,
         ctx: &mut Ctx<'_>,
     ) -> usize {
-        0
+        self.each_container(pod, container, ctx, |worker, index| worker.crash(index, exit_code, reason))
     }
 
     /// Running containers of a Pod answer nothing any more, for `duration` or until they are restarted.
@@ -82,26 +377,55 @@ impl Kubelets {
         duration: Option<SimDuration>,
         ctx: &mut Ctx<'_>,
     ) -> usize {
-        0
+        self.each_container(pod, container, ctx, |worker, index| worker.hang(index, duration))
+    }
+
+    fn each_container(
+        &mut self,
+        pod: &ObjectKey,
+        container: Option<&str>,
+        ctx: &mut Ctx<'_>,
+        mut act: impl FnMut(&mut Worker<'_, '_>, usize) -> bool,
+    ) -> usize {
+        let Some(id) = ctx.store.id_of::<Pod>(pod) else { return 0 };
+        let count = self.work(id, ctx, |worker| {
+            let meant: Vec<usize> = (0..worker.pod.containers.len())
+                .filter(|index| match container {
+                    Some(name) => worker.pod.container(*index).name == name,
+                    None => worker.pod.is_regular(*index),
+                })
+                .filter(|index| worker.pod.containers[*index].is_running())
+                .collect();
+            meant.into_iter().filter(|index| act(worker, *index)).count()
+        });
+        count.unwrap_or(0)
     }
 
     /// The kubelet evicts a Pod from its node: phase Failed, reason `Evicted`. Whether there was one to evict.
     pub fn evict(&mut self, pod: &ObjectKey, message: &Str, grace: SimDuration, ctx: &mut Ctx<'_>) -> bool {
-        false
+        let Some(id) = ctx.store.id_of::<Pod>(pod) else { return false };
+        self.work(id, ctx, |worker| worker.evict(message, grace)).unwrap_or(false)
     }
 
     /// The last renewal of a node's lease at or before `now`.
     pub fn last_renewal(&self, node: &str, now: SimTime) -> Option<SimTime> {
-        None
+        self.machines[self.machine(node)? as usize].last_renewal(now)
     }
 
     /// Whether the node's machine has power and reaches the API server, and its kubelet runs.
     pub fn is_up(&self, node: &str) -> bool {
-        false
+        self.machine(node).is_some_and(|number| self.machines[number as usize].hears())
     }
 
-    /// Whether a Pod's regular containers run, have started up and answer (whatever the API says of it).
-    pub fn answers(&self, pod: ObjId) -> bool {
-        false
+    /// Whether a Pod's regular containers run, have started up and answer at `now` (whatever the API says of
+    /// it). A process that got SIGTERM answers no more.
+    pub fn answers(&self, pod: ObjId, now: SimTime) -> bool {
+        self.pods.get(&pod).is_some_and(|pod| {
+            let machine = &self.machines[pod.node as usize];
+            machine.power
+                && machine.connected
+                && pod.sigterm.is_none_or(|at| now < at)
+                && pod.regular().iter().all(|life| life.answers(now))
+        })
     }
 }

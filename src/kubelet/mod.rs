@@ -4,9 +4,11 @@
 //! ([`Kubelets::on_change`]), to its own timers ([`Kubelets::handle`]) and to what befalls machines
 //! ([`Kubelets::fail_node`] and its kin), and writes statuses, leases and Events as each node's kubelet would.
 //!
-//! * [`kubelets`]: the entry points. * [`node`]: machines and agents: registration, leases, failures.
-//! * [`pod`]: what an agent knows of a Pod. * [`worker`]: the steps of one Pod: [`start`], [`exit`], [`terminate`].
+//! * [`kubelets`]: the entry points. * [`machine`]: machines and agents: registration, leases, failures.
+//! * [`pod`]: what an agent knows of a Pod. * [`worker`]: the steps of one Pod: [`start`], [`exit`], [`terminate`],
+//!   and [`resume`]: what is due, was changed, was missed.
 //! * [`admission`], [`volumes`], [`images`], [`probes`]: what stands between a bound Pod and a ready one.
+//! * [`recipe`]: what a spec asks of a node. * [`habits`]: what the scenario says containers do.
 //! * [`status`]: the status of a Pod from what its containers do. * [`say`]: Events in the kubelet's words.
 //!
 //! Nothing ticks for nothing: a healthy node and a ready Pod cost no event. Lease renewals are a rule in the
@@ -14,20 +16,39 @@
 //!
 //! # Fidelity
 //!
-//! * The kubelet sees what it does within [`pod::REACTION`] instead of at its next relist; what a start takes
-//!   altogether is the latency `containerStart`.
+//! * The kubelet sees what happens at once instead of at its next relist (up to 1 s); what a start takes
+//!   altogether is the latency `containerStart`. What one sync writes in several steps is written once.
+//! * A sync that failed is tried again after [`pod::RETRY`]; upstream draws 10 s to 15 s each time.
+//! * `CrashLoopBackOff` and `ImagePullBackOff` show once per back-off, with one `BackOff` Event each; upstream
+//!   repeats that Event at every sync, and shows the plain end of the container until its first retry.
 //! * Renewals of leases lie exactly on their grid; upstream adds up to 4 % of jitter to each.
 //! * A node's unchanged status is not posted every five minutes, so heartbeat times are those of changes.
 //! * A container that never started ends, when its Pod is deleted, with exit code 0 like all others;
 //!   upstream gives it code 137 and the reason `ContainerStatusUnknown`.
+//! * Processes obey SIGTERM with exit code 0, unless their `shutdown` is longer than the grace period (137).
+//!   A container that hangs does not obey.
 
-use crate::api::ObjectKey;
 use crate::base::SimTime;
 use crate::params::settings::Kubelet as KubeletSettings;
 use crate::params::{Behaviour, KubeVersion, Latencies};
 use crate::store::{ObjId, Store};
 
+mod admission;
+mod exit;
+mod habits;
+mod images;
 pub mod kubelets;
+pub mod machine;
+pub mod pod;
+mod probes;
+mod recipe;
+mod resume;
+mod say;
+mod start;
+mod status;
+mod terminate;
+mod volumes;
+mod worker;
 
 pub use kubelets::Kubelets;
 
@@ -95,18 +116,16 @@ pub enum KubeletEvent {
 /// What is due for a Pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PodStep {
-    /// It has been seen: admission, and the wait for volumes.
-    Admit,
+    /// Another attempt at its volumes.
+    Mount,
+    /// Its volumes are mounted.
+    Mounted,
     /// The sandbox is there: containers start.
     Start,
-    /// Containers that may start now do.
-    Sync,
-    /// It has no container to wait for: it ends.
+    /// All its containers have ended.
     End,
     /// `activeDeadlineSeconds` is over.
     Deadline,
-    /// After a time without the API server: its status is written.
-    Report,
 }
 
 /// What is due for a container.
@@ -114,10 +133,10 @@ pub enum PodStep {
 pub enum ContainerStep {
     /// Its image is there, or cannot be had.
     Pulled,
-    /// Another attempt at the image or at a start: the back-off shows.
+    /// Another attempt at the image or at a start.
     Retry,
-    /// It starts.
-    Start,
+    /// Its `postStart` hook has ended.
+    Hooked,
     /// It ends.
     Exit,
     /// It becomes ready by the latency `probeReady`.
@@ -144,4 +163,6 @@ pub enum ProbeKind {
 pub enum NodeStep {
     /// It becomes Ready.
     Ready,
+    /// After a time without its agent or without the API server: its Pods are looked at.
+    Resync,
 }

@@ -1,0 +1,53 @@
+//! What the scenario says a container does. The first entry that matches and says something decides a matter.
+
+use super::Params;
+use super::pod::LocalPod;
+use crate::base::SimDuration;
+use crate::params::Behaviour;
+use crate::params::behaviour::Completion;
+use crate::params::latency::Delay;
+
+/// How long an init container runs that nothing is said of.
+const INIT_TIME: Completion =
+    Completion { after: Delay::Constant(SimDuration::from_secs(1)), exit_code: 0, fail_first: None };
+
+/// What a container does.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Habits {
+    /// Its image cannot be pulled.
+    pub pull_fails: bool,
+    /// Bytes of its image.
+    pub size: Option<i64>,
+    /// From its start to being able to answer.
+    pub startup: Option<Delay>,
+    /// From SIGTERM to its end.
+    pub shutdown: Option<Delay>,
+    /// It ends by itself.
+    pub completes: Option<Completion>,
+}
+
+/// What a container of a Pod does.
+///
+/// Init containers and sidecars are meant only by entries that name them or their image: an entry for the
+/// Pods of an app is about the app. An init container of which nothing is said runs for a second.
+pub fn of(params: &Params<'_>, pod: &LocalPod, index: usize) -> Habits {
+    let mut habits = Habits::default();
+    let container = pod.container(index);
+    let regular = pod.is_regular(index);
+    let meant = |entry: &&Behaviour| {
+        let by_name = entry.matches.container.is_some() || entry.matches.image.is_some();
+        (regular || by_name)
+            && entry.matches.covers(&pod.key.namespace, &pod.labels, &container.name, &container.image)
+    };
+    for entry in params.behaviours.iter().filter(meant) {
+        habits.pull_fails |= entry.pull_fails;
+        habits.size = habits.size.or(entry.size);
+        habits.startup = habits.startup.or(entry.startup);
+        habits.shutdown = habits.shutdown.or(entry.shutdown);
+        habits.completes = habits.completes.or(entry.completes);
+    }
+    if !regular && !container.sidecar {
+        habits.completes = habits.completes.or(Some(INIT_TIME));
+    }
+    habits
+}

@@ -1,0 +1,307 @@
+//! Machines and their agents: registration, leases, node statuses.
+//!
+//! Upstream: `pkg/kubelet/{kubelet_node_status,nodestatus/setters}.go`, `component-helpers/apimachinery/lease`, v1.34.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::images::Images;
+use super::{Ctx, say};
+use crate::api::policy::{Lease, Renewals};
+use crate::api::storage::CsiNode;
+use crate::api::{
+    Condition, ConditionStatus, EventType, Meta, Node, ObjectKey, OwnerReference, ResourceList, condition,
+};
+use crate::base::{SimDuration, SimTime, Str, Timestamp, text::lit};
+use crate::store::{ApiError, ObjId};
+
+/// The namespace of node leases.
+const NAMESPACE_NODE_LEASE: Str = lit!("kube-node-lease");
+/// What a new machine says until its network works.
+pub const NETWORK_NOT_READY: Str = lit!(
+    "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized"
+);
+/// Addresses of Pods per node before they are handed out again.
+const POD_ADDRESSES: usize = 254;
+
+/// A machine with its agent and its container runtime.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// The node's name.
+    pub name: Str,
+    /// Its number, in the order of joining.
+    pub number: u32,
+    /// Its life: timers of an earlier one do nothing.
+    pub epoch: u32,
+    /// It has power.
+    pub power: bool,
+    /// Its kubelet runs.
+    pub kubelet: bool,
+    /// It reaches the API server.
+    pub connected: bool,
+    /// Its network works: Pods without the host's network can start.
+    pub network: bool,
+    /// It has lost power since its containers were started.
+    pub rebooted: bool,
+    /// The address that its Pods show as `hostIP`.
+    pub ip: Str,
+    /// Its Pods.
+    pub pods: BTreeSet<ObjId>,
+    /// Its images.
+    pub images: Images,
+    /// What its admitted Pods request.
+    pub used: ResourceList,
+    /// How many those are.
+    pub admitted: i64,
+    /// Ports of the node that are taken.
+    pub host_ports: BTreeMap<(i32, Str), u32>,
+    /// Attachable volumes in use, by unique name, with the number of Pods.
+    pub volumes: BTreeMap<Str, u32>,
+    renewals: Option<Renewals>,
+    next_address: usize,
+    addresses: BTreeSet<usize>,
+}
+
+impl Machine {
+    /// A machine that has just got power.
+    pub fn new(name: Str, number: u32, ip: Str) -> Self {
+        Self {
+            name,
+            number,
+            epoch: 0,
+            power: true,
+            kubelet: true,
+            connected: true,
+            network: false,
+            rebooted: false,
+            ip,
+            pods: BTreeSet::new(),
+            images: Images::default(),
+            used: ResourceList::default(),
+            admitted: 0,
+            host_ports: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            renewals: None,
+            next_address: 0,
+            addresses: BTreeSet::new(),
+        }
+    }
+
+    /// Whether its agent works, heard or not.
+    pub const fn acts(&self) -> bool {
+        self.power && self.kubelet
+    }
+
+    /// Whether its agent works and reaches the API server.
+    pub const fn hears(&self) -> bool {
+        self.acts() && self.connected
+    }
+
+    /// The last renewal of its lease at or before `now`.
+    pub fn last_renewal(&self, now: SimTime) -> Option<SimTime> {
+        self.renewals.and_then(|rule| rule.last_at(now))
+    }
+
+    /// An address for a Pod's sandbox: the next free one, over and over.
+    pub fn take_address(&mut self) -> Str {
+        let free = (0..POD_ADDRESSES)
+            .map(|step| (self.next_address + step) % POD_ADDRESSES)
+            .find(|slot| !self.addresses.contains(slot));
+        let slot = free.unwrap_or(self.next_address);
+        self.next_address = (slot + 1) % POD_ADDRESSES;
+        self.addresses.insert(slot);
+        let [_, b, c, _] = pod_network(self.number).to_be_bytes();
+        format!("10.{b}.{c}.{}", slot + 1).into()
+    }
+
+    /// Gives an address back.
+    pub fn free_address(&mut self, address: &str) {
+        let slot = address.rsplit('.').next().and_then(|last| last.parse::<usize>().ok());
+        if let Some(slot) = slot {
+            self.addresses.remove(&slot.wrapping_sub(1));
+        }
+    }
+
+    /// From now on the lease is renewed.
+    pub fn begin_renewals(&mut self, node_uid: &Str, ctx: &mut Ctx<'_>) {
+        let now = ctx.store.now();
+        let seconds = ctx.params.settings.node_lease_duration_seconds.max(1);
+        let period = SimDuration::from_api_secs(seconds).scale(1, 4);
+        let rule = Renewals { since: now, phase: self.phase(period, ctx), period, until: None };
+        self.renewals = Some(rule);
+        let (at, name) = (ctx.store.timestamp(), self.name.clone());
+        let duration_seconds = i32::try_from(seconds).unwrap_or(i32::MAX);
+        let key = ObjectKey { namespace: NAMESPACE_NODE_LEASE, name: name.clone() };
+        let renewed = ctx.store.update::<Lease>(&key, |lease| {
+            lease.holder = name.clone();
+            lease.renew_time = Some(at);
+            lease.renewals = Some(rule);
+        });
+        if renewed.is_ok() {
+            return;
+        }
+        let mut meta = Meta::named(NAMESPACE_NODE_LEASE, name.clone());
+        meta.owners.push(OwnerReference {
+            api_version: lit!("v1"),
+            kind: lit!("Node"),
+            name: name.clone(),
+            uid: node_uid.clone(),
+            controller: false,
+            block_owner_deletion: false,
+        });
+        let lease =
+            Lease { meta, holder: name, duration_seconds, renew_time: Some(at), renewals: Some(rule) };
+        // A lease that cannot be written leaves the node silent, as in a real cluster.
+        let _ = ctx.store.create(lease);
+    }
+
+    /// Where the renewals lie: spread out over the nodes that were there from the start; later ones renew
+    /// from their own start on.
+    fn phase(&self, period: SimDuration, ctx: &Ctx<'_>) -> SimDuration {
+        let (now, stagger) = (ctx.store.now(), ctx.params.latencies.lease_stagger);
+        if stagger.is_zero() {
+            SimDuration::ZERO
+        } else if now == SimTime::ZERO {
+            ctx.store.seed().stream("lease-phase", &self.name).duration_between(SimDuration::ZERO, stagger)
+        } else {
+            SimDuration::from_nanos(now.as_nanos() % period.as_nanos().max(1))
+        }
+    }
+
+    /// From now on nobody hears a renewal: one that would be due in this very instant does not come.
+    pub fn end_renewals(&mut self, ctx: &mut Ctx<'_>) -> Option<SimTime> {
+        let now = ctx.store.now();
+        let rule = self.renewals.as_mut()?;
+        if rule.until.is_none() {
+            let before = SimTime::from_nanos(now.as_nanos().saturating_sub(1));
+            rule.until = Some(before.max(rule.since));
+            let rule = *rule;
+            let last = rule.last_at(now).map(|at| ctx.store.calendar().timestamp(at));
+            let key = ObjectKey { namespace: NAMESPACE_NODE_LEASE, name: self.name.clone() };
+            // The lease may be gone with its Node.
+            let _ = ctx.store.update::<Lease>(&key, |lease| {
+                lease.renewals = Some(rule);
+                lease.renew_time = last;
+            });
+        }
+        self.last_renewal(now)
+    }
+
+    /// Posts the node's status.
+    pub fn post_status(&self, ctx: &mut Ctx<'_>) {
+        if !self.hears() {
+            return;
+        }
+        let at = ctx.store.timestamp();
+        let mut said = Vec::new();
+        let (network, volumes) = (self.network, self.volumes.keys().cloned().collect::<Vec<_>>());
+        // A Node that somebody has deleted is not made anew.
+        let _ = ctx.store.update::<Node>(&ObjectKey::cluster(&self.name), |node| {
+            said = set_conditions(&mut node.status.conditions, network, at);
+            node.status.volumes_in_use = volumes;
+        });
+        for reason in said {
+            let message = format!("Node {} status is now: {reason}", self.name);
+            say::of_node(self, EventType::Normal, reason, &message, ctx);
+        }
+    }
+
+    /// Tells which volumes are in use, and nothing else.
+    pub fn post_volumes(&self, ctx: &mut Ctx<'_>) {
+        if self.hears() {
+            let volumes: Vec<Str> = self.volumes.keys().cloned().collect();
+            let _ = ctx.store.update::<Node>(&ObjectKey::cluster(&self.name), |node| {
+                node.status.volumes_in_use = volumes;
+            });
+        }
+    }
+}
+
+/// Registers a machine's Node, CSINode and lease.
+///
+/// # Errors
+/// The API server refuses the Node.
+pub fn register(
+    machine: &mut Machine,
+    mut node: Node,
+    csi_node: CsiNode,
+    ctx: &mut Ctx<'_>,
+) -> Result<(), ApiError> {
+    if node.status.internal_ip.is_empty() {
+        node.status.internal_ip = machine.ip.clone();
+    }
+    machine.ip = node.status.internal_ip.clone();
+    if node.status.kubelet_version.is_empty() {
+        node.status.kubelet_version = ctx.params.version.kubelet().into();
+    }
+    if node.pod_cidr.is_empty() {
+        let [_, b, c, _] = pod_network(machine.number).to_be_bytes();
+        node.pod_cidr = format!("10.{b}.{c}.0/24").into();
+    }
+    set_conditions(&mut node.status.conditions, machine.network, ctx.store.timestamp());
+    let node = ctx.store.create(node)?;
+    // A CSINode that a manifest brought stays.
+    let _ = ctx.store.create(csi_node);
+    machine.begin_renewals(&node.meta.uid, ctx);
+    Ok(())
+}
+
+/// The conditions of a node without pressure. Reasons that its Events tell of, for those that changed.
+fn set_conditions(conditions: &mut Vec<Condition>, ready: bool, at: Timestamp) -> Vec<&'static str> {
+    let pressure = [
+        (
+            "MemoryPressure",
+            "KubeletHasSufficientMemory",
+            "kubelet has sufficient memory available",
+            "NodeHasSufficientMemory",
+        ),
+        ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", "NodeHasNoDiskPressure"),
+        (
+            "PIDPressure",
+            "KubeletHasSufficientPID",
+            "kubelet has sufficient PID available",
+            "NodeHasSufficientPID",
+        ),
+    ];
+    let mut said = Vec::new();
+    let mut put = |kind: &'static str, status, reason: &'static str, message: Str, event| {
+        let before = condition::find(conditions, kind).map(|c| c.status);
+        let mut new = Condition::new(kind, status, reason, message, at);
+        new.updated = Some(at);
+        condition::set(conditions, new);
+        if before != Some(status) {
+            said.push(event);
+        }
+    };
+    for (kind, reason, message, event) in pressure {
+        put(kind, ConditionStatus::False, reason, message.into(), event);
+    }
+    if ready {
+        put(
+            "Ready",
+            ConditionStatus::True,
+            "KubeletReady",
+            lit!("kubelet is posting ready status"),
+            "NodeReady",
+        );
+    } else {
+        put("Ready", ConditionStatus::False, "KubeletNotReady", NETWORK_NOT_READY, "NodeNotReady");
+    }
+    said
+}
+
+/// The network of a node's Pods: `10.244.0.0/24` onwards, after its end from `10.128.0.0/24` on.
+const fn pod_network(number: u32) -> u32 {
+    const FIRST: u32 = 10 << 24 | 244 << 16;
+    const FITS: u32 = 12 << 8;
+    if number < FITS {
+        FIRST + (number << 8)
+    } else {
+        (10 << 24 | 128 << 16) + ((number - FITS) % (116 << 8) << 8)
+    }
+}
+
+/// The address of a node: `10.0.0.10` onwards.
+pub fn node_address(number: u32) -> Str {
+    let [_, b, c, d] = ((number + 10) % (128 << 16)).to_be_bytes();
+    format!("10.{b}.{c}.{d}").into()
+}

@@ -1,0 +1,406 @@
+//! What an agent knows of a Pod and of its containers.
+
+use std::sync::Arc;
+
+use super::probes::Probes;
+use super::recipe::Recipe;
+use crate::api::pod::Terminated;
+use crate::api::{Container, Labels, ObjectKey, Pod, PodSpec};
+use crate::base::{SimDuration, SimTime, Str, Timestamp, text::lit};
+use crate::store::ObjId;
+
+/// From a sync that failed to the next. Upstream: `backOffPeriod` of `pkg/kubelet/kubelet.go`, v1.34: 10 s to 15 s.
+pub const RETRY: SimDuration = SimDuration::from_secs(12);
+/// The first back-off, of images and of restarts.
+const BACKOFF_FIRST: SimDuration = SimDuration::from_secs(10);
+/// The longest back-off.
+const BACKOFF_MAX: SimDuration = SimDuration::from_secs(300);
+/// A back-off that was not used for so long starts anew.
+const BACKOFF_RESET: SimDuration = SimDuration::from_secs(600);
+
+/// How far a Pod is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Seen, but the node's network is not ready.
+    Arrived,
+    /// Admitted; waits for its volumes.
+    Volumes,
+    /// The sandbox is being made.
+    Sandbox,
+    /// Containers start, run, start again.
+    Live,
+    /// Containers are being stopped; the last ends then.
+    Terminating {
+        /// The instant.
+        ends: SimTime,
+    },
+    /// All is over.
+    Ended,
+}
+
+/// Why the kubelet itself ended a Pod, or never ran it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// `status.reason`.
+    pub reason: Str,
+    /// `status.message`.
+    pub message: Str,
+    /// Whether it counts as a disruption.
+    pub disruption: bool,
+    /// Whether it was refused and never ran.
+    pub rejected: bool,
+}
+
+/// A Pod as its agent knows it.
+#[derive(Clone, Debug)]
+pub struct LocalPod {
+    /// Its place in the store.
+    pub id: ObjId,
+    /// Its key.
+    pub key: ObjectKey,
+    /// Its identity.
+    pub uid: Str,
+    /// The number of its node.
+    pub node: u32,
+    /// Its life: timers of an earlier one do nothing.
+    pub epoch: u32,
+    /// What it is to be.
+    pub spec: Arc<PodSpec>,
+    /// What that asks of the node.
+    pub recipe: Arc<Recipe>,
+    /// Its labels, by which behaviours are found.
+    pub labels: Labels,
+    /// The identity of its controller.
+    pub controller: Option<Str>,
+    /// How far it is.
+    pub stage: Stage,
+    /// When it was first synced; probes tick from there.
+    pub seen: SimTime,
+    /// The same for its status.
+    pub start_time: Timestamp,
+    /// Its address; empty before its first sandbox.
+    pub ip: Str,
+    /// Whether its sandbox exists.
+    pub sandbox: bool,
+    /// Whether all its init containers have done their work once in this sandbox.
+    pub initialized: bool,
+    /// Init containers, then regular ones, in the order of the spec.
+    pub containers: Vec<Life>,
+    /// The container whose image or hook everything waits for.
+    pub busy: Option<u16>,
+    /// Whether its volumes are in use on the node.
+    pub mounted: bool,
+    /// The attachable ones of them, by unique name.
+    pub volumes: Vec<Str>,
+    /// Attempts at volumes that failed in a row.
+    pub mount_failures: u32,
+    /// Whether its room on the node is taken.
+    pub admitted: bool,
+    /// When its processes get SIGTERM.
+    pub sigterm: Option<SimTime>,
+    /// Why the kubelet ended it.
+    pub verdict: Option<Box<Verdict>>,
+    /// Its status has changed and could not be reported.
+    pub dirty: bool,
+    /// Its object is gone.
+    pub deleted: bool,
+    /// Nothing is left to do: it can be forgotten.
+    pub gone: bool,
+    /// The revision of the last status that was reported.
+    pub reported: u64,
+}
+
+impl LocalPod {
+    /// A Pod that was just seen.
+    pub fn new(
+        id: ObjId,
+        pod: &Arc<Pod>,
+        node: u32,
+        recipe: Arc<Recipe>,
+        seen: SimTime,
+        start_time: Timestamp,
+    ) -> Self {
+        let inits = pod.spec.init_containers.len();
+        let first = if inits > 0 { Run::initializing() } else { Run::creating() };
+        let count = inits + pod.spec.containers.len();
+        Self {
+            id,
+            key: pod.meta.key(),
+            uid: pod.meta.uid.clone(),
+            node,
+            epoch: 0,
+            spec: pod.spec.clone(),
+            recipe,
+            labels: pod.meta.labels.clone(),
+            controller: pod.meta.controller().map(|owner| owner.uid.clone()),
+            stage: Stage::Volumes,
+            seen,
+            start_time,
+            ip: Str::new(),
+            sandbox: false,
+            initialized: inits == 0,
+            containers: (0..count).map(|_| Life::new(first.clone())).collect(),
+            busy: None,
+            mounted: false,
+            volumes: Vec::new(),
+            mount_failures: 0,
+            admitted: false,
+            sigterm: None,
+            verdict: None,
+            dirty: false,
+            deleted: false,
+            gone: false,
+            reported: 0,
+        }
+    }
+
+    /// How many of the containers are init containers.
+    pub fn init_count(&self) -> usize {
+        self.spec.init_containers.len()
+    }
+
+    /// The spec of a container.
+    pub fn container(&self, index: usize) -> &Container {
+        let inits = self.init_count();
+        if index < inits { &self.spec.init_containers[index] } else { &self.spec.containers[index - inits] }
+    }
+
+    /// Whether a container is a regular one.
+    pub fn is_regular(&self, index: usize) -> bool {
+        index >= self.init_count()
+    }
+
+    /// Whether a container runs beside the regular ones, though it is listed among the init containers.
+    pub fn is_sidecar(&self, index: usize) -> bool {
+        !self.is_regular(index) && self.container(index).sidecar
+    }
+
+    /// The regular containers.
+    pub fn regular(&self) -> &[Life] {
+        &self.containers[self.init_count()..]
+    }
+
+    /// Whether it is being stopped or has ended.
+    pub const fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Terminating { .. } | Stage::Ended)
+    }
+
+    /// Forgets all timers of the Pod.
+    pub fn new_epoch(&mut self) -> u32 {
+        self.epoch = self.epoch.wrapping_add(1);
+        self.epoch
+    }
+
+    /// How Events and waiting reasons name it: `pod_namespace(uid)`.
+    pub fn long_name(&self) -> String {
+        format!("{}_{}({})", self.key.name, self.key.namespace, self.uid)
+    }
+}
+
+/// What a container does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// Nothing yet, or nothing any more until it is started again.
+    Waiting {
+        /// Why, in the API's words.
+        reason: Str,
+        /// A sentence to it.
+        message: Str,
+    },
+    /// It runs.
+    Running {
+        /// Since when.
+        since: SimTime,
+        /// From when on it can answer.
+        answers: SimTime,
+    },
+    /// It ended.
+    Exited(Arc<Terminated>),
+}
+
+impl Run {
+    /// It has not begun.
+    pub const fn creating() -> Self {
+        Self::Waiting { reason: lit!("ContainerCreating"), message: Str::new() }
+    }
+
+    /// Init containers come first.
+    pub const fn initializing() -> Self {
+        Self::Waiting { reason: lit!("PodInitializing"), message: Str::new() }
+    }
+}
+
+/// A back-off that doubles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backoff {
+    /// The present span; zero if there is none.
+    pub delay: SimDuration,
+    /// When it was last used.
+    pub used: SimTime,
+}
+
+impl Backoff {
+    /// The span that holds for what failed at `failed`; none if it has expired or never began.
+    pub fn current(&self, failed: SimTime) -> Option<SimDuration> {
+        (!self.delay.is_zero() && failed.since(self.used) <= BACKOFF_RESET).then_some(self.delay)
+    }
+
+    /// Takes the next span, after a failure at `failed`.
+    pub fn next(&mut self, failed: SimTime, now: SimTime) {
+        self.delay = match self.current(failed) {
+            Some(delay) => (delay * 2).min(BACKOFF_MAX),
+            None => BACKOFF_FIRST,
+        };
+        self.used = now;
+    }
+}
+
+/// The first sync after something failed that lies at least `delay` later.
+pub fn retry_after(failed: SimTime, delay: SimDuration) -> SimTime {
+    let rounds = delay.as_nanos().div_ceil(RETRY.as_nanos()).max(1);
+    failed + RETRY * rounds
+}
+
+/// How a container that is being killed will end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Doom {
+    /// Its exit code.
+    pub code: i32,
+    /// When.
+    pub at: SimTime,
+}
+
+/// A pull that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PullNote {
+    /// When it was asked for.
+    pub asked: SimTime,
+    /// How long it takes by itself.
+    pub takes: SimDuration,
+    /// Whether it fails.
+    pub fails: bool,
+    /// Bytes of the image.
+    pub size: u64,
+}
+
+/// A container as its agent and the runtime know it.
+#[derive(Clone, Debug)]
+pub struct Life {
+    /// What it does.
+    pub run: Run,
+    /// How it ended before.
+    pub last: Option<Arc<Terminated>>,
+    /// When it last ended.
+    pub ended: SimTime,
+    /// How often it has started.
+    pub starts: u32,
+    /// Its life: timers of an earlier one do nothing.
+    pub epoch: u32,
+    /// A retry will come; until then it is left alone.
+    pub held: bool,
+    /// Its image was made sure of for the coming start.
+    pub image_ready: bool,
+    /// Why its image could not be had, if it could not; the back-off is yet to be shown.
+    pub pull_error: Str,
+    /// Whether its readiness probe passes.
+    pub ready: bool,
+    /// Whether its startup probe has passed.
+    pub started: bool,
+    /// It answers nothing.
+    pub hung: bool,
+    /// It is being killed, and will end so and then.
+    pub doom: Option<Doom>,
+    /// The pull of its image that is under way.
+    pub pull: Option<Box<PullNote>>,
+    /// Of restarts.
+    pub backoff: Backoff,
+    /// Of image pulls.
+    pub pull_backoff: Backoff,
+    /// Its probes.
+    pub probes: Option<Box<Probes>>,
+}
+
+impl Life {
+    /// A container that waits.
+    pub fn new(run: Run) -> Self {
+        Self {
+            run,
+            last: None,
+            ended: SimTime::ZERO,
+            starts: 0,
+            epoch: 0,
+            held: false,
+            image_ready: false,
+            pull_error: Str::new(),
+            ready: false,
+            started: false,
+            hung: false,
+            doom: None,
+            pull: None,
+            backoff: Backoff::default(),
+            pull_backoff: Backoff::default(),
+            probes: None,
+        }
+    }
+
+    /// Whether it runs.
+    pub const fn is_running(&self) -> bool {
+        matches!(self.run, Run::Running { .. })
+    }
+
+    /// How it ended, if it has.
+    pub const fn exited(&self) -> Option<&Arc<Terminated>> {
+        match &self.run {
+            Run::Exited(end) => Some(end),
+            Run::Waiting { .. } | Run::Running { .. } => None,
+        }
+    }
+
+    /// How it ended, whether it now rests or waits to start again.
+    pub fn end(&self) -> Option<&Arc<Terminated>> {
+        match &self.run {
+            Run::Exited(end) => Some(end),
+            Run::Waiting { .. } => self.last.as_ref(),
+            Run::Running { .. } => None,
+        }
+    }
+
+    /// Whether it runs and answers at `now`.
+    pub fn answers(&self, now: SimTime) -> bool {
+        matches!(self.run, Run::Running { answers, .. } if answers <= now) && !self.hung
+    }
+
+    /// Forgets all timers of the container.
+    pub fn new_epoch(&mut self) -> u32 {
+        self.epoch = self.epoch.wrapping_add(1);
+        self.epoch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn back_offs_double_up_to_five_minutes_and_expire() {
+        let s = SimTime::from_secs;
+        let mut backoff = Backoff::default();
+        let mut spans = Vec::new();
+        let mut at = s(0);
+        for _ in 0..7 {
+            backoff.next(at, at);
+            spans.push(backoff.delay.as_secs());
+            at = at + backoff.delay;
+        }
+        assert_eq!(spans, [10, 20, 40, 80, 160, 300, 300]);
+        assert_eq!(backoff.current(backoff.used + SimDuration::from_secs(600)), Some(BACKOFF_MAX));
+        backoff.next(backoff.used + SimDuration::from_secs(601), at);
+        assert_eq!(backoff.delay.as_secs(), 10);
+    }
+
+    #[test]
+    fn retries_come_with_the_syncs() {
+        let after = |secs| retry_after(SimTime::ZERO, SimDuration::from_secs(secs)).as_secs();
+        assert_eq!([0, 10, 12, 20, 40, 80, 160, 300].map(after), [12, 12, 12, 24, 48, 84, 168, 300]);
+    }
+}

@@ -1,0 +1,204 @@
+//! The status of a Pod from what its containers do.
+//!
+//! Upstream: `pkg/kubelet/kubelet_pods.go` `getPhase`, `convertToAPIContainerStatuses`,
+//! `pkg/kubelet/status/generate.go`, v1.34.
+
+use super::machine::Machine;
+use super::pod::{Life, LocalPod, Run, Stage};
+use crate::api::pod::{PodStatus, RestartPolicy, cond};
+use crate::api::{Condition, ConditionStatus, ContainerState, ContainerStatus, Phase, condition};
+use crate::base::time::Calendar;
+use crate::base::{Str, Timestamp, text::lit};
+
+const READY: Str = lit!("Ready");
+const CONTAINERS_READY: Str = lit!("ContainersReady");
+const INITIALIZED: Str = lit!("Initialized");
+const POD_SCHEDULED: Str = lit!("PodScheduled");
+const READY_TO_START: Str = lit!("PodReadyToStartContainers");
+const DISRUPTION_TARGET: Str = lit!("DisruptionTarget");
+
+/// The status of a Pod, on top of what others have written into it.
+pub fn of(
+    pod: &LocalPod,
+    machine: &Machine,
+    live: &PodStatus,
+    calendar: Calendar,
+    now: Timestamp,
+) -> PodStatus {
+    let mut status = live.clone();
+    status.start_time.get_or_insert(pod.start_time);
+    status.phase = phase(pod);
+    if let Some(verdict) = &pod.verdict
+        && (verdict.rejected || pod.stage == Stage::Ended)
+    {
+        status.phase = Phase::Failed;
+        status.reason = verdict.reason.clone();
+        status.message = verdict.message.clone();
+        if verdict.rejected {
+            return status;
+        }
+    }
+    status.host_ip = machine.ip.clone();
+    if !pod.ip.is_empty() {
+        status.pod_ip = pod.ip.clone();
+    }
+    let inits = pod.init_count();
+    let list = |range: std::ops::Range<usize>, old: &[ContainerStatus]| {
+        let first = range.start;
+        range.map(|index| container(pod, index, old.get(index - first), calendar)).collect::<Vec<_>>()
+    };
+    status.init_containers = list(0..inits, &live.init_containers);
+    status.containers = list(inits..pod.containers.len(), &live.containers);
+    conditions(pod, &mut status, now);
+    status
+}
+
+fn container(
+    pod: &LocalPod,
+    index: usize,
+    old: Option<&ContainerStatus>,
+    calendar: Calendar,
+) -> ContainerStatus {
+    let (life, spec) = (&pod.containers[index], pod.container(index));
+    let state = match &life.run {
+        Run::Waiting { reason, message } => {
+            ContainerState::Waiting { reason: reason.clone(), message: message.clone() }
+        }
+        Run::Running { since, .. } => ContainerState::Running { started_at: calendar.timestamp(*since) },
+        Run::Exited(end) => ContainerState::Terminated(end.clone()),
+    };
+    let done = !pod.is_regular(index) && !spec.sidecar && life.exited().is_some_and(|end| end.exit_code == 0);
+    ContainerStatus {
+        name: spec.name.clone(),
+        image: spec.image.clone(),
+        state,
+        last_termination: life.last.clone(),
+        ready: life.ready || done,
+        started: life.started,
+        restart_count: life.starts.saturating_sub(1),
+        resized: old.and_then(|o| o.resized.clone()),
+    }
+}
+
+/// The phase: the first of upstream's rules that holds.
+fn phase(pod: &LocalPod) -> Phase {
+    let policy = pod.spec.restart_policy;
+    let (mut pending, mut failed_init) = (false, false);
+    for (index, life) in pod.containers[..pod.init_count()].iter().enumerate() {
+        if pod.is_sidecar(index) {
+            pending |= !pod.initialized && !(life.is_running() && life.started) && life.end().is_none();
+        } else {
+            failed_init |= life.end().is_some_and(|end| end.exit_code != 0);
+            pending |= !pod.initialized && (life.is_running() || life.end().is_none());
+        }
+    }
+    let regular = pod.regular();
+    if failed_init && policy == RestartPolicy::Never {
+        return Phase::Failed;
+    }
+    let ended = pod.stage == Stage::Ended;
+    let waiting = regular.iter().any(|life| !life.is_running() && life.end().is_none());
+    if !ended && (pending || waiting) {
+        return Phase::Pending;
+    }
+    if pod.containers.iter().any(Life::is_running) {
+        return Phase::Running;
+    }
+    let well = regular.iter().all(|life| life.end().is_some_and(|end| end.exit_code == 0));
+    match (ended, policy, well) {
+        (true, _, true) => Phase::Succeeded,
+        (true, _, false) => Phase::Failed,
+        (false, RestartPolicy::Always, _) => Phase::Running,
+        (false, RestartPolicy::OnFailure, false) => Phase::Running,
+        (false, RestartPolicy::OnFailure | RestartPolicy::Never, true) => Phase::Succeeded,
+        (false, RestartPolicy::Never, false) => Phase::Failed,
+    }
+}
+
+/// A condition without its type: status, reason, message.
+type Verdict = (bool, Str, Str);
+
+fn conditions(pod: &LocalPod, status: &mut PodStatus, now: Timestamp) {
+    let phase = status.phase;
+    let list = &mut status.conditions;
+    put(list, READY_TO_START, (pod.sandbox, Str::new(), Str::new()), now);
+    put(list, INITIALIZED, initialized(pod, phase), now);
+    let containers = containers_ready(pod, phase);
+    let ready = if containers.0 { gates(pod, list) } else { containers.clone() };
+    put(list, READY, ready, now);
+    put(list, CONTAINERS_READY, containers, now);
+    if !condition::is_true(list, cond::POD_SCHEDULED) {
+        // Upstream: a Pod that came with its node has been scheduled.
+        put(list, POD_SCHEDULED, (true, Str::new(), Str::new()), now);
+    }
+    if let Some(verdict) = pod.verdict.as_ref().filter(|v| v.disruption && pod.stage == Stage::Ended) {
+        put(list, DISRUPTION_TARGET, (true, lit!("TerminationByKubelet"), verdict.message.clone()), now);
+    }
+}
+
+fn put(list: &mut Vec<Condition>, kind: Str, (holds, reason, message): Verdict, now: Timestamp) {
+    let status = ConditionStatus::of(holds);
+    condition::set(list, Condition { kind, status, reason, message, transition: Some(now), updated: None });
+}
+
+fn initialized(pod: &LocalPod, phase: Phase) -> Verdict {
+    if phase == Phase::Succeeded {
+        return (true, lit!("PodCompleted"), Str::new());
+    }
+    if pod.init_count() == 0 || pod.initialized {
+        return (true, Str::new(), Str::new());
+    }
+    let done = |index: &usize| {
+        let life = &pod.containers[*index];
+        if pod.is_sidecar(*index) {
+            life.started
+        } else {
+            life.exited().is_some_and(|end| end.exit_code == 0)
+        }
+    };
+    let open: Vec<usize> = (0..pod.init_count()).filter(|index| !done(index)).collect();
+    if open.is_empty() {
+        return (true, Str::new(), Str::new());
+    }
+    let message = format!("containers with incomplete status: {}", names(pod, &open));
+    (false, lit!("ContainersNotInitialized"), message.into())
+}
+
+fn containers_ready(pod: &LocalPod, phase: Phase) -> Verdict {
+    match phase {
+        Phase::Succeeded => return (false, lit!("PodCompleted"), Str::new()),
+        Phase::Failed => return (false, lit!("PodFailed"), Str::new()),
+        Phase::Pending | Phase::Running | Phase::Unknown => {}
+    }
+    let counts = |index: &usize| pod.is_regular(*index) || pod.is_sidecar(*index);
+    let unready: Vec<usize> =
+        (0..pod.containers.len()).filter(|index| counts(index) && !pod.containers[*index].ready).collect();
+    if unready.is_empty() {
+        return (true, Str::new(), Str::new());
+    }
+    let message = format!("containers with unready status: {}", names(pod, &unready));
+    (false, lit!("ContainersNotReady"), message.into())
+}
+
+/// What readiness gates say once all containers are ready.
+fn gates(pod: &LocalPod, conditions: &[Condition]) -> Verdict {
+    let problem = |gate: &Str| match condition::find(conditions, gate) {
+        None => Some(format!("corresponding condition of pod readiness gate \"{gate}\" does not exist.")),
+        Some(c) if c.is_true() => None,
+        Some(c) => {
+            Some(format!("the status of pod readiness gate \"{gate}\" is not \"True\", but {}", c.status))
+        }
+    };
+    let problems: Vec<String> = pod.spec.readiness_gates.iter().filter_map(problem).collect();
+    if problems.is_empty() {
+        (true, Str::new(), Str::new())
+    } else {
+        (false, lit!("ReadinessGatesNotReady"), problems.join(", ").into())
+    }
+}
+
+/// Names of containers as Go writes a list.
+fn names(pod: &LocalPod, indexes: &[usize]) -> String {
+    let names: Vec<&str> = indexes.iter().map(|index| pod.container(*index).name.as_str()).collect();
+    format!("[{}]", names.join(" "))
+}
