@@ -75,8 +75,13 @@ impl Enqueue {
 /// does nothing the second time. What a controller remembers between calls is what upstream's remembers (backoffs,
 /// start times), never a copy of objects.
 pub trait Controller: std::fmt::Debug + Send + Sync {
-    /// The component's name, as the source of its Events.
+    /// The component's name, which is also the source of its Events.
     fn name(&self) -> &'static str;
+
+    /// The source of its Events, if that is not its name.
+    fn event_source(&self) -> &'static str {
+        self.name()
+    }
 
     /// Keys worked on at once.
     fn workers(&self) -> usize {

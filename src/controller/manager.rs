@@ -186,7 +186,7 @@ impl Slot {
 
     fn work(&mut self, key: &WorkKey, store: &mut Store, metrics: &dyn MetricsApi, config: &ManagerConfig) {
         let now = store.now();
-        let name = self.controller.name();
+        let name = self.controller.event_source();
         let mut ctx = Ctx::new(store, &mut self.budget, name.into()).with_metrics(metrics);
         let action = self.controller.reconcile(key, &mut ctx);
         let calls = ctx.calls;

@@ -3,7 +3,7 @@
 use super::framework::Controller;
 use super::{
     daemonset::DaemonSetController, deployment::DeploymentController,
-    endpointslice::EndpointSliceController, garbage_collector::GarbageCollector, job::JobController,
+    disruption::DisruptionController, endpointslice::EndpointSliceController, garbage_collector::GarbageCollector, job::JobController,
     namespace::NamespaceController, nodelifecycle::NodeLifecycle, podautoscaler::HorizontalController,
     podgc::PodGc, replica_set::ReplicaSetController,
     statefulset::StatefulSetController, taint_eviction::TaintEviction,
@@ -43,6 +43,7 @@ pub const TABLE: &[(&str, Make)] = &[
     ("persistentvolumeclaim-protection-controller", |_| ClaimProtection::boxed()),
     ("persistentvolume-protection-controller", |_| VolumeProtection::boxed()),
     ("ephemeral-volume-controller", |_| EphemeralVolumes::boxed()),
+    ("disruption-controller", |_| Box::new(DisruptionController)),
     ("garbage-collector-controller", |p| Box::new(GarbageCollector::new(workers(p.settings.kube_controller_manager.concurrent_gc_syncs)))),
     ("namespace-controller", |p| Box::new(NamespaceController::new(workers(p.settings.kube_controller_manager.concurrent_namespace_syncs)))),
     ("endpointslice-controller", |p| Box::new(EndpointSliceController::new(workers(p.settings.kube_controller_manager.concurrent_endpoint_syncs)))),

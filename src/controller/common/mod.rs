@@ -2,16 +2,18 @@
 //!
 //! * [`pods`]: Pods from templates, created and deleted with the Events that go with it. * [`hash`]: template hashes
 //!   and what is named by them. * [`claim`]: adopting and releasing. * [`rank`]: which Pods are deleted first.
-//! * [`slow_start`]: many creations in growing batches, resumable where the client's rate limit stops them.
+//! * [`restart`]: templates made new. * [`slow_start`]: many creations in growing batches, resumable where the client's rate limit stops them.
 
 pub mod claim;
 pub mod hash;
 pub mod pods;
 pub mod rank;
+pub mod restart;
 pub mod slow_start;
 
 pub use claim::{Owner, claim, claim_pods};
 pub use hash::{equal_ignore_hash, hashed_name, template_hash, with_hash_label, without_hash_label};
 pub use pods::{create_pod, delete_pod, next_availability, pod_from_template};
 pub use rank::{colocated_ranks, sort_for_deletion};
+pub use restart::{RESTARTED_AT, restarted};
 pub use slow_start::{Progress, SlowStart};

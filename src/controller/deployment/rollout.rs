@@ -7,12 +7,9 @@ use std::sync::Arc;
 
 use super::history;
 use crate::api::workload::{Deployment, ReplicaSet};
-use crate::api::{ObjectKey, condition, fingerprint};
-use crate::controller::common::{equal_ignore_hash, without_hash_label};
+use crate::api::{ObjectKey, condition};
+use crate::controller::common::{equal_ignore_hash, restarted, without_hash_label};
 use crate::store::Store;
-
-/// The annotation that makes a template new without changing it otherwise.
-pub const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 
 /// `kubectl rollout undo`: to a revision, or with 0 to the one before the present.
 ///
@@ -54,19 +51,8 @@ pub fn restart(store: &mut Store, key: &ObjectKey) -> Result<String, String> {
         return Err(format!("deployments.apps \"{}\" {why}", key.name));
     }
     let now = store.timestamp().to_rfc3339();
-    if deployment.template.annotations.get(RESTARTED_AT).is_some_and(|at| *at == now) {
-        let why = "if restart has already been triggered within the past second, please wait before attempting \
-                   to trigger another";
-        return Err(format!("failed to create patch for {}: {why}", key.name));
-    }
-    let mut template = (*deployment.template).clone();
-    let mut raw = (*template.raw).clone();
-    let metadata = raw.metadata.get_or_insert_default();
-    metadata.annotations.get_or_insert_default().insert(RESTARTED_AT.to_owned(), now.clone());
-    template.annotations = template.annotations.with(RESTARTED_AT, now);
-    template.fingerprint = fingerprint::of(&raw);
-    template.raw = Arc::new(raw);
-    change(store, key, |deployment| deployment.template = Arc::new(template))?;
+    let template = restarted(&deployment.template, &key.name, &now)?;
+    change(store, key, |deployment| deployment.template = template)?;
     Ok(said(key, "restarted"))
 }
 

@@ -309,7 +309,7 @@ fn restart_and_undo_speak_as_kubectl_does() {
     h.advance_secs(30);
     assert_eq!(sizes(&h), [0, 2]);
     let pod = h.store.list::<Pod>().next().unwrap();
-    assert!(pod.meta.annotations.contains_key(rollout::RESTARTED_AT));
+    assert!(pod.meta.annotations.contains_key(crate::controller::common::RESTARTED_AT));
     assert!(
         rollout::undo(&mut h.store, &ObjectKey::new("default", "x"), 0).unwrap_err().ends_with("not found")
     );
