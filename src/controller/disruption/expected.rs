@@ -2,7 +2,7 @@
 //!
 //! Upstream: `getExpectedPodCount` and the finders of `pkg/controller/disruption/disruption.go`, v1.34.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::api::policy::PodDisruptionBudget;
@@ -48,14 +48,14 @@ impl Expected {
 fn scale_of_all(store: &Store, pods: &[Arc<Pod>]) -> Result<(i32, bool), String> {
     let mut scales: BTreeMap<Uid, i32> = BTreeMap::new();
     // Pods of one manager come in thousands; their reference is looked up once.
-    let mut known: BTreeMap<&Uid, ()> = BTreeMap::new();
+    let mut known: BTreeSet<&Uid> = BTreeSet::new();
     let mut unmanaged = false;
     for pod in pods {
         let Some(reference) = pod.meta.controller() else {
             unmanaged = true;
             continue;
         };
-        if known.insert(&reference.uid, ()).is_some() {
+        if !known.insert(&reference.uid) {
             continue;
         }
         let (uid, replicas) = scale_of(store, reference, &pod.meta.namespace)?

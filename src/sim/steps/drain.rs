@@ -5,6 +5,7 @@
 
 use super::Refusal;
 use crate::api::volume::VolumeSource;
+use crate::api::workload::DaemonSet;
 use crate::api::{Kind, ObjectKey, Pod};
 use crate::base::{SimDuration, SimTime, Str};
 use crate::controller::disruption::eviction;
@@ -24,78 +25,117 @@ const MIRROR: &str = "kubernetes.io/config.mirror";
 pub struct DrainRun {
     drain: Drain,
     deadline: Option<SimTime>,
-    /// Pods that must go: key, identity, and when eviction is tried again (none once granted).
-    pods: Vec<(ObjectKey, Str, Option<SimTime>)>,
+    pods: Vec<Leaving>,
     nodes: Vec<Str>,
+    /// What went wrong with Pods, in kubectl's words.
+    errors: Vec<String>,
     done: bool,
+}
+
+/// A Pod that must go.
+#[derive(Clone, Debug)]
+struct Leaving {
+    key: ObjectKey,
+    uid: Str,
+    /// When eviction is tried again; none once it was granted.
+    retry: Option<SimTime>,
 }
 
 /// What kubectl decides about a Pod of a node to be drained.
 enum Fate {
     Evict,
     Leave,
-    /// The drain cannot go on: a reason that groups Pods.
-    Error(&'static str),
+    /// The node cannot be drained: a reason that groups Pods.
+    Error(String),
 }
 
 impl World {
     pub(super) fn drain(&mut self, drain: &Drain) -> Result<(), Refusal> {
         let nodes = self.resolve_nodes(&drain.nodes)?;
         self.cordon_names(&nodes, true)?;
-        let mut pods = Vec::new();
-        let mut errors: Vec<(&'static str, Vec<String>)> = Vec::new();
+        let (mut pods, mut drained, mut refusals) = (Vec::new(), Vec::new(), Vec::new());
         for node in &nodes {
-            let on_node: Vec<_> = self.store.pods_on(node).cloned().collect();
-            for pod in on_node.iter().filter(|p| drain.pod_selector.matches(&p.meta.labels)) {
-                match self.fate(pod, drain) {
-                    Fate::Evict => pods.push((pod.meta.key(), pod.meta.uid.clone(), Some(self.store.now()))),
-                    Fate::Leave => {}
-                    Fate::Error(why) => match errors.iter_mut().find(|(reason, _)| *reason == why) {
-                        Some((_, keys)) => keys.push(pod.meta.key().to_string()),
-                        None => errors.push((why, vec![pod.meta.key().to_string()])),
-                    },
+            match self.pods_to_drain(node, drain) {
+                Ok(leaving) => {
+                    pods.extend(leaving);
+                    drained.push(node.clone());
                 }
+                Err(errors) => refusals.push(unable_to_drain(node, &errors)),
             }
         }
-        if !errors.is_empty() {
-            let texts: Vec<String> =
-                errors.iter().map(|(why, keys)| format!("cannot delete {why}: {}", keys.join(", "))).collect();
-            return Err(format!("error: unable to drain node due to error: {}", texts.join(", ")));
+        if drained.is_empty() {
+            return Err(refusals.join("; "));
+        }
+        for refusal in refusals {
+            self.refuse("drain", refusal);
         }
         let deadline = drain.timeout.filter(|t| !t.is_zero()).map(|t| self.store.now() + t);
-        self.steps.drains.push(DrainRun { drain: drain.clone(), deadline, pods, nodes, done: false });
+        let drain = drain.clone();
+        self.steps.drains.push(DrainRun {
+            drain,
+            deadline,
+            pods,
+            nodes: drained,
+            errors: Vec::new(),
+            done: false,
+        });
         self.drain_round(self.steps.drains.len() - 1);
         Ok(())
     }
 
+    /// The Pods of a node that go, or why the node cannot be drained.
+    fn pods_to_drain(&self, node: &str, drain: &Drain) -> Result<Vec<Leaving>, Vec<String>> {
+        let mut pods = Vec::new();
+        let mut errors: Vec<(String, Vec<String>)> = Vec::new();
+        for pod in self.store.pods_on(node).filter(|p| drain.pod_selector.matches(&p.meta.labels)) {
+            let key = pod.meta.key();
+            match self.fate(pod, drain) {
+                Fate::Evict => {
+                    pods.push(Leaving { key, uid: pod.meta.uid.clone(), retry: Some(self.store.now()) });
+                }
+                Fate::Leave => {}
+                Fate::Error(why) => match errors.iter_mut().find(|(reason, _)| *reason == why) {
+                    Some((_, keys)) => keys.push(key.to_string()),
+                    None => errors.push((why, vec![key.to_string()])),
+                },
+            }
+        }
+        if errors.is_empty() {
+            return Ok(pods);
+        }
+        Err(errors.iter().map(|(why, keys)| format!("cannot delete {why}: {}", keys.join(", "))).collect())
+    }
+
     /// Upstream: `filters.go`, in order; the first that does not let the Pod go decides.
     fn fate(&self, pod: &Pod, drain: &Drain) -> Fate {
+        let error = |why: &str| Fate::Error(why.to_owned());
+        let controller = pod.meta.controller();
+        if let Some(owner) = controller.filter(|o| o.kind == Kind::DaemonSet.name() && !pod.is_terminal()) {
+            let key = ObjectKey::new(pod.meta.namespace.clone(), owner.name.clone());
+            let exists = self.store.get::<DaemonSet>(&key).is_some();
+            if !exists && !drain.force {
+                return Fate::Error(ApiError::not_found(Kind::DaemonSet, &key).to_string());
+            }
+            if exists && !drain.ignore_daemonsets {
+                return error("DaemonSet-managed Pods (use --ignore-daemonsets to ignore)");
+            }
+            if exists {
+                return Fate::Leave;
+            }
+        }
         if pod.meta.annotations.contains_key(MIRROR) {
             return Fate::Leave;
-        }
-        let controller = pod.meta.controller();
-        if let Some(owner) = controller.filter(|o| o.kind == Kind::DaemonSet.name()) {
-            let exists = self
-                .store
-                .find::<crate::api::workload::DaemonSet>(&pod.meta.namespace, &owner.name)
-                .is_some();
-            if exists && !pod.is_terminal() {
-                return if drain.ignore_daemonsets {
-                    Fate::Leave
-                } else {
-                    Fate::Error("DaemonSet-managed Pods (use --ignore-daemonsets to ignore)")
-                };
-            }
         }
         if pod.is_terminal() {
             return Fate::Evict;
         }
         let scratch = |v: &crate::api::volume::Volume| matches!(v.source, VolumeSource::EmptyDir { .. });
         if !drain.delete_empty_dir_data && pod.spec.volumes.iter().any(scratch) {
-            return Fate::Error("Pods with local storage (use --delete-emptydir-data to override)");
+            return error("Pods with local storage (use --delete-emptydir-data to override)");
         }
         if controller.is_none() && !drain.force {
-            return Fate::Error("cannot delete Pods that declare no controller (use --force to override)");
+            // kubectl says `cannot delete` twice here.
+            return error("cannot delete Pods that declare no controller (use --force to override)");
         }
         Fate::Evict
     }
@@ -104,33 +144,25 @@ impl World {
     pub(in crate::sim) fn drain_round(&mut self, index: usize) {
         let now = self.store.now();
         let Some(mut run) = self.steps.drains.get(index).filter(|run| !run.done).cloned() else { return };
-        let mut fatal = None;
-        for (key, uid, retry) in &mut run.pods {
-            if retry.is_none_or(|at| at > now) || self.is_gone(key, uid) {
+        for mut pod in std::mem::take(&mut run.pods) {
+            if self.is_gone(&pod.key, &pod.uid) {
                 continue;
             }
-            match self.evict_one(key, &run.drain) {
-                Ok(()) => *retry = None,
-                Err(ApiError::NotFound { .. }) => *retry = None,
-                Err(error @ ApiError::TooManyRequests { .. }) => {
-                    let line = format!(
-                        "error when evicting pods/\"{}\" -n \"{}\" (will retry after 5s): {error}",
-                        key.name, key.namespace
-                    );
-                    self.fact(Fact::Refused { at: now, verb: "drain".into(), message: line.into() });
-                    *retry = Some(now + RETRY);
-                }
-                Err(error) if error.is_namespace_terminating() => *retry = Some(now + RETRY),
-                Err(error) => fatal = Some(format!("error when evicting pods/\"{}\": {error}", key.name)),
+            match self.push_out(&mut pod, &run) {
+                Ok(()) if self.is_gone(&pod.key, &pod.uid) => {}
+                Ok(()) => run.pods.push(pod),
+                Err(error) => run.errors.push(error),
             }
         }
-        let left: Vec<_> = run.pods.iter().filter(|(key, uid, _)| !self.is_gone(key, uid)).cloned().collect();
-        run.pods = left;
-        let next_retry = run.pods.iter().filter_map(|(_, _, retry)| *retry).min();
-        run.done = true;
-        if let Some(why) = fatal {
-            self.refuse("drain", why);
-        } else if run.pods.is_empty() {
+        run.done = run.pods.is_empty();
+        if !run.done {
+            let poll = now + POLL;
+            let waits = run.pods.iter().any(|pod| pod.retry.is_none());
+            let retry = run.pods.iter().filter_map(|pod| pod.retry).min();
+            let end = run.deadline.filter(|deadline| waits && *deadline > now);
+            let at = [waits.then_some(poll), retry, end].into_iter().flatten().min().unwrap_or(poll);
+            self.schedule(at, Event::Drain(index));
+        } else if run.errors.is_empty() {
             let nodes = run.nodes.iter().map(Str::as_str).collect::<Vec<_>>().join(", ");
             self.fact(Fact::Action {
                 at: now,
@@ -138,16 +170,48 @@ impl World {
                 summary: nodes.into(),
                 last_lease_renewal: Vec::new(),
             });
-        } else if run.deadline.is_some_and(|deadline| deadline <= now) {
-            let after = run.drain.timeout.unwrap_or_default();
-            self.refuse("drain", format!("global timeout reached: {after}"));
         } else {
-            run.done = false;
-            let poll = now + POLL;
-            let at = next_retry.map_or(poll, |retry| retry.min(poll)).min(run.deadline.unwrap_or(SimTime::MAX));
-            self.schedule(at, Event::Drain(index));
+            let nodes = run.nodes.iter().map(Str::as_str).collect::<Vec<_>>().join("\", \"");
+            self.refuse("drain", unable_to_drain(&nodes, &run.errors));
         }
         self.steps.drains[index] = run;
+    }
+
+    /// Evicts a Pod if that is due.
+    ///
+    /// # Errors
+    /// kubectl gives the Pod up.
+    fn push_out(&mut self, pod: &mut Leaving, run: &DrainRun) -> Result<(), String> {
+        let now = self.store.now();
+        let (name, namespace) = (&pod.key.name, &pod.key.namespace);
+        let evicting = format!("error when evicting pods/\"{name}\" -n \"{namespace}\"");
+        let over = run.deadline.is_some_and(|deadline| deadline <= now);
+        let Some(retry) = pod.retry else {
+            return if over {
+                Err(format!(
+                    "error when waiting for pod \"{name}\" in namespace \"{namespace}\" to terminate: context deadline exceeded"
+                ))
+            } else {
+                Ok(())
+            };
+        };
+        if retry > now {
+            return Ok(());
+        }
+        if over {
+            let after = run.drain.timeout.unwrap_or_default();
+            return Err(format!("{evicting}: global timeout reached: {after}"));
+        }
+        match self.evict_one(&pod.key, &run.drain) {
+            Ok(()) | Err(ApiError::NotFound { .. }) => pod.retry = None,
+            Err(error @ ApiError::TooManyRequests { .. }) => {
+                let line = format!("{evicting} (will retry after 5s): {error}");
+                self.fact(Fact::Refused { at: now, verb: "drain".into(), message: line.into() });
+                pod.retry = Some(now + RETRY);
+            }
+            Err(error) => return Err(format!("{evicting}: {error}")),
+        }
+        Ok(())
     }
 
     fn is_gone(&self, key: &ObjectKey, uid: &str) -> bool {
@@ -173,4 +237,13 @@ impl World {
         }
         if refusals.is_empty() { Ok(()) } else { Err(refusals.join("; ")) }
     }
+}
+
+/// Several errors are listed in brackets, as Go joins them.
+fn unable_to_drain(node: &str, errors: &[String]) -> String {
+    let error = match errors {
+        [one] => one.clone(),
+        many => format!("[{}]", many.join(", ")),
+    };
+    format!("error: unable to drain node \"{node}\" due to error: {error}, continuing command...")
 }
