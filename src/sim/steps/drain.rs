@@ -1,7 +1,10 @@
 //! drain and evict.
 //!
-//! Upstream: `kubectl/pkg/drain/{drain,filters}.go`, v1.34: cordon, filter all Pods of the nodes, evict all that are left
-//! at once, try refused ones again every 5 s, look once a second whether they are gone.
+//! Upstream: `kubectl/pkg/drain/{drain,filters}.go`, `kubectl/pkg/cmd/drain`, v1.34: cordon all nodes, then take one after the
+//! other: filter its Pods, evict all that are left at once, try refused ones again every 5 s, look once a second
+//! whether they are gone. A node that cannot be drained does not keep the next from its turn.
+
+use std::collections::VecDeque;
 
 use super::Refusal;
 use crate::api::volume::VolumeSource;
@@ -24,12 +27,14 @@ const MIRROR: &str = "kubernetes.io/config.mirror";
 #[derive(Clone, Debug)]
 pub struct DrainRun {
     drain: Drain,
-    deadline: Option<SimTime>,
+    /// Nodes whose turn has not come.
+    queue: VecDeque<Str>,
+    /// The node that is drained, and what is left on it.
+    node: Str,
     pods: Vec<Leaving>,
-    nodes: Vec<Str>,
-    /// What went wrong with Pods, in kubectl's words.
+    deadline: Option<SimTime>,
+    /// What went wrong with Pods of the node, in kubectl's words.
     errors: Vec<String>,
-    done: bool,
 }
 
 /// A Pod that must go.
@@ -53,34 +58,36 @@ impl World {
     pub(super) fn drain(&mut self, drain: &Drain) -> Result<(), Refusal> {
         let nodes = self.resolve_nodes(&drain.nodes)?;
         self.cordon_names(&nodes, true)?;
-        let (mut pods, mut drained, mut refusals) = (Vec::new(), Vec::new(), Vec::new());
-        for node in &nodes {
-            match self.pods_to_drain(node, drain) {
-                Ok(leaving) => {
-                    pods.extend(leaving);
-                    drained.push(node.clone());
+        self.steps.drains.push(DrainRun {
+            drain: drain.clone(),
+            queue: nodes.into(),
+            node: Str::new(),
+            pods: Vec::new(),
+            deadline: None,
+            errors: Vec::new(),
+        });
+        self.next_node(self.steps.drains.len() - 1);
+        Ok(())
+    }
+
+    /// Begins with the next node that can be drained.
+    fn next_node(&mut self, index: usize) {
+        while let Some(run) = self.steps.drains.get_mut(index) {
+            let Some(node) = run.queue.pop_front() else { return };
+            let drain = run.drain.clone();
+            match self.pods_to_drain(&node, &drain) {
+                Ok(pods) => {
+                    let deadline = drain.timeout.filter(|t| !t.is_zero()).map(|t| self.store.now() + t);
+                    if let Some(run) = self.steps.drains.get_mut(index) {
+                        (run.node, run.pods, run.deadline) = (node, pods, deadline);
+                        run.errors.clear();
+                    }
+                    let now = self.store.now();
+                    return self.schedule(now, Event::Drain(index));
                 }
-                Err(errors) => refusals.push(unable_to_drain(node, &errors)),
+                Err(errors) => self.refuse("drain", unable_to_drain(&node, &errors)),
             }
         }
-        if drained.is_empty() {
-            return Err(refusals.join("; "));
-        }
-        for refusal in refusals {
-            self.refuse("drain", refusal);
-        }
-        let deadline = drain.timeout.filter(|t| !t.is_zero()).map(|t| self.store.now() + t);
-        let drain = drain.clone();
-        self.steps.drains.push(DrainRun {
-            drain,
-            deadline,
-            pods,
-            nodes: drained,
-            errors: Vec::new(),
-            done: false,
-        });
-        self.drain_round(self.steps.drains.len() - 1);
-        Ok(())
     }
 
     /// The Pods of a node that go, or why the node cannot be drained.
@@ -143,7 +150,7 @@ impl World {
     /// One look at a drain: evicts what is due, waits for the rest.
     pub(in crate::sim) fn drain_round(&mut self, index: usize) {
         let now = self.store.now();
-        let Some(mut run) = self.steps.drains.get(index).filter(|run| !run.done).cloned() else { return };
+        let Some(mut run) = self.steps.drains.get(index).cloned() else { return };
         for mut pod in std::mem::take(&mut run.pods) {
             if self.is_gone(&pod.key, &pod.uid) {
                 continue;
@@ -154,27 +161,19 @@ impl World {
                 Err(error) => run.errors.push(error),
             }
         }
-        run.done = run.pods.is_empty();
-        if !run.done {
-            let poll = now + POLL;
-            let waits = run.pods.iter().any(|pod| pod.retry.is_none());
-            let retry = run.pods.iter().filter_map(|pod| pod.retry).min();
-            let end = run.deadline.filter(|deadline| waits && *deadline > now);
-            let at = [waits.then_some(poll), retry, end].into_iter().flatten().min().unwrap_or(poll);
-            self.schedule(at, Event::Drain(index));
-        } else if run.errors.is_empty() {
-            let nodes = run.nodes.iter().map(Str::as_str).collect::<Vec<_>>().join(", ");
-            self.fact(Fact::Action {
-                at: now,
-                verb: "drained".into(),
-                summary: nodes.into(),
-                last_lease_renewal: Vec::new(),
-            });
-        } else {
-            let nodes = run.nodes.iter().map(Str::as_str).collect::<Vec<_>>().join("\", \"");
-            self.refuse("drain", unable_to_drain(&nodes, &run.errors));
-        }
+        let next = next_look(&run, now);
+        let (node, errors) = (run.node.clone(), run.errors.clone());
         self.steps.drains[index] = run;
+        if let Some(at) = next {
+            return self.schedule(at, Event::Drain(index));
+        }
+        if errors.is_empty() {
+            let verb = "drained".into();
+            self.fact(Fact::Action { at: now, verb, summary: node, last_lease_renewal: Vec::new() });
+        } else {
+            self.refuse("drain", unable_to_drain(&node, &errors));
+        }
+        self.next_node(index);
     }
 
     /// Evicts a Pod if that is due.
@@ -246,4 +245,12 @@ fn unable_to_drain(node: &str, errors: &[String]) -> String {
         many => format!("[{}]", many.join(", ")),
     };
     format!("error: unable to drain node \"{node}\" due to error: {error}, continuing command...")
+}
+
+/// When a drain is looked at again; none once nothing is left on the node.
+fn next_look(run: &DrainRun, now: SimTime) -> Option<SimTime> {
+    let waits = run.pods.iter().any(|pod| pod.retry.is_none());
+    let retry = run.pods.iter().filter_map(|pod| pod.retry).min();
+    let end = run.deadline.filter(|deadline| waits && *deadline > now);
+    [waits.then_some(now + POLL), retry, end].into_iter().flatten().min()
 }
