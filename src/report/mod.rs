@@ -3,9 +3,10 @@
 //! * [`story`]: what happened when, gathered while the run goes on. * [`text`], [`json`], [`junit`]: a run as a whole.
 //! * [`timeline`]: every change of an object, a line each. * [`diagnostics`]: mistakes with place and cure.
 //! * [`table`]: kubectl's columns. [`page`]: text for a terminal.
-//! * [`placements`], [`placements_text`]: what `schedule` found.
+//! * [`placements`], [`placements_text`]: what `schedule` found. [`explanation`]: why a Pod is where it is.
 
 pub mod diagnostics;
+pub mod explanation;
 pub mod json;
 pub mod junit;
 pub mod kubectl;

@@ -1,10 +1,12 @@
 //! stub
 #![allow(missing_docs)]
 pub mod decision;
-pub mod evaluate;
+pub mod view;
 pub mod evaluation;
+pub mod explain;
 pub mod framework;
 pub mod plugins;
+pub mod placer;
 pub mod preemption;
 pub use decision::{Attempt, Binding, Choice, Decision, Failure, Nomination, Skip, VolumeStep, Wording};
 use crate::api::*; use crate::base::*; use std::sync::Arc; use std::collections::{BTreeMap,BTreeSet};

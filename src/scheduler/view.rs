@@ -180,6 +180,21 @@ impl View<'_> {
         out.post_filter = Some(found);
     }
 
+    /// The nodes that pass, sorted by name. Nothing is scored.
+    pub fn feasible(&self, pod: &PodInfo) -> Vec<Str> {
+        let mut state = CycleState::new();
+        let (narrowed, refused) = self.framework.run_pre_filter(self.snapshot, &mut state, pod);
+        if refused.is_err() {
+            return Vec::new();
+        }
+        let named = |node: &&NodeInfo| narrowed.nodes.as_ref().is_none_or(|names| names.contains(node.name()));
+        let passes = |node: &&NodeInfo| self.handle().run_filter_with_nominated_pods(&state, pod, node).is_ok();
+        let nodes = self.snapshot.nodes().filter(named).filter(passes);
+        let mut names: Vec<Str> = nodes.map(|n| n.name().clone()).collect();
+        names.sort();
+        names
+    }
+
     /// What every Filter plugin says of every node, not only the first that refuses it: nodes sorted by name, with
     /// all refusals in the order of the plugins. None if a PreFilter plugin refuses the Pod.
     pub fn all_refusals(&self, pod: &PodInfo) -> Option<Vec<(Str, Vec<Status>)>> {

@@ -1,0 +1,185 @@
+//! Why a Pod is where it is, or nowhere, and what would have to change.
+//!
+//! [`explain`] asks the plugins of the profile: as the cluster stands, then with the Pod or the cluster altered in one
+//! way after the other ([`change`]). Nothing is guessed from the words of a refusal.
+//!
+//! * [`change`]: what can be altered. * [`lack`]: how much of a resource a node lacks. * [`chain`]: from the Pod over
+//!   its claims and volumes to the nodes that can reach them.
+
+pub mod chain;
+pub mod change;
+pub mod lack;
+
+use std::sync::Arc;
+
+use super::evaluation::Evaluation;
+use super::framework::{PodInfo, Snapshot, Status};
+use super::placer::Placer;
+use crate::api::node::HOSTNAME_LABEL;
+use crate::api::{Meta, Node, Pod};
+use crate::base::Str;
+pub use chain::ClaimChain;
+pub use change::Change;
+pub use lack::Lack;
+
+/// Nodes that are tried as models for one more node.
+const MODELS_MAX: usize = 50;
+/// Ways out that are kept.
+const CURES_MAX: usize = 6;
+
+/// Everything that is to be said of a Pod without a node.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// What every node says as the cluster stands.
+    pub evaluation: Evaluation,
+    /// All refusals of every node, not only the first; empty if no node was asked.
+    pub refusals: Vec<(Str, Vec<Status>)>,
+    /// What the nodes lack that have nothing else against the Pod, the nearest first.
+    pub lacks: Vec<Lack>,
+    /// What would let nodes pass, the smallest change and the most nodes first.
+    pub cures: Vec<Cure>,
+    /// An empty node like this one would take the Pod.
+    pub new_node_like: Option<Str>,
+    /// Where the Pod's volumes hold it.
+    pub chains: Vec<ClaimChain>,
+}
+
+/// Changes that together let nodes pass.
+#[derive(Clone, Debug)]
+pub struct Cure {
+    /// The changes.
+    pub changes: Vec<Change>,
+    /// The nodes that pass then, sorted by name.
+    pub nodes: Vec<Str>,
+}
+
+/// Finds out all that is to be said of a Pod; if no profile is its own, only that.
+pub fn explain(placer: &mut Placer, pod: &Arc<Pod>) -> Explanation {
+    let evaluation = placer.evaluate(pod).evaluation;
+    let mut out = Explanation {
+        evaluation,
+        refusals: Vec::new(),
+        lacks: Vec::new(),
+        cures: Vec::new(),
+        new_node_like: None,
+        chains: Vec::new(),
+    };
+    let Some(view) = placer.view(pod) else { return out };
+    let info = PodInfo::new(pod.clone());
+    out.refusals = view.all_refusals(&info).unwrap_or_default();
+    out.chains = chain::chains(view.snapshot, pod, &out.refusals);
+    if out.evaluation.is_placed() || view.snapshot.is_empty() || out.evaluation.pre_enqueue.is_some() {
+        return out;
+    }
+    out.lacks = lack::lacks(&view, pod, &out.refusals);
+    out.cures = cures(placer, pod, &out.refusals);
+    out.new_node_like = new_node(placer, pod);
+    out
+}
+
+/// Tries changes one by one, then in pairs and in threes, until some nodes pass.
+fn cures(placer: &Placer, pod: &Arc<Pod>, refusals: &[(Str, Vec<Status>)]) -> Vec<Cure> {
+    let Some(view) = placer.view(pod) else { return Vec::new() };
+    let changes = change::candidates(view.snapshot, pod, refusals);
+    for size in 1..=3usize.min(changes.len()) {
+        let mut found: Vec<Cure> = Vec::new();
+        for chosen in subsets(changes.len(), size) {
+            let changes: Vec<Change> = chosen.iter().map(|i| changes[*i].clone()).collect();
+            let nodes = nodes_with(placer, pod, &changes);
+            if !nodes.is_empty() {
+                found.push(Cure { changes, nodes });
+            }
+        }
+        if !found.is_empty() {
+            found.sort_by_key(|cure| std::cmp::Reverse(cure.nodes.len()));
+            found.truncate(CURES_MAX);
+            return found;
+        }
+    }
+    Vec::new()
+}
+
+/// The nodes that pass with these changes.
+fn nodes_with(placer: &Placer, pod: &Arc<Pod>, changes: &[Change]) -> Vec<Str> {
+    let Some(altered) = change::altered(pod, changes) else { return Vec::new() };
+    let Some(view) = placer.view(&altered) else { return Vec::new() };
+    let info = PodInfo::new(altered.clone());
+    match change::altered_cluster(view.snapshot, changes) {
+        Some(snapshot) => super::view::View { snapshot: &snapshot, ..view }.feasible(&info),
+        None => view.feasible(&info),
+    }
+}
+
+/// The subsets of `0..n` of a size, in order.
+fn subsets(n: usize, size: usize) -> Vec<Vec<usize>> {
+    if size == 0 {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for last in size - 1..n {
+        for mut rest in subsets(last, size - 1) {
+            rest.push(last);
+            all.push(rest);
+        }
+    }
+    all
+}
+
+/// A node of the cluster such that an empty one like it would take the Pod.
+fn new_node(placer: &Placer, pod: &Arc<Pod>) -> Option<Str> {
+    let view = placer.view(pod)?;
+    let info = PodInfo::new(pod.clone());
+    let mut tried: Vec<Arc<Node>> = Vec::new();
+    for model in view.snapshot.nodes().map(|n| n.node()) {
+        let alike = |other: &Arc<Node>| same_sort(other, model);
+        if tried.iter().any(alike) || tried.len() >= MODELS_MAX {
+            continue;
+        }
+        tried.push(model.clone());
+        let twin = twin(model);
+        let mut snapshot: Snapshot = view.snapshot.clone();
+        snapshot.set_node(&Arc::new(twin.clone()));
+        let passes = super::view::View { snapshot: &snapshot, ..view }.feasible(&info);
+        if passes.contains(&twin.meta.name) {
+            return Some(model.meta.name.clone());
+        }
+    }
+    None
+}
+
+/// Whether two nodes differ in nothing but their names.
+fn same_sort(a: &Node, b: &Node) -> bool {
+    let labels = |n: &Node| n.meta.labels.without(HOSTNAME_LABEL);
+    labels(a) == labels(b)
+        && a.status.allocatable == b.status.allocatable
+        && a.taints == b.taints
+        && a.unschedulable == b.unschedulable
+}
+
+/// A node of the same sort under a new name, as an autoscaler would add it: without what befell the model.
+fn twin(model: &Node) -> Node {
+    let name: Str = format!("{}-twin", model.meta.name).into();
+    let mut twin = model.clone();
+    twin.meta = Meta {
+        name: name.clone(),
+        uid: name.clone(),
+        labels: match model.meta.labels.get(HOSTNAME_LABEL) {
+            Some(_) => model.meta.labels.with(HOSTNAME_LABEL, name),
+            None => model.meta.labels.clone(),
+        },
+        ..model.meta.clone()
+    };
+    twin.unschedulable = false;
+    twin.taints.retain(|taint| !taint.key.starts_with("node.kubernetes.io/"));
+    twin
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn subsets_are_all_there_once() {
+        assert_eq!(super::subsets(4, 2), [[0, 1], [0, 2], [1, 2], [0, 3], [1, 3], [2, 3]].map(Vec::from));
+        assert_eq!(super::subsets(2, 3), Vec::<Vec<usize>>::new());
+        assert_eq!(super::subsets(3, 3), [vec![0, 1, 2]]);
+    }
+}
