@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::super::csi_migration::effective_affinity;
-use super::matching::{Candidates, is_reserved_for, reaches};
+use super::matching::{Candidates, reaches};
 use crate::api::selector::NodeSelectorTerm;
 use crate::api::storage::{
     ClaimPhase, CsiNode, CsiStorageCapacity, PersistentVolume, PersistentVolumeClaim, StorageClass,
@@ -258,15 +258,10 @@ pub fn volume_limit(capacity: &CsiStorageCapacity) -> Option<Quantity> {
 impl Found {
     /// What has to be written before the Pod can be bound to `node`.
     pub fn steps(&self, node: &Str) -> Vec<VolumeStep> {
-        let bind = |(claim, volume): &(Arc<PersistentVolumeClaim>, Arc<PersistentVolume>)| {
-            let key = claim.meta.key();
-            let is_complete = is_reserved_for(volume, claim)
-                && volume.claim_ref.as_ref().is_some_and(|r| r.uid == claim.meta.uid && !r.uid.is_empty());
-            if is_complete {
-                VolumeStep::Wait { claim: key }
-            } else {
-                VolumeStep::Bind { claim: key, volume: volume.meta.name.clone() }
-            }
+        // Upstream writes a volume that is reserved already once more, which changes nothing.
+        let bind = |(claim, volume): &(Arc<PersistentVolumeClaim>, Arc<PersistentVolume>)| VolumeStep::Bind {
+            claim: claim.meta.key(),
+            volume: volume.meta.name.clone(),
         };
         let provision = |claim: &Arc<PersistentVolumeClaim>| VolumeStep::Provision {
             claim: claim.meta.key(),
