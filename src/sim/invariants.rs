@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::world::World;
 use crate::api::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, PODS};
-use crate::api::storage::{ClaimPhase, PersistentVolume, PersistentVolumeClaim};
+use crate::api::storage::{
+    AccessMode, ClaimPhase, PersistentVolume, PersistentVolumeClaim, VolumeAttachment,
+};
 use crate::api::{Node, Pod, ResourceList, condition};
 use crate::base::{Quantity, Str};
 use crate::store::Store;
@@ -15,7 +17,9 @@ pub fn check(world: &World) -> Result<(), String> {
     bound_pods(store)?;
     node_room(store)?;
     volumes(store)?;
-    owners(store)
+    attachments(store)?;
+    owners(store)?;
+    indexes(store)
 }
 
 /// A bound Pod says so in its conditions, and an ended one never comes back (checked against the condition).
@@ -47,7 +51,9 @@ fn node_room(store: &Store) -> Result<(), String> {
             continue;
         }
         for name in [CPU, MEMORY, EPHEMERAL_STORAGE] {
-            let (Some(used), Some(room)) = (used.get(name), node.status.allocatable.get(name)) else { continue };
+            let (Some(used), Some(room)) = (used.get(name), node.status.allocatable.get(name)) else {
+                continue;
+            };
             if used > room {
                 return Err(format!("node {} has {room} {name} and {used} are requested", node.meta.name));
             }
@@ -120,6 +126,23 @@ fn volumes(store: &Store) -> Result<(), String> {
     Ok(())
 }
 
+/// A volume that can be used from one node at a time is attached to one node at most.
+fn attachments(store: &Store) -> Result<(), String> {
+    let mut nodes: BTreeMap<&Str, &Str> = BTreeMap::new();
+    for attachment in store.list::<VolumeAttachment>().filter(|a| a.attached) {
+        let Some(volume) = store.find::<PersistentVolume>("", &attachment.pv_name) else { continue };
+        let single = volume
+            .access_modes
+            .iter()
+            .all(|mode| matches!(mode, AccessMode::ReadWriteOnce | AccessMode::ReadWriteOncePod));
+        if let Some(other) = nodes.insert(&attachment.pv_name, &attachment.node_name).filter(|_| single) {
+            let (volume, node) = (&attachment.pv_name, &attachment.node_name);
+            return Err(format!("volume {volume} is attached to both {other} and {node}"));
+        }
+    }
+    Ok(())
+}
+
 /// Two live Pods never have one identity, and every Pod's controller reference is unique.
 fn owners(store: &Store) -> Result<(), String> {
     let mut seen: BTreeMap<&Str, &Str> = BTreeMap::new();
@@ -129,6 +152,41 @@ fn owners(store: &Store) -> Result<(), String> {
         }
         if pod.meta.owners.iter().filter(|o| o.controller).count() > 1 {
             return Err(format!("pod {} has two controllers", pod.meta.key()));
+        }
+    }
+    Ok(())
+}
+
+/// The indexes say what a look at every Pod says.
+fn indexes(store: &Store) -> Result<(), String> {
+    let mut on: BTreeMap<&Str, usize> = BTreeMap::new();
+    let mut of: BTreeMap<&Str, usize> = BTreeMap::new();
+    let mut pods = 0;
+    for pod in store.list::<Pod>() {
+        pods += 1;
+        if let Some(node) = &pod.node_name {
+            *on.entry(node).or_default() += 1;
+        }
+        if let Some(owner) = pod.meta.controller() {
+            *of.entry(&owner.uid).or_default() += 1;
+        }
+        if store.by_uid(&pod.meta.uid).is_none_or(|found| found.key() != pod.meta.key()) {
+            return Err(format!("pod {} is not found by its identity", pod.meta.key()));
+        }
+    }
+    if pods != store.count::<Pod>() {
+        return Err(format!("{pods} Pods are listed and {} counted", store.count::<Pod>()));
+    }
+    for (node, count) in on {
+        let found = store.pods_on(node).count();
+        if found != count {
+            return Err(format!("node {node} holds {count} Pods, its index {found}"));
+        }
+    }
+    for (owner, count) in of {
+        let found = store.pods_of(owner).count();
+        if found != count {
+            return Err(format!("controller {owner} has {count} Pods, its index {found}"));
         }
     }
     Ok(())

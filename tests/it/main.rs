@@ -1,5 +1,9 @@
 //! What must hold from outside: one binary, a module per topic.
 
+mod determinism;
+mod milestones;
 mod properties;
 mod scenarios;
 mod support;
+mod swarm;
+mod timelines;
