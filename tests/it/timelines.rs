@@ -94,7 +94,8 @@ fn laid_out(milestones: &Milestones) -> String {
         let _ = write!(out, "{}\n\"{section}\": ", if place > 0 { "," } else { "" });
         match entries.as_object() {
             Some(entries) => {
-                let lines = entries.iter().map(|(k, v)| format!("\n  {}: {v}", serde_json::Value::from(k.as_str())));
+                let lines =
+                    entries.iter().map(|(k, v)| format!("\n  {}: {v}", serde_json::Value::from(k.as_str())));
                 let _ = write!(out, "{{{}\n}}", lines.collect::<Vec<_>>().join(","));
             }
             None => out.push_str(&entries.to_string()),
@@ -190,9 +191,8 @@ fn extremes(recorded: &Milestones, simulated: &Milestones, out: &mut Vec<String>
         for (number, (least, most)) in numbers {
             let real = recorded.extremes.get(object).and_then(|n| n.get(number)).copied().unwrap_or((0, 0));
             if *least < real.0 || *most > real.1 {
-                let mut line = String::new();
-                let _ =
-                    write!(line, "{object}: {number} was {} to {}, here {least} to {most}", real.0, real.1));
+                let (low, high) = real;
+                out.push(format!("{object}: {number} was {low} to {high}, here {least} to {most}"));
             }
         }
     }
