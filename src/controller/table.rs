@@ -10,6 +10,7 @@ use super::{
 };
 use super::volume::{
     binder::Binder, ephemeral::EphemeralVolumes, protection::ClaimProtection, protection::VolumeProtection,
+    provisioner::Provisioner,
 };
 use crate::api::workload::{ReplicaSet, ReplicationController};
 use crate::params::{Latencies, Settings};
@@ -40,6 +41,7 @@ pub const TABLE: &[(&str, Make)] = &[
     ("job-controller", |_| JobController::boxed()),
     ("horizontal-pod-autoscaler-controller", |p| Box::new(HorizontalController::new(&p.settings.kube_controller_manager))),
     ("persistentvolume-binder-controller", |_| Binder::boxed()),
+    ("csi-provisioner", |p| Provisioner::boxed(p.latencies.volume_provision)),
     ("persistentvolumeclaim-protection-controller", |_| ClaimProtection::boxed()),
     ("persistentvolume-protection-controller", |_| VolumeProtection::boxed()),
     ("ephemeral-volume-controller", |_| EphemeralVolumes::boxed()),

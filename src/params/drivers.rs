@@ -23,6 +23,8 @@ pub enum Makes {
     Csi(&'static str),
     /// Directories of a node below this one.
     HostPath(&'static str),
+    /// Directories of an NFS server.
+    Nfs,
 }
 
 /// A driver.
@@ -51,7 +53,12 @@ pub struct Driver {
 const FIVE_MINUTES: SimDuration = SimDuration::from_mins(5);
 
 /// A network disk of one zone.
-const fn disk(name: &'static str, keys: &'static [&'static str], pod: &'static str, source: &'static str) -> Driver {
+const fn disk(
+    name: &'static str,
+    keys: &'static [&'static str],
+    pod: &'static str,
+    source: &'static str,
+) -> Driver {
     Driver {
         name,
         node_keys: keys,
@@ -71,7 +78,12 @@ const fn share(name: &'static str, handle: &'static str, pod: &'static str, sour
 }
 
 /// Storage inside a node.
-const fn local(name: &'static str, keys: &'static [&'static str], pod: &'static str, source: &'static str) -> Driver {
+const fn local(
+    name: &'static str,
+    keys: &'static [&'static str],
+    pod: &'static str,
+    source: &'static str,
+) -> Driver {
     Driver { attaches: false, ..disk(name, keys, pod, source) }
 }
 
@@ -90,22 +102,34 @@ pub const DRIVERS: &[Driver] = &[
     share("nfs.csi.k8s.io", "", "csi-nfs-controller", "csi-driver-nfs deploy"),
     local("topolvm.io", &[TOPOLVM_NODE_LABEL], "topolvm-controller", "topolvm charts/topolvm/templates/csidriver.yaml"),
     Driver { attaches: true, ..local("hostpath.csi.k8s.io", &[HOSTPATH_NODE_LABEL], "csi-hostpathplugin", "csi-driver-host-path deploy") },
+    Driver { makes: Makes::HostPath("/tmp/hostpath-provisioner"), ..local("k8s.io/minikube-hostpath", &[], "storage-provisioner", "minikube pkg/storage") },
     Driver { makes: Makes::HostPath("/opt/local-path-provisioner"), ..local("rancher.io/local-path", &[HOSTNAME_LABEL], "local-path-provisioner", "local-path-provisioner README") },
 ];
+
+/// A driver that the table lacks: it takes every access mode and places volumes as CSINodes list it.
+const UNKNOWN: Driver = Driver { shared: true, ..disk("", &[ZONE_LABEL], "csi-controller", "assumed") };
+
+/// A provisioner that the table lacks and that is no CSI driver by its name (`example.com/nfs`).
+const UNKNOWN_SHARE: Driver = Driver { makes: Makes::Nfs, ..share("", "", "provisioner", "assumed") };
 
 /// What is known of a driver.
 pub fn find(name: &str) -> Option<&'static Driver> {
     DRIVERS.iter().find(|d| d.name == name)
 }
 
+/// What is known of a driver, or else assumed.
+pub fn of(name: &str) -> &'static Driver {
+    find(name).unwrap_or(if name.contains('/') { &UNKNOWN_SHARE } else { &UNKNOWN })
+}
+
 /// The labels that a node with this driver reports; the common zone label for drivers that are not known.
 pub fn node_keys(name: &str) -> &'static [&'static str] {
-    find(name).map_or(&[ZONE_LABEL], |d| d.node_keys)
+    of(name).node_keys
 }
 
 /// Whether volumes of a driver are attached before they are mounted, as its CSIDriver says, or else the table.
 pub fn attaches(name: &str, object: Option<&CsiDriver>) -> bool {
-    object.map_or_else(|| find(name).is_none_or(|d| d.attaches), |object| object.attach_required)
+    object.map_or_else(|| of(name).attaches, |object| object.attach_required)
 }
 
 #[cfg(test)]
@@ -123,7 +147,11 @@ mod tests {
     #[test]
     fn the_object_decides_over_the_table() {
         let object = |attach_required| CsiDriver { attach_required, ..CsiDriver::default() };
-        assert!(attaches(EBS, None) && !attaches("efs.csi.aws.com", None) && attaches("unknown.example.com", None));
+        assert!(
+            attaches(EBS, None)
+                && !attaches("efs.csi.aws.com", None)
+                && attaches("unknown.example.com", None)
+        );
         assert!(!attaches(EBS, Some(&object(false))) && attaches("efs.csi.aws.com", Some(&object(true))));
     }
 }

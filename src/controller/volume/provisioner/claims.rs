@@ -1,0 +1,301 @@
+//! A volume for a claim.
+//!
+//! Upstream: the library's `provisionClaimOperation` and external-provisioner's `Provision`
+//! (`pkg/controller/controller.go`).
+
+use std::sync::Arc;
+
+use super::{Operation, Provisioner, source, topology, wanted_from};
+use crate::api::resources::STORAGE;
+use crate::api::storage::{
+    AccessMode, ClaimRef, CsiDriver, CsiStorageCapacity, PersistentVolume, PersistentVolumeClaim, PvSource,
+    ReclaimPolicy, StorageClass, VolumePhase, annotation,
+};
+use crate::api::{EventType, Labels, Meta, Node, ObjectKey, ObjectRef, ResourceList};
+use crate::base::{Quantity, Str};
+use crate::controller::framework::{Action, Ctx};
+use crate::params::drivers::{self, Makes};
+
+/// Why there is no volume.
+enum Failure {
+    /// The chosen node is not the right one: back to the scheduler.
+    Reschedule(String),
+    /// It may be otherwise later.
+    Retry(String),
+    /// It will hardly ever be otherwise.
+    Infeasible(String),
+}
+
+impl Provisioner {
+    /// Begins or ends the making of a volume for a claim.
+    pub(super) fn sync_claim(&mut self, key: &ObjectKey, ctx: &mut Ctx<'_>) -> Action {
+        let now = ctx.now();
+        if let Some(operation) = self.operations.get(key) {
+            if operation.due > now {
+                return Action::After(operation.due.since(now));
+            }
+            let operation = self.operations.remove(key);
+            return operation.map_or(Action::Done, |operation| self.finish(&operation, ctx));
+        }
+        let Some(claim) = ctx.store().get::<PersistentVolumeClaim>(key).cloned() else { return Action::Done };
+        let (true, Some(driver)) = (claim.spec.volume_name.is_empty(), wanted_from(&claim).cloned()) else {
+            return Action::Done;
+        };
+        if let Some(left) = self.held_back(&claim.meta.uid, now) {
+            return Action::After(left);
+        }
+        let Some(class) = ctx.store().find::<StorageClass>("", &claim.class()).cloned() else {
+            return self.back_off(&claim.meta.uid, &driver, now);
+        };
+        let selected = claim.meta.annotations.get(annotation::SELECTED_NODE).filter(|n| !n.is_empty());
+        let ours = class.provisioner == driver
+            || crate::api::storage::migrated_driver(&class.provisioner) == Some(driver.as_str());
+        if !ours || class.wait_for_first_consumer && selected.is_none() || volume_exists(ctx, &claim) {
+            return Action::Done;
+        }
+        match begin(&claim, &class, &driver, ctx) {
+            Ok(place) => {
+                let mut stream = ctx.seed().stream("volume-provision", &claim.meta.uid);
+                let due = now + self.provision.sample(&mut stream);
+                let operation = Operation { claim, driver, place, due };
+                if due > now {
+                    self.operations.insert(key.clone(), operation);
+                    return Action::After(due.since(now));
+                }
+                self.finish(&operation, ctx)
+            }
+            Err(failure) => self.fail(&claim, &driver, failure, ctx),
+        }
+    }
+
+    /// The driver's call returns.
+    fn finish(&mut self, operation: &Operation, ctx: &mut Ctx<'_>) -> Action {
+        let Operation { claim, driver, place, .. } = operation;
+        let Some(class) = ctx.store().find::<StorageClass>("", &claim.class()).cloned() else {
+            return self.back_off(&claim.meta.uid, driver, ctx.now());
+        };
+        if let Err(failure) = take_capacity(claim, &class, driver, ctx) {
+            return self.fail(claim, driver, failure, ctx);
+        }
+        let volume = made(claim, &class, driver, place.as_ref(), ctx);
+        let name = volume.meta.name.clone();
+        if ctx.create(volume).is_err() {
+            // It is there already: another call was faster.
+            return Action::Done;
+        }
+        self.failures.remove(&claim.meta.uid);
+        say(
+            ctx,
+            driver,
+            claim,
+            EventType::Normal,
+            "ProvisioningSucceeded",
+            format!("Successfully provisioned volume {name}"),
+        );
+        Action::Done
+    }
+
+    fn fail(
+        &mut self,
+        claim: &PersistentVolumeClaim,
+        driver: &str,
+        failure: Failure,
+        ctx: &mut Ctx<'_>,
+    ) -> Action {
+        let now = ctx.now();
+        let warn = |ctx: &mut Ctx<'_>, message: String| {
+            say(ctx, driver, claim, EventType::Warning, "ProvisioningFailed", message);
+        };
+        match failure {
+            Failure::Infeasible(why) => {
+                warn(
+                    ctx,
+                    format!(
+                        "Volume provisioning failed with infeasible error. Retries will be delayed. {why}"
+                    ),
+                );
+                let delay = drivers::of(driver).retry_max;
+                self.failures.insert(claim.meta.uid.clone(), (0, now + delay));
+                Action::After(delay)
+            }
+            Failure::Retry(why) => {
+                warn(ctx, why);
+                self.back_off(&claim.meta.uid, driver, now)
+            }
+            Failure::Reschedule(why) => {
+                warn(ctx, why);
+                // A claim that has vanished needs no node.
+                let _ = ctx.update::<PersistentVolumeClaim>(&claim.meta.key(), |c| {
+                    c.meta.annotations = c.meta.annotations.without(annotation::SELECTED_NODE);
+                });
+                self.failures.remove(&claim.meta.uid);
+                Action::Done
+            }
+        }
+    }
+}
+
+fn say(
+    ctx: &mut Ctx<'_>,
+    driver: &str,
+    claim: &PersistentVolumeClaim,
+    kind: EventType,
+    reason: &'static str,
+    message: String,
+) {
+    let source = source(ctx.seed(), driver);
+    ctx.event_as(source, ObjectRef::to(claim), kind, reason, message);
+}
+
+fn volume_name(claim: &PersistentVolumeClaim) -> Str {
+    format!("pvc-{}", claim.meta.uid).into()
+}
+
+fn volume_exists(ctx: &Ctx<'_>, claim: &PersistentVolumeClaim) -> bool {
+    ctx.store().find::<PersistentVolume>("", &volume_name(claim)).is_some()
+}
+
+/// Checks what is asked for and finds the place.
+fn begin(
+    claim: &PersistentVolumeClaim,
+    class: &StorageClass,
+    driver: &str,
+    ctx: &mut Ctx<'_>,
+) -> Result<Option<topology::Segment>, Failure> {
+    let selected = claim.meta.annotations.get(annotation::SELECTED_NODE).filter(|n| !n.is_empty());
+    let node = selected.and_then(|name| ctx.store().find::<Node>("", name)).cloned();
+    if let (Some(name), None) = (selected, &node) {
+        return Err(Failure::Reschedule(format!("node \"{name}\" not found")));
+    }
+    let key = claim.meta.key();
+    let message = format!("External provisioner is provisioning volume for claim \"{key}\"");
+    say(ctx, driver, claim, EventType::Normal, "Provisioning", message);
+    let prefix = format!("failed to provision volume with StorageClass \"{}\": ", class.meta.name);
+    let known = drivers::of(driver);
+    if matches!(known.makes, Makes::HostPath(_)) && !known.volume_keys.is_empty() && node.is_none() {
+        return Err(Failure::Retry(format!("{prefix}configuration error, no node was specified")));
+    }
+    if !known.shared && !claim.spec.block {
+        check_modes(claim, driver)?;
+    }
+    topology::place(ctx.store(), driver, class, &claim.meta.name, node.as_deref())
+        .map_err(|why| Failure::Retry(format!("{prefix}error generating accessibility requirements: {why}")))
+}
+
+/// A disk with a file system is used by one node only.
+fn check_modes(claim: &PersistentVolumeClaim, driver: &str) -> Result<(), Failure> {
+    let word = |mode: &AccessMode| match mode {
+        AccessMode::ReadOnlyMany => Some("MULTI_NODE_READER_ONLY"),
+        AccessMode::ReadWriteMany => Some("MULTI_NODE_MULTI_WRITER"),
+        AccessMode::ReadWriteOnce | AccessMode::ReadWriteOncePod => None,
+    };
+    let words: Vec<&str> = claim.spec.access_modes.iter().filter_map(word).collect();
+    if words.is_empty() {
+        return Ok(());
+    }
+    // The words of the EBS driver (`pkg/driver/controller.go`); others say the same in their own.
+    let words = words.join(", ");
+    let why = if driver == drivers::EBS {
+        format!("Volume capabilities {words} not supported. Only AccessModes[ReadWriteOnce] supported.")
+    } else {
+        format!("Volume capabilities {words} not supported")
+    };
+    Err(Failure::Infeasible(format!("rpc error: code = InvalidArgument desc = {why}")))
+}
+
+/// Takes the room for a volume from the capacity of its place, for drivers that publish theirs.
+fn take_capacity(
+    claim: &PersistentVolumeClaim,
+    class: &StorageClass,
+    driver: &str,
+    ctx: &mut Ctx<'_>,
+) -> Result<(), Failure> {
+    let publishes = ctx.store().find::<CsiDriver>("", driver).is_some_and(|d| d.storage_capacity);
+    let selected = claim.meta.annotations.get(annotation::SELECTED_NODE);
+    let Some(node) = selected.and_then(|name| ctx.store().find::<Node>("", name)).filter(|_| publishes)
+    else {
+        return Ok(());
+    };
+    let size = claim.requested();
+    let of_node = |c: &&Arc<CsiStorageCapacity>| {
+        c.storage_class == class.meta.name
+            && c.node_topology.as_ref().is_some_and(|t| t.matches(&node.meta.labels))
+    };
+    let room = ctx.store().list::<CsiStorageCapacity>().find(of_node).cloned();
+    match room.and_then(|room| Some((room.meta.key(), room.capacity.filter(|have| *have >= size)?))) {
+        Some((key, have)) => {
+            // The object was there a moment ago, and nothing else runs meanwhile.
+            let _ = ctx.update::<CsiStorageCapacity>(&key, |c| c.capacity = Some(have.minus(size)));
+            Ok(())
+        }
+        None => Err(Failure::Reschedule(format!(
+            "failed to provision volume with StorageClass \"{}\": rpc error: code = ResourceExhausted desc = no enough space left: requested={size}",
+            class.meta.name
+        ))),
+    }
+}
+
+/// The volume that a driver has made.
+fn made(
+    claim: &PersistentVolumeClaim,
+    class: &StorageClass,
+    driver: &str,
+    place: Option<&topology::Segment>,
+    ctx: &Ctx<'_>,
+) -> PersistentVolume {
+    let name = volume_name(claim);
+    let delete = class.reclaim_policy == ReclaimPolicy::Delete;
+    let annotations: Labels = [(annotation::PROVISIONED_BY, driver)].into_iter().collect();
+    let is_csi = matches!(drivers::of(driver).makes, Makes::Csi(_));
+    PersistentVolume {
+        meta: Meta {
+            annotations,
+            finalizers: if delete && is_csi { vec![super::volumes::FINALIZER.into()] } else { Vec::new() },
+            ..Meta::named("", name.clone())
+        },
+        capacity: size(claim, driver),
+        access_modes: claim.spec.access_modes.clone(),
+        claim_ref: Some(ClaimRef { key: claim.meta.key(), uid: claim.meta.uid.clone() }),
+        reclaim_policy: class.reclaim_policy,
+        storage_class: claim.class(),
+        block: claim.spec.block,
+        node_affinity: place.and_then(|place| topology::affinity(driver, place)),
+        source: data(claim, driver, &name, ctx),
+        attributes_class: claim.spec.attributes_class.clone(),
+        mount_options: class.mount_options.clone(),
+        rest: None,
+        phase: VolumePhase::Pending,
+        reason: Str::new(),
+        message: Str::new(),
+    }
+}
+
+/// EBS volumes have whole gibibytes.
+fn size(claim: &PersistentVolumeClaim, driver: &str) -> ResourceList {
+    let asked = claim.requested();
+    let gibibytes = asked.value().saturating_add((1 << 30) - 1) >> 30;
+    let whole = Quantity::from_bytes(gibibytes.max(1) << 30);
+    let size = if driver == drivers::EBS && whole != asked { whole } else { asked };
+    [(STORAGE, size)].into_iter().collect()
+}
+
+fn data(claim: &PersistentVolumeClaim, driver: &str, name: &Str, ctx: &Ctx<'_>) -> PvSource {
+    match drivers::of(driver).makes {
+        Makes::Csi("") => PvSource::Csi { driver: driver.into(), handle: name.clone() },
+        Makes::Csi(prefix) => {
+            let number = ctx.seed().stream("volume-handle", &claim.meta.uid).next_u64();
+            PvSource::Csi { driver: driver.into(), handle: format!("{prefix}{number:016x}").into() }
+        }
+        Makes::HostPath(folder) => {
+            let key = claim.meta.key();
+            PvSource::HostPath(format!("{folder}/{name}_{}_{}", key.namespace, key.name).into())
+        }
+        Makes::Nfs => {
+            let key = claim.meta.key();
+            PvSource::Nfs {
+                server: Str::new(),
+                path: format!("/{}-{}-{name}", key.namespace, key.name).into(),
+            }
+        }
+    }
+}
