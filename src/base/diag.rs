@@ -53,6 +53,16 @@ impl SourceMap {
         self.sources.get(id.0 as usize)
     }
 
+    /// How many texts there are.
+    pub fn len(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.sources.is_empty()
+    }
+
     /// Line and column of the start of `span`, both from 1; columns count characters.
     pub fn line_column(&self, span: Span) -> Option<(usize, usize)> {
         let text = &self.get(span.source)?.text;

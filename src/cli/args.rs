@@ -131,16 +131,13 @@ pub struct Look {
 /// Arguments of `get`.
 #[derive(Debug, Args)]
 pub struct Get {
-    /// What to show: `pods`, `deploy,svc`, `all`, `pod/web-0`
-    #[arg(value_name = "KIND")]
-    pub kind: String,
-    /// Only the object of this name
-    #[arg(value_name = "NAME")]
-    pub name: Option<String>,
+    /// What to show: `pods`, `deploy,svc`, `all`; with names behind it, or as `pod/web-0`
+    #[arg(value_name = "KIND", required = true, num_args = 1..)]
+    pub what: Vec<String>,
     /// Where and when
     #[command(flatten)]
     pub look: Look,
-    /// The namespace
+    /// The namespace; `default` if none is given
     #[arg(short, long)]
     pub namespace: Option<String>,
     /// All namespaces
@@ -149,6 +146,12 @@ pub struct Get {
     /// Only objects with these labels
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     pub selector: Option<String>,
+    /// With all labels
+    #[arg(long)]
+    pub show_labels: bool,
+    /// With a column for each of these labels
+    #[arg(short = 'L', long, value_name = "LABEL", value_delimiter = ',')]
+    pub label_columns: Vec<String>,
     /// How to show it
     #[arg(short, long, value_enum, default_value_t = GetOutput::Table)]
     pub output: GetOutput,
@@ -172,18 +175,21 @@ pub enum GetOutput {
 /// Arguments of `describe`.
 #[derive(Debug, Args)]
 pub struct Describe {
-    /// What to describe: `pod/web-0`, or a kind with a name
-    #[arg(value_name = "KIND/NAME")]
-    pub kind: String,
-    /// The name
-    #[arg(value_name = "NAME")]
-    pub name: Option<String>,
+    /// What to describe: `pod/web-0`, or a kind with names behind it, or a kind for all objects
+    #[arg(value_name = "KIND/NAME", required = true, num_args = 1..)]
+    pub what: Vec<String>,
     /// Where and when
     #[command(flatten)]
     pub look: Look,
-    /// The namespace
+    /// The namespace; `default` if none is given
     #[arg(short, long)]
     pub namespace: Option<String>,
+    /// All namespaces
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
+    /// Only objects with these labels
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub selector: Option<String>,
 }
 
 /// Arguments of `explain`.

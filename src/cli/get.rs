@@ -2,12 +2,14 @@
 
 use super::args::{Describe, Get, GetOutput, Look};
 use super::exit::Exit;
-use super::load;
+use super::load::{self, Scenario};
 use super::output::Context;
-use crate::api::{Kind, LabelSelector, Object, ObjectKey, raise};
-use crate::base::SimTime;
-use crate::facts::NullRecorder;
+use super::progress::Progress;
+use crate::api::{Kind, LabelSelector, Object, raise};
+use crate::base::Str;
+use crate::plan::{ResourceKind, Step};
 use crate::report::kubectl::{self, TableOptions, describe as description};
+use crate::scenario::kinds::{self, KnownKind};
 use crate::sim::World;
 
 /// The kinds that `all` means, as kubectl has it.
@@ -26,87 +28,200 @@ const ALL: &[Kind] = &[
 
 /// Shows objects.
 pub fn main(args: &Get, context: &Context) -> Exit {
-    let (world, wanted) = match prepare(args, context) {
-        Ok(prepared) => prepared,
+    let found = match find(&args.what, &filter(args), &args.look, context) {
+        Ok(found) => found,
         Err(exit) => return exit,
     };
-    let selector = match args.selector.as_deref().map(LabelSelector::parse).transpose() {
-        Ok(selector) => selector,
-        Err(why) => {
-            context.complain(&format!("--selector: {why}"));
-            return Exit::Input;
+    let structured = matches!(args.output, GetOutput::Json | GetOutput::Yaml);
+    if found.groups.is_empty() && !structured {
+        if found.missing.is_empty() {
+            context.say(&found.nothing);
         }
-    };
-    let mut found: Vec<(Kind, Vec<Object>)> = Vec::new();
-    for (kind, name) in wanted {
-        let objects = select(&world, kind, name.as_deref(), args, selector.as_ref());
-        if let (Some(name), true) = (&name, objects.is_empty()) {
-            let error = crate::store::ApiError::not_found(kind, &ObjectKey::cluster(name.as_str()));
-            context.complain(&format!("Error from server (NotFound): {error}"));
-            return Exit::Failed;
-        }
-        if !objects.is_empty() {
-            found.push((kind, objects));
-        }
+    } else if let failed @ (Exit::Failed | Exit::Input | Exit::Bug) = context.print(&show(&found, args)) {
+        return failed;
     }
-    if found.is_empty() {
-        context.complain(&nothing_found(args));
-        return Exit::Fine;
-    }
-    context.print(&show(&found, args, &world))
+    found.tell_missing(context)
 }
 
 /// Describes objects.
 pub fn describe(args: &Describe, context: &Context) -> Exit {
-    let (kind, name) = match split_name(&args.kind, args.name.as_deref(), context) {
+    let filter = Filter {
+        namespace: args.namespace.as_deref(),
+        everywhere: args.all_namespaces,
+        selector: args.selector.as_deref(),
+    };
+    let found = match find(&args.what, &filter, &args.look, context) {
         Ok(found) => found,
         Err(exit) => return exit,
     };
-    let world = match world_at(&args.look, context) {
-        Ok(world) => world,
-        Err(exit) => return exit,
-    };
-    let namespace = namespace_of(kind, args.namespace.as_deref());
-    let store = world.store();
-    let objects: Vec<Object> = match &name {
-        Some(name) => store.get_object(kind, &ObjectKey::new(namespace, name.as_str())).into_iter().collect(),
-        None => store.list_objects(kind).into_iter().filter(|o| o.meta().namespace == namespace).collect(),
-    };
-    if let (Some(name), true) = (&name, objects.is_empty()) {
-        let error = crate::store::ApiError::not_found(kind, &ObjectKey::cluster(name.as_str()));
-        context.complain(&format!("Error from server (NotFound): {error}"));
-        return Exit::Failed;
+    let store = found.world.store();
+    let objects = found.groups.iter().flatten();
+    let texts: Vec<String> = objects.map(|o| description::describe(o, store)).collect();
+    if texts.is_empty() && found.missing.is_empty() {
+        context.say(&found.nothing);
     }
-    let texts: Vec<String> = objects.iter().map(|o| description::describe(o, store)).collect();
-    context.print(&texts.join("\n\n"))
+    context.print(&texts.join("\n\n")).and(found.tell_missing(context))
 }
 
-/// Kinds and names that the call asks for.
-type Wanted = Vec<(Kind, Option<String>)>;
+/// Which objects of a kind.
+struct Filter<'a> {
+    namespace: Option<&'a str>,
+    everywhere: bool,
+    selector: Option<&'a str>,
+}
 
-fn prepare(args: &Get, context: &Context) -> Result<(World, Wanted), Exit> {
-    let mut wanted = Vec::new();
-    for word in args.kind.split(',') {
-        if word == "all" {
-            wanted.extend(ALL.iter().map(|kind| (*kind, None)));
-        } else {
-            wanted.push(split_name(word, args.name.as_deref(), context)?);
+fn filter(args: &Get) -> Filter<'_> {
+    Filter {
+        namespace: args.namespace.as_deref(),
+        everywhere: args.all_namespaces,
+        selector: args.selector.as_deref(),
+    }
+}
+
+/// What was found.
+struct Found {
+    world: World,
+    /// Objects by kind; no group is empty.
+    groups: Vec<Vec<Object>>,
+    /// What the API server says of names that it does not know.
+    missing: Vec<String>,
+    /// What to say if nothing was found.
+    nothing: String,
+}
+
+impl Found {
+    fn tell_missing(&self, context: &Context) -> Exit {
+        for why in &self.missing {
+            context.say(why);
+        }
+        if self.missing.is_empty() { Exit::Fine } else { Exit::Input }
+    }
+}
+
+fn find(what: &[String], filter: &Filter<'_>, look: &Look, context: &Context) -> Result<Found, Exit> {
+    let selector = filter.selector.map(LabelSelector::parse).transpose().map_err(|why| {
+        context.complain(&format!("--selector: {why}"));
+        Exit::Input
+    })?;
+    let scenario = load::scenario(&look.file, look.seed, context)?;
+    let wanted = wanted(what, &scenario).map_err(|why| {
+        context.complain(&why);
+        Exit::Input
+    })?;
+    let world = run_to(&scenario, look, context)?;
+    let namespace = filter.namespace.unwrap_or("default");
+    let nothing = if filter.everywhere || wanted.iter().all(|(known, _)| !known.namespaced) {
+        "No resources found".to_owned()
+    } else {
+        format!("No resources found in {namespace} namespace.")
+    };
+    let (mut groups, mut missing) = (Vec::new(), Vec::new());
+    for (known, names) in wanted {
+        let scope = if known.namespaced { (!filter.everywhere).then_some(namespace) } else { None };
+        let mut objects = all_of(&world, &known, scope);
+        objects.retain(|o| selector.as_ref().is_none_or(|s| s.matches(&o.meta().labels)));
+        if !names.is_empty() {
+            let is = |name: &str, o: &Object| o.meta().name == name;
+            missing.extend(
+                names.iter().filter(|n| !objects.iter().any(|o| is(n, o))).map(|n| not_found(&known, n)),
+            );
+            objects.retain(|o| names.iter().any(|n| is(n, o)));
+        }
+        if !objects.is_empty() {
+            groups.push(objects);
         }
     }
-    Ok((world_at(&args.look, context)?, wanted))
+    Ok(Found { world, groups, missing, nothing })
 }
 
-/// `pod/web-0`, or a kind with the name beside it.
-fn split_name(word: &str, name: Option<&str>, context: &Context) -> Result<(Kind, Option<String>), Exit> {
-    let (kind, inside) = match word.split_once('/') {
-        Some((kind, name)) => (kind, Some(name)),
-        None => (word, None),
+fn all_of(world: &World, known: &KnownKind, namespace: Option<&str>) -> Vec<Object> {
+    let (kind, inert) = match &known.kind {
+        ResourceKind::Known(kind) => (*kind, None),
+        ResourceKind::Inert(name) => (Kind::Inert, Some(name)),
     };
-    let Some(kind) = Kind::parse(kind) else {
-        context.complain(&format!("the server doesn't have a resource type \"{kind}\""));
-        return Err(Exit::Input);
+    let mut objects = world.store().list_objects(kind);
+    objects.retain(|o| inert.is_none_or(|name| o.kind_name() == *name));
+    objects.retain(|o| namespace.is_none_or(|n| o.meta().namespace == n));
+    // Events are shown in the order of time, which is what everyone sorts them by.
+    objects.sort_by_cached_key(|o| match o {
+        Object::Event(event) => (event.last.0, event.meta.resource_version, o.key()),
+        _ => (0, 0, o.key()),
+    });
+    objects
+}
+
+fn not_found(known: &KnownKind, name: &str) -> String {
+    let resource = match &known.kind {
+        ResourceKind::Known(kind) => {
+            let info = kind.info();
+            let group =
+                info.api_version.split_once('/').map_or_else(String::new, |(group, _)| format!(".{group}"));
+            format!("{}{group}", info.plural)
+        }
+        ResourceKind::Inert(kind) => kinds::plural(kind),
     };
-    Ok((kind, inside.or(name).map(str::to_owned)))
+    format!("Error from server (NotFound): {resource} \"{name}\" not found")
+}
+
+/// Kinds and the names that the call asks for of each; no names for all.
+type Wanted = Vec<(KnownKind, Vec<String>)>;
+
+fn wanted(what: &[String], scenario: &Scenario) -> Result<Wanted, String> {
+    let custom = custom_kinds(scenario);
+    let Some((first, rest)) = what.split_first() else { return Ok(Vec::new()) };
+    if first.contains('/') {
+        let mut wanted: Wanted = Vec::new();
+        for word in what {
+            let Some((kind, name)) = word.split_once('/').filter(|(k, n)| !k.is_empty() && !n.is_empty())
+            else {
+                return Err(format!("`{word}`: write `kind/name`, or a kind with names behind it"));
+            };
+            let known = parse_kind(kind, &custom)?;
+            match wanted.iter_mut().find(|(k, _)| *k == known) {
+                Some((_, names)) => names.push(name.to_owned()),
+                None => wanted.push((known, vec![name.to_owned()])),
+            }
+        }
+        return Ok(wanted);
+    }
+    let mut wanted = Wanted::new();
+    for word in first.split(',') {
+        if word == "all" {
+            let known = |kind: &Kind| KnownKind { kind: ResourceKind::Known(*kind), namespaced: true };
+            wanted.extend(ALL.iter().map(|kind| (known(kind), rest.to_vec())));
+        } else {
+            wanted.push((parse_kind(word, &custom)?, rest.to_vec()));
+        }
+    }
+    Ok(wanted)
+}
+
+fn parse_kind(word: &str, custom: &[(Str, bool)]) -> Result<KnownKind, String> {
+    kinds::parse(word, custom).ok_or_else(|| {
+        let near = kinds::nearest(word).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        format!("the server doesn't have a resource type \"{word}\"{near}")
+    })
+}
+
+/// Kinds of the scenario's objects that Kubernetes does not know, with their scope.
+fn custom_kinds(scenario: &Scenario) -> Vec<(Str, bool)> {
+    let applied = scenario.plan.steps.iter().flat_map(|step| match &step.step {
+        Step::Apply(objects) => objects.as_slice(),
+        _ => &[],
+    });
+    let mut custom: Vec<(Str, bool)> = scenario
+        .plan
+        .manifests
+        .iter()
+        .chain(applied)
+        .filter_map(|planned| match &planned.object {
+            Object::Inert(inert) => Some((inert.kind.clone(), inert.namespaced)),
+            _ => None,
+        })
+        .collect();
+    custom.sort();
+    custom.dedup();
+    custom
 }
 
 /// The cluster at an instant of a scenario.
@@ -114,80 +229,52 @@ fn split_name(word: &str, name: Option<&str>, context: &Context) -> Result<(Kind
 /// # Errors
 /// The exit code, if the scenario cannot be read or run so far.
 pub fn world_at(look: &Look, context: &Context) -> Result<World, Exit> {
-    let at = look.at.as_deref().map(|t| load::instant(t, "--at", context)).transpose()?;
     let scenario = load::scenario(&look.file, look.seed, context)?;
-    let mut world = World::new(&scenario.plan, &mut NullRecorder);
+    run_to(&scenario, look, context)
+}
+
+fn run_to(scenario: &Scenario, look: &Look, context: &Context) -> Result<World, Exit> {
+    let at = look.at.as_deref().map(|t| load::instant(t, "--at", context)).transpose()?;
+    let mut progress = Progress::of_run(&scenario.plan, context);
+    let mut world = World::new(&scenario.plan, &mut progress);
     if let Some(at) = at.filter(|at| *at > world.end()) {
-        context.complain(&format!("--at: the run ends at {}, before {at}", world.end()));
+        let end = world.end();
+        context
+            .complain(&format!("--at: the run ends at {end}, before {at}; `spec.duration` makes it longer"));
         return Err(Exit::Input);
     }
     let until = at.unwrap_or_else(|| world.end());
-    world
-        .run_until(until, &mut NullRecorder)
-        .map_err(|fault| super::run::explain(&fault, &scenario, context))?;
+    let ran = world.run_until(until, &mut progress);
+    drop(progress);
+    ran.map_err(|fault| super::run::explain(&fault, scenario, context))?;
     Ok(world)
 }
 
-fn namespace_of(kind: Kind, given: Option<&str>) -> String {
-    if kind.info().namespaced { given.unwrap_or("default").to_owned() } else { String::new() }
-}
-
-fn select(
-    world: &World,
-    kind: Kind,
-    name: Option<&str>,
-    args: &Get,
-    selector: Option<&LabelSelector>,
-) -> Vec<Object> {
-    let namespace = namespace_of(kind, args.namespace.as_deref());
-    let everywhere = args.all_namespaces || !kind.info().namespaced;
-    let mut objects: Vec<Object> = world
-        .store()
-        .list_objects(kind)
-        .into_iter()
-        .filter(|o| everywhere || o.meta().namespace == namespace)
-        .filter(|o| name.is_none_or(|name| o.meta().name == name))
-        .filter(|o| selector.is_none_or(|s| s.matches(&o.meta().labels)))
-        .collect();
-    if kind == Kind::Event {
-        objects.sort_by_key(|o| match o {
-            Object::Event(event) => (event.last, event.meta.resource_version),
-            _ => Default::default(),
-        });
-    } else {
-        objects.sort_by_key(|o| o.key());
-    }
-    objects
-}
-
-fn nothing_found(args: &Get) -> String {
-    if args.all_namespaces {
-        "No resources found".to_owned()
-    } else {
-        format!("No resources found in {} namespace.", args.namespace.as_deref().unwrap_or("default"))
-    }
-}
-
-fn show(found: &[(Kind, Vec<Object>)], args: &Get, world: &World) -> String {
-    let all = || found.iter().flat_map(|(_, objects)| objects);
+fn show(found: &Found, args: &Get) -> String {
+    let all = || found.groups.iter().flatten();
     match args.output {
-        GetOutput::Name => all()
-            .map(|o| format!("{}/{}\n", kubectl::resource_name(o), o.meta().name))
-            .collect(),
-        GetOutput::Json => format!("{:#}\n", as_document(all().collect())),
-        GetOutput::Yaml => crate::report::yaml::render(&as_document(all().collect())),
+        GetOutput::Name => {
+            all().map(|o| format!("{}/{}\n", kubectl::resource_name(o), o.meta().name)).collect()
+        }
+        GetOutput::Json => format!("{:#}\n", as_document(&all().collect::<Vec<_>>(), asks_for_one(args))),
+        GetOutput::Yaml => {
+            crate::report::yaml::render(&as_document(&all().collect::<Vec<_>>(), asks_for_one(args)))
+        }
         GetOutput::Table | GetOutput::Wide => {
-            let now = now_of(world);
-            let several = found.len() > 1;
+            let now = found.world.store().calendar().timestamp(found.world.now());
+            let namespaced = |objects: &[Object]| objects.iter().any(|o| !o.meta().namespace.is_empty());
             let tables: Vec<String> = found
+                .groups
                 .iter()
-                .map(|(kind, objects)| {
+                .map(|objects| {
                     let options = TableOptions {
                         wide: args.output == GetOutput::Wide,
-                        namespace: args.all_namespaces && kind.info().namespaced,
-                        kind_prefix: several,
+                        namespace: args.all_namespaces && namespaced(objects),
+                        kind_prefix: found.groups.len() > 1,
+                        labels: args.show_labels,
+                        label_columns: args.label_columns.clone(),
                     };
-                    kubectl::table(*kind, objects, now, options)
+                    kubectl::table(objects, now, &options)
                 })
                 .collect();
             tables.join("\n")
@@ -195,19 +282,24 @@ fn show(found: &[(Kind, Vec<Object>)], args: &Get, world: &World) -> String {
     }
 }
 
-fn now_of(world: &World) -> crate::base::Timestamp {
-    let now: SimTime = world.now();
-    world.store().calendar().timestamp(now)
+/// Whether the call names one object of one kind, so that it is shown without a list around it.
+fn asks_for_one(args: &Get) -> bool {
+    match args.what.as_slice() {
+        [one] => one.contains('/'),
+        [kind, _] => !kind.contains(['/', ',']) && kind != "all",
+        _ => false,
+    }
 }
 
 /// One object as it is, several as a `List`.
-fn as_document(objects: Vec<&Object>) -> serde_json::Value {
-    match objects.as_slice() {
-        [one] => raise::to_json(one),
+fn as_document(objects: &[&Object], one: bool) -> serde_json::Value {
+    match objects {
+        [object] if one => raise::to_json(object),
         many => serde_json::json!({
             "apiVersion": "v1",
             "kind": "List",
             "items": many.iter().map(|o| raise::to_json(o)).collect::<Vec<_>>(),
+            "metadata": {"resourceVersion": ""},
         }),
     }
 }

@@ -1,59 +1,109 @@
 //! `wavetank lint`: reads scenarios and manifests, runs nothing, reports every mistake.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use super::args::Lint;
 use super::exit::Exit;
-use super::files::{DiskFiles, looks_like_scenario, scenarios_under};
+use super::files::{DiskFiles, looks_like_scenario, texts_under};
 use super::output::Context;
-use crate::base::{Diagnostic, Severity, SourceMap};
-use crate::scenario::{self, Files};
+use crate::base::{Diagnostic, Severity, SourceId, SourceMap};
+use crate::scenario::{self, Files, code};
 
 /// Lints everything that is named.
 pub fn main(args: &Lint, context: &Context) -> Exit {
-    let mut exit = Exit::Fine;
-    let (mut errors, mut warnings, mut files) = (0, 0, 0);
+    let mut linter = Linter::default();
     for path in &args.paths {
-        let found = match expand(path) {
-            Ok(found) => found,
-            Err(why) => {
-                context.complain(&format!("{path}: {why}"));
-                exit = exit.and(Exit::Input);
-                continue;
-            }
-        };
-        for file in found {
-            let mut sources = SourceMap::default();
-            let diagnostics = lint_file(&file, &mut sources);
-            let count = |severity| diagnostics.iter().filter(|d| d.severity == severity).count();
-            errors += count(Severity::Error);
-            warnings += count(Severity::Warning);
-            files += 1;
-            context.diagnose(&diagnostics, &sources);
+        match texts_under(path) {
+            Ok(found) => found.iter().for_each(|file| linter.add(file)),
+            Err(why) => linter.unread(path, &why),
         }
     }
-    if errors > 0 {
-        exit = exit.and(Exit::Input);
-    }
-    let summary = format!("{files} files, {errors} errors, {warnings} warnings\n");
-    if context.quiet { exit } else { exit.and(context.print(&summary)) }
+    linter.finish(context)
 }
 
-/// Scenarios under a folder, or else the files that a path stands for.
-fn expand(path: &str) -> Result<Vec<String>, String> {
-    match scenarios_under(path) {
-        Ok(found) if !found.is_empty() => Ok(found),
-        _ => DiskFiles.expand(path),
-    }
+/// Gathers what is to be read, and what is to be said of it.
+#[derive(Default)]
+struct Linter {
+    sources: SourceMap,
+    diagnostics: Vec<Diagnostic>,
+    manifests: Vec<SourceId>,
+    /// Files that were read, by their real place: what a scenario reads is not read again beside it.
+    seen: BTreeSet<PathBuf>,
+    files: usize,
 }
 
-fn lint_file(file: &str, sources: &mut SourceMap) -> Vec<Diagnostic> {
-    let content = match DiskFiles.read(file) {
-        Ok(content) => content,
-        Err(why) => return vec![Diagnostic::error("WT0101", format!("cannot read {file}: {why}"))],
-    };
-    let text = String::from_utf8_lossy(&content);
-    if looks_like_scenario(&text) {
-        return scenario::lint(&DiskFiles, file, sources);
+impl Linter {
+    fn unread(&mut self, path: &str, why: &str) {
+        self.diagnostics.push(Diagnostic::error(code::FILE, format!("`{path}`: {why}")));
     }
-    let id = sources.add(file, text.as_ref());
-    crate::api::manifest::read(sources, &[id]).diagnostics
+
+    fn add(&mut self, file: &str) {
+        if !self.is_new(file) {
+            return;
+        }
+        self.files += 1;
+        let text = DiskFiles.read(file).and_then(|bytes| {
+            String::from_utf8(bytes).map_err(|_| "the file is not text in UTF-8".to_owned())
+        });
+        match text {
+            Ok(text) if looks_like_scenario(&text) => self.scenario(file, &text),
+            Ok(text) => {
+                let name = if file == "-" { "<stdin>" } else { file };
+                self.manifests.push(self.sources.add(name, text));
+            }
+            Err(why) => self.unread(file, &why),
+        }
+    }
+
+    fn scenario(&mut self, file: &str, text: &str) {
+        let before = self.sources.len();
+        let (_, diagnostics) = scenario::load_text(&DiskFiles, file, text, &mut self.sources);
+        self.diagnostics.extend(diagnostics);
+        let read: Vec<String> = (before..self.sources.len())
+            .filter_map(|i| self.sources.get(SourceId(i as u32)))
+            .map(|s| s.name.clone())
+            .collect();
+        for name in read {
+            if self.is_new(&name) {
+                self.files += 1;
+            } else {
+                // It stands before the scenario in the order of names.
+                let same = |id: &SourceId| self.sources.get(*id).is_some_and(|s| s.name == name);
+                self.manifests.retain(|id| !same(id));
+            }
+        }
+    }
+
+    /// Whether a file was not met before; notes that it was met.
+    fn is_new(&mut self, file: &str) -> bool {
+        file == "-"
+            || std::fs::canonicalize(file).map_or(!file.contains(": inline"), |place| self.seen.insert(place))
+    }
+
+    fn finish(mut self, context: &Context) -> Exit {
+        self.diagnostics.extend(scenario::lint_manifests(&self.sources, &self.manifests));
+        // The same file may be read by several scenarios.
+        let mut told = BTreeSet::new();
+        let mut unique = std::mem::take(&mut self.diagnostics);
+        unique.retain(|d| told.insert((d.code, d.message.clone(), self.place(d))));
+        context.diagnose_all(&unique, &self.sources);
+        let count = |severity| unique.iter().filter(|d| d.severity == severity).count();
+        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+        let number = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        let summary = format!(
+            "{}: {}, {}\n",
+            number(self.files, "file"),
+            number(errors, "error"),
+            number(warnings, "warning")
+        );
+        let exit = if errors > 0 { Exit::Input } else { Exit::Fine };
+        if context.quiet { exit } else { exit.and(context.print(&summary)) }
+    }
+
+    /// The file and the byte that a diagnostic points at.
+    fn place(&self, diagnostic: &Diagnostic) -> Option<(String, u32)> {
+        let (span, _) = diagnostic.label.as_ref()?;
+        Some((self.sources.get(span.source)?.name.clone(), span.start))
+    }
 }

@@ -22,16 +22,42 @@ pub struct Scenario {
 /// # Errors
 /// The exit code, if it cannot run.
 pub fn scenario(path: &str, seed: Option<u64>, context: &Context) -> Result<Scenario, Exit> {
+    let read = read(path);
+    context.diagnose(&read.serious(), &read.sources);
+    let mut scenario = read.scenario(path).ok_or(Exit::Input)?;
+    if let Some(seed) = seed {
+        scenario.plan.seed = seed;
+    }
+    Ok(scenario)
+}
+
+/// A scenario as it was read.
+pub struct Read {
+    plan: Option<Plan>,
+    /// Everything that is to be said of it.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The texts it was read from.
+    pub sources: SourceMap,
+}
+
+/// Reads a scenario.
+pub fn read(path: &str) -> Read {
     let mut sources = SourceMap::default();
     let (plan, diagnostics) = scenario::load(&DiskFiles, path, &mut sources);
-    let (notes, serious): (Vec<Diagnostic>, Vec<Diagnostic>) =
-        diagnostics.into_iter().partition(|d| d.severity == Severity::Note);
-    context.diagnose(&serious, &sources);
-    let mut plan = plan.ok_or(Exit::Input)?;
-    if let Some(seed) = seed {
-        plan.seed = seed;
+    Read { plan, diagnostics, sources }
+}
+
+impl Read {
+    /// Errors and warnings.
+    pub fn serious(&self) -> Vec<Diagnostic> {
+        self.diagnostics.iter().filter(|d| d.severity != Severity::Note).cloned().collect()
     }
-    Ok(Scenario { path: path.to_owned(), plan, notes: notes.into_iter().map(|d| d.message).collect() })
+
+    /// The scenario, if it can run.
+    pub fn scenario(self, path: &str) -> Option<Scenario> {
+        let notes = self.diagnostics.into_iter().filter(|d| d.severity == Severity::Note).map(|d| d.message);
+        Some(Scenario { path: path.to_owned(), plan: self.plan?, notes: notes.collect() })
+    }
 }
 
 /// Reads an instant of the command line.

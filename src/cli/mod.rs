@@ -10,6 +10,7 @@ pub mod get;
 pub mod lint;
 pub mod load;
 pub mod output;
+pub mod progress;
 pub mod reference;
 pub mod run;
 pub mod schema;
@@ -21,7 +22,8 @@ pub use exit::Exit;
 
 /// Parses the arguments, runs the command, and says how it ended.
 pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
-    let parsed = match args::Cli::try_parse_from(arguments) {
+    let typed: Vec<std::ffi::OsString> = arguments.into_iter().collect();
+    let parsed = match args::Cli::try_parse_from(&typed) {
         Ok(parsed) => parsed,
         Err(error) => {
             // Help and version go to standard output and are no mistake.
@@ -30,14 +32,23 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
         }
     };
     let context = output::Context::new(parsed.color, parsed.quiet);
-    match parsed.command {
-        args::Command::Run(run) => run::main(&run, &context),
-        args::Command::Test(test) => test::main(&test, &context),
-        args::Command::Lint(lint) => lint::main(&lint, &context),
-        args::Command::Get(get) => get::main(&get, &context),
-        args::Command::Describe(describe) => get::describe(&describe, &context),
+    // What fails so is a bug of ours; the message and its place are on standard error already.
+    std::panic::catch_unwind(|| dispatch(&parsed.command, &context)).unwrap_or_else(|_| {
+        let words: Vec<String> = typed.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        context.complain(&format!("this is a bug in wavetank; replay it with: {}", words.join(" ")));
+        Exit::Bug
+    })
+}
+
+fn dispatch(command: &args::Command, context: &output::Context) -> Exit {
+    match command {
+        args::Command::Run(run) => run::main(run, context),
+        args::Command::Test(test) => test::main(test, context),
+        args::Command::Lint(lint) => lint::main(lint, context),
+        args::Command::Get(get) => get::main(get, context),
+        args::Command::Describe(describe) => get::describe(describe, context),
         args::Command::Schedule(_) | args::Command::Explain(_) | args::Command::Bench(_) => Exit::Input,
-        args::Command::Schema => schema::main(&context),
-        args::Command::Completions { shell } => schema::completions(shell, &context),
+        args::Command::Schema => schema::main(context),
+        args::Command::Completions { shell } => schema::completions(*shell, context),
     }
 }

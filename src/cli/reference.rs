@@ -24,7 +24,12 @@ pub fn page() -> String {
 fn section(out: &mut String, command: &Command) {
     let help = command.clone().disable_colored_help(true).term_width(100).render_long_help();
     // Writing to a string cannot fail.
-    let _ = write!(out, "\n## `wavetank {}`\n\n```text\n{}\n```\n", command.get_name(), trimmed(&help.to_string()));
+    let _ = write!(
+        out,
+        "\n## `wavetank {}`\n\n```text\n{}\n```\n",
+        command.get_name(),
+        trimmed(&help.to_string())
+    );
 }
 
 fn trimmed(text: &str) -> String {

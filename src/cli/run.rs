@@ -3,9 +3,10 @@
 use super::args::{Run, RunOutput};
 use super::exit::Exit;
 use super::load::{self, Scenario};
-use super::output::Context;
-use crate::base::SimDuration;
-use crate::facts::{NullRecorder, Recorder, Tee};
+use super::output::{Context, Draft};
+use super::progress::Progress;
+use crate::base::{SimDuration, SimTime};
+use crate::facts::{Recorder, Tee};
 use crate::plan::Plan;
 use crate::report::story::{self, Narrator};
 use crate::report::timeline::Timeline;
@@ -52,22 +53,23 @@ pub fn main(args: &Run, context: &Context) -> Exit {
 }
 
 fn one(scenario: &Scenario, args: &Run, context: &Context) -> Result<RunReport, Exit> {
-    let mut buffer = args.timeline.as_ref().map(|_| Timeline::new(Vec::new(), scenario.plan.calendar(), &scenario.plan.name));
-    let mut nothing = NullRecorder;
-    let recorder: &mut dyn Recorder = match &mut buffer {
-        Some(timeline) => timeline,
-        None => &mut nothing,
-    };
-    let report = execute(scenario, recorder).map_err(|fault| explain(&fault, scenario, context))?;
-    if let (Some(file), Some(timeline)) = (&args.timeline, buffer) {
-        let content = timeline.finish(report.outcome.simulated).map_err(|error| {
-            context.complain(&format!("cannot write the timeline: {error}"));
-            Exit::Input
-        })?;
-        match context.write_file(file, &content) {
-            Exit::Fine => {}
-            failed => return Err(failed),
+    let mut timeline = match &args.timeline {
+        Some(file) => {
+            let draft = Draft::new(file).map_err(|error| cannot_write(file, &error, context))?;
+            Some((file, Timeline::new(draft, scenario.plan.calendar(), &scenario.plan.name)))
         }
+        None => None,
+    };
+    let mut progress = Progress::of_run(&scenario.plan, context);
+    let ran = match &mut timeline {
+        Some((_, timeline)) => execute(scenario, &mut Tee(timeline, &mut progress)),
+        None => execute(scenario, &mut progress),
+    };
+    drop(progress);
+    let report = ran.map_err(|fault| explain(&fault, scenario, context))?;
+    if let Some((file, timeline)) = timeline {
+        let written = timeline.finish(report.outcome.simulated).and_then(Draft::commit);
+        written.map_err(|error| cannot_write(file, &error, context))?;
     }
     let style = text::Style { color: context.color, quiet: context.quiet };
     let written = match args.output {
@@ -76,15 +78,33 @@ fn one(scenario: &Scenario, args: &Run, context: &Context) -> Result<RunReport, 
     };
     match context.print(&written) {
         Exit::Fine => Ok(report),
-        failed => Err(failed),
+        failed @ (Exit::Failed | Exit::Input | Exit::Bug) => Err(failed),
     }
+}
+
+fn cannot_write(file: &str, error: &std::io::Error, context: &Context) -> Exit {
+    context.complain(&format!("cannot write {file}: {error}"));
+    Exit::Input
 }
 
 /// Runs a scenario to its end and gathers what is to be reported.
 ///
 /// # Errors
-/// A limit was hit or an invariant broke.
+/// A limit was hit, an invariant broke, or something of ours failed in a way that nobody foresaw.
 pub fn execute(scenario: &Scenario, recorder: &mut dyn Recorder) -> Result<RunReport, Fault> {
+    // A run that fails so is thrown away as a whole, so that nothing half done is seen again.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| carry_out(scenario, recorder)))
+        .unwrap_or_else(|payload| Err(Fault::Invariant { at: SimTime::ZERO, what: panic_text(&*payload) }))
+}
+
+/// What a panic has to say.
+pub fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+    format!("panicked: {}", text.unwrap_or("for a reason that it did not tell"))
+}
+
+fn carry_out(scenario: &Scenario, recorder: &mut dyn Recorder) -> Result<RunReport, Fault> {
     let mut narrator = Narrator::default();
     let plan: &Plan = &scenario.plan;
     let mut tee = Tee(&mut narrator, recorder);
@@ -109,15 +129,22 @@ pub fn explain(fault: &Fault, scenario: &Scenario, context: &Context) -> Exit {
     match fault {
         Fault::Limit(_) => Exit::Input,
         Fault::Invariant { .. } => {
-            let replay = format!("wavetank run {} --seed {}", scenario.path, scenario.plan.seed);
-            context.complain(&format!("this is a bug in wavetank; replay it with: {replay}"));
+            context.complain(&format!("this is a bug in wavetank; replay it with: {}", replay(scenario)));
             Exit::Bug
         }
     }
 }
 
+/// The command that repeats a run.
+pub fn replay(scenario: &Scenario) -> String {
+    format!("wavetank run {} --seed {}", scenario.path, scenario.plan.seed)
+}
+
 fn write_junit(file: &str, reports: &[RunReport], context: &Context) -> Exit {
-    let runs: Vec<junit::Ran<'_>> = reports.iter().map(junit::Ran::Finished).collect();
+    let runs: Vec<junit::Ran<'_>> = reports
+        .iter()
+        .map(|report| junit::Ran::Finished(report.outcome.scenario.to_string(), report))
+        .collect();
     match junit::render(&runs) {
         Ok(xml) => context.write_file(file, xml.as_bytes()),
         Err(why) => {

@@ -1,6 +1,7 @@
 //! `wavetank test`: every scenario under some paths, on all cores, a line each.
 
 use std::fmt::Write;
+use std::sync::Mutex;
 
 use rayon::prelude::*;
 
@@ -9,15 +10,43 @@ use super::exit::Exit;
 use super::files;
 use super::load::{self, Scenario};
 use super::output::Context;
+use super::progress::Progress;
 use super::run;
 use crate::facts::NullRecorder;
-use crate::report::{RunReport, junit, text};
+use crate::report::{RunReport, diagnostics, junit, text};
 use crate::sim::{Fault, Verdict};
 
-/// One run of one scenario.
+/// What became of one scenario, or of one seed of it.
 struct Case {
+    /// The file, with the seed if several were asked for.
     name: String,
-    result: Result<RunReport, Fault>,
+    /// The command that repeats it.
+    replay: String,
+    result: Result<RunReport, Broken>,
+}
+
+/// Why there is no report.
+enum Broken {
+    /// It could not be read: its diagnostics, rendered.
+    Unread(String),
+    /// It could not be run to its end.
+    Fault(Fault),
+}
+
+impl Broken {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Fault(Fault::Invariant { .. }) => Exit::Bug,
+            Self::Unread(_) | Self::Fault(Fault::Limit(_)) => Exit::Input,
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Unread(why) => why.trim_end().to_owned(),
+            Self::Fault(fault) => fault.to_string(),
+        }
+    }
 }
 
 /// Runs them all and says how many failed.
@@ -30,24 +59,20 @@ pub fn main(args: &Test, context: &Context) -> Exit {
         }
     };
     let mut exit = Exit::Fine;
-    let mut scenarios = Vec::new();
-    let mut broken = Vec::new();
+    let mut todo = Vec::new();
+    let mut cases = Vec::new();
     for path in &args.paths {
-        let found = match files::scenarios_under(path) {
-            Ok(found) => found,
+        match files::scenarios_under(path) {
+            Ok(found) if found.is_empty() => {
+                context.complain(&format!("{path}: no scenario in this folder"));
+                exit = exit.and(Exit::Input);
+            }
+            Ok(found) => {
+                found.iter().for_each(|file| prepare(file, seeds.as_ref(), &mut todo, &mut cases, context))
+            }
             Err(why) => {
                 context.complain(&format!("{path}: {why}"));
                 exit = exit.and(Exit::Input);
-                continue;
-            }
-        };
-        for file in found {
-            match load::scenario(&file, None, context) {
-                Ok(scenario) => scenarios.extend(with_seeds(scenario, seeds.as_ref())),
-                Err(failed) => {
-                    exit = exit.and(failed);
-                    broken.push(file);
-                }
             }
         }
     }
@@ -58,50 +83,86 @@ pub fn main(args: &Test, context: &Context) -> Exit {
             return Exit::Input;
         }
     };
-    let cases: Vec<Case> = pool.install(|| scenarios.par_iter().map(run_case).collect());
-    let (told, worst) = tell(&cases, &broken, context);
+    let several = seeds.is_some();
+    let progress = Mutex::new(Progress::of_many(todo.len(), context));
+    let ran: Vec<Case> = pool.install(|| {
+        let one = |scenario: &Scenario| {
+            let case = run_case(scenario, several);
+            if let Ok(mut progress) = progress.lock() {
+                progress.step();
+            }
+            case
+        };
+        todo.par_iter().map(one).collect()
+    });
+    drop(progress);
+    cases.extend(ran);
+    // What could not be read stands among the others, in the order of the names; seeds keep theirs.
+    cases.sort_by(|a, b| file_of(a).cmp(file_of(b)));
+    let (told, worst) = tell(&cases, context);
     exit = exit.and(worst).and(context.print(&told));
     if let Some(file) = &args.junit {
-        exit = exit.and(write_junit(file, &cases, &broken, context));
+        exit = exit.and(write_junit(file, &cases, context));
     }
     exit
 }
 
+fn file_of(case: &Case) -> &str {
+    case.name.split(" (seed ").next().unwrap_or(&case.name)
+}
+
 fn parse_seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
     let parsed = text.split_once("..").and_then(|(a, b)| Some(a.parse().ok()?..b.parse().ok()?));
-    parsed
-        .filter(|range| !range.is_empty())
-        .ok_or_else(|| format!("--seeds: `{text}` is not a range; write `0..50`"))
+    parsed.filter(|range| !range.is_empty()).ok_or_else(|| {
+        format!("--seeds: `{text}` is not a range of seeds; write `0..50`, of which 49 is the last")
+    })
 }
 
-fn with_seeds(scenario: Scenario, seeds: Option<&std::ops::Range<u64>>) -> Vec<Scenario> {
-    let Some(seeds) = seeds else { return vec![scenario] };
-    seeds
-        .clone()
-        .map(|seed| {
-            let mut plan = scenario.plan.clone();
-            plan.seed = seed;
-            Scenario { path: scenario.path.clone(), plan, notes: scenario.notes.clone() }
-        })
-        .collect()
+/// Reads a scenario and puts its runs on the list, or its mistakes among the cases.
+fn prepare(
+    file: &str,
+    seeds: Option<&std::ops::Range<u64>>,
+    todo: &mut Vec<Scenario>,
+    cases: &mut Vec<Case>,
+    context: &Context,
+) {
+    let read = load::read(file);
+    let (serious, sources) = (read.serious(), read.sources.clone());
+    let Some(scenario) = read.scenario(file) else {
+        let why = diagnostics::render(&serious, &sources, false);
+        let replay = format!("wavetank lint {file}");
+        cases.push(Case { name: file.to_owned(), replay, result: Err(Broken::Unread(why)) });
+        return;
+    };
+    context.diagnose(&serious, &sources);
+    let Some(seeds) = seeds else { return todo.push(scenario) };
+    todo.extend(seeds.clone().map(|seed| {
+        let mut plan = scenario.plan.clone();
+        plan.seed = seed;
+        Scenario { path: scenario.path.clone(), plan, notes: scenario.notes.clone() }
+    }));
 }
 
-fn run_case(scenario: &Scenario) -> Case {
-    let result = run::execute(scenario, &mut NullRecorder);
-    Case { name: format!("{} (seed {})", scenario.path, scenario.plan.seed), result }
+fn run_case(scenario: &Scenario, several: bool) -> Case {
+    let result = run::execute(scenario, &mut NullRecorder).map_err(Broken::Fault);
+    let seed = if several { format!(" (seed {})", scenario.plan.seed) } else { String::new() };
+    Case { name: format!("{}{seed}", scenario.path), replay: run::replay(scenario), result }
 }
 
 /// A line per case, failures in full, and a closing line.
-fn tell(cases: &[Case], broken: &[String], context: &Context) -> (String, Exit) {
+fn tell(cases: &[Case], context: &Context) -> (String, Exit) {
     let mut out = String::new();
     let mut worst = Exit::Fine;
-    let mut failed = broken.len();
+    let (mut failed, mut broken) = (0, 0);
+    // Writing to a string cannot fail.
     for case in cases {
         match &case.result {
             Ok(report) if report.outcome.verdict() == Verdict::Passed => {
                 if !context.quiet {
                     let held = report.outcome.expectations.len();
-                    let _ = writeln!(out, "ok      {}: {held} expectations", case.name);
+                    let count =
+                        if held == 1 { "1 expectation".to_owned() } else { format!("{held} expectations") };
+                    let _ = writeln!(out, "ok      {}: {count}", case.name);
                 }
             }
             Ok(report) => {
@@ -109,33 +170,43 @@ fn tell(cases: &[Case], broken: &[String], context: &Context) -> (String, Exit) 
                 worst = worst.and(Exit::Failed);
                 let _ = writeln!(out, "FAILED  {}", case.name);
                 let style = text::Style { color: context.color, quiet: true };
-                out.push_str(&text::render(report, style));
+                indent(&mut out, &text::render(report, style));
+                let _ = writeln!(out, "        replay: {}", case.replay);
             }
-            Err(fault) => {
-                failed += 1;
-                let exit = if matches!(fault, Fault::Invariant { .. }) { Exit::Bug } else { Exit::Input };
-                worst = worst.and(exit);
-                let _ = writeln!(out, "BROKEN  {}: {fault}", case.name);
+            Err(why) => {
+                broken += 1;
+                worst = worst.and(why.exit());
+                let _ = writeln!(out, "BROKEN  {}", case.name);
+                indent(&mut out, &why.text());
+                let _ = writeln!(out, "        replay: {}", case.replay);
             }
         }
     }
-    for file in broken {
-        let _ = writeln!(out, "BROKEN  {file}: cannot be read");
+    let _ = write!(out, "{} passed, {failed} failed", cases.len() - failed - broken);
+    if broken > 0 {
+        let _ = write!(out, ", {broken} broken");
     }
-    let total = cases.len() + broken.len();
-    let _ = writeln!(out, "{} passed, {failed} failed", total - failed);
+    out.push('\n');
     (out, worst)
 }
 
-fn write_junit(file: &str, cases: &[Case], broken: &[String], context: &Context) -> Exit {
-    let faults: Vec<(&str, String)> = cases
+fn indent(out: &mut String, text: &str) {
+    for line in text.lines() {
+        let _ = writeln!(out, "{}", format!("        {line}").trim_end());
+    }
+}
+
+fn write_junit(file: &str, cases: &[Case], context: &Context) -> Exit {
+    let texts: Vec<String> =
+        cases.iter().map(|c| c.result.as_ref().err().map(Broken::text).unwrap_or_default()).collect();
+    let runs: Vec<junit::Ran<'_>> = cases
         .iter()
-        .filter_map(|case| Some((case.name.as_str(), case.result.as_ref().err()?.to_string())))
+        .zip(&texts)
+        .map(|(case, why)| match &case.result {
+            Ok(report) => junit::Ran::Finished(case.name.clone(), report),
+            Err(_) => junit::Ran::Broken(case.name.clone(), why),
+        })
         .collect();
-    let finished = cases.iter().filter_map(|case| case.result.as_ref().ok()).map(junit::Ran::Finished);
-    let faulty = faults.iter().map(|(name, why)| junit::Ran::Broken(name, why));
-    let unread = broken.iter().map(|file| junit::Ran::Broken(file, "cannot be read"));
-    let runs: Vec<junit::Ran<'_>> = finished.chain(faulty).chain(unread).collect();
     match junit::render(&runs) {
         Ok(xml) => context.write_file(file, xml.as_bytes()),
         Err(why) => {

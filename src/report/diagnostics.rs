@@ -9,7 +9,7 @@ use annotate_snippets::{AnnotationKind, Element, Level, Origin, Renderer, Snippe
 use crate::base::{Diagnostic, Severity, SourceMap, Span};
 
 /// Diagnostics of one code that are shown in full; the others are counted.
-const SHOWN_PER_CODE_MAX: usize = 20;
+pub const SHOWN_PER_CODE_MAX: usize = 20;
 /// Bytes of a line that are shown around a place in it.
 const LINE_BYTES_MAX: usize = 160;
 /// Lines between two places that are shown as one snippet, with the middle folded.
@@ -18,6 +18,16 @@ const SNIPPET_LINES_MAX: usize = 60;
 /// The diagnostics as text, in the order of their sources and places; those without a place come
 /// last. Of each code at most 20 are shown in full.
 pub fn render(diagnostics: &[Diagnostic], sources: &SourceMap, color: bool) -> String {
+    render_some(diagnostics, sources, color, SHOWN_PER_CODE_MAX)
+}
+
+/// As [`render`], with another bound on how many of a code are shown in full.
+pub fn render_some(
+    diagnostics: &[Diagnostic],
+    sources: &SourceMap,
+    color: bool,
+    per_code_max: usize,
+) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii);
     let mut order: Vec<&Diagnostic> = diagnostics.iter().collect();
@@ -27,14 +37,14 @@ pub fn render(diagnostics: &[Diagnostic], sources: &SourceMap, color: bool) -> S
     for diagnostic in order {
         let (_, count) = seen.entry(diagnostic.code).or_insert((diagnostic.severity, 0));
         *count += 1;
-        if *count <= SHOWN_PER_CODE_MAX {
+        if *count <= per_code_max {
             out += &render_one(diagnostic, sources, &renderer);
             out += "\n\n";
         }
     }
     for (code, (severity, count)) in seen {
-        if count > SHOWN_PER_CODE_MAX {
-            let title = format!("and {} more", count - SHOWN_PER_CODE_MAX);
+        if count > per_code_max {
+            let title = format!("and {} more", count - per_code_max);
             out += &renderer
                 .render(&[level(severity).primary_title(title).id(code).elements(Vec::<Element<'_>>::new())]);
             out += "\n\n";

@@ -7,10 +7,10 @@ use crate::expect::Verdict;
 
 /// What became of one scenario.
 pub enum Ran<'a> {
-    /// It ran to its end.
-    Finished(&'a RunReport),
+    /// It ran to its end; the name tells it from the others.
+    Finished(String, &'a RunReport),
     /// It could not be read or run: its name and why.
-    Broken(&'a str, &'a str),
+    Broken(String, &'a str),
 }
 
 /// The XML document.
@@ -21,15 +21,15 @@ pub fn render(runs: &[Ran<'_>]) -> Result<String, String> {
     let mut report = Report::new("wavetank");
     for run in runs {
         report.add_test_suite(match run {
-            Ran::Finished(run) => suite(run),
+            Ran::Finished(name, run) => suite(name, run),
             Ran::Broken(name, why) => broken(name, why),
         });
     }
     report.to_string().map_err(|error| error.to_string())
 }
 
-fn suite(run: &RunReport) -> TestSuite {
-    let mut suite = TestSuite::new(run.outcome.scenario.as_str());
+fn suite(name: &str, run: &RunReport) -> TestSuite {
+    let mut suite = TestSuite::new(name);
     suite.add_property(("seed", run.outcome.seed.to_string().as_str()));
     suite.add_property(("digest", run.outcome.digest.to_string().as_str()));
     for judged in &run.outcome.expectations {
@@ -45,7 +45,9 @@ fn suite(run: &RunReport) -> TestSuite {
         suite.add_test_case(case);
     }
     if run.outcome.expectations.is_empty() {
-        suite.add_test_case(TestCase::new("runs to its end", TestCaseStatus::success()));
+        let mut case = TestCase::new("runs to its end", TestCaseStatus::success());
+        case.set_classname(run.source.as_str());
+        suite.add_test_case(case);
     }
     suite
 }

@@ -67,8 +67,25 @@ impl Beat {
             0 => String::new(),
             n => format!(" and {n} more"),
         };
-        format!("{shown}{more} {}", self.text)
+        if self.who.len() > 1 {
+            format!("{shown}{more} {}", of_several(&self.text))
+        } else {
+            format!("{shown} {}", self.text)
+        }
     }
+}
+
+/// What is said of one, said of several.
+fn of_several(text: &str) -> String {
+    let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let verb = match verb {
+        "is" => "are",
+        "has" => "have",
+        "stays" => "stay",
+        "waits:" => "wait:",
+        other => other,
+    };
+    format!("{verb} {rest}").trim_end().to_owned()
 }
 
 /// How a workload stands.
@@ -107,9 +124,8 @@ impl Narrator {
         // Only the latest beats can be joined with: older ones are too far back in time.
         let open = self.beats.iter_mut().rev().take_while(|b| at.since(b.until) <= JOIN_WITHIN);
         if let Some(who) = &who
-            && let Some(beat) = open
-                .filter(|b| b.sort == sort && b.text == text && at.since(b.at) <= JOIN_WITHIN * 3)
-                .next()
+            && let Some(beat) =
+                open.filter(|b| b.sort == sort && b.text == text && at.since(b.at) <= JOIN_WITHIN * 3).next()
         {
             beat.until = at;
             if !beat.who.contains(who) {
@@ -180,14 +196,14 @@ impl Narrator {
         }
         let whole = line.available >= line.desired;
         let told = self.whole.get(&key).copied();
+        if line.desired == 0 && told.is_none() {
+            return;
+        }
         if told == Some(whole) || (told.is_none() && !whole) {
             self.whole.entry(key).or_insert(false);
             return;
         }
         self.whole.insert(key.clone(), whole);
-        if line.desired == 0 && told.is_none() {
-            return;
-        }
         let text = if whole {
             format!("has all its Pods available ({}/{})", line.available, line.desired)
         } else {
@@ -244,7 +260,8 @@ impl Narrator {
                 (&before.state, &after.state)
                 && end.exit_code != 0
             {
-                let text = format!("container {} ended: {} (exit code {})", after.name, end.reason, end.exit_code);
+                let text =
+                    format!("container {} ended: {} (exit code {})", after.name, end.reason, end.exit_code);
                 self.tell(at, Sort::Crash, Some(name.to_owned()), text);
             } else if after.restart_count > before.restart_count {
                 let text = format!("restarted container {}", after.name);
@@ -301,7 +318,9 @@ impl Recorder for Narrator {
 
 fn eviction_text(reason: &str) -> String {
     match reason {
-        "DeletionByTaintManager" => "evicted: the node's NoExecute taint is not tolerated any longer".to_owned(),
+        "DeletionByTaintManager" => {
+            "evicted: the node's NoExecute taint is not tolerated any longer".to_owned()
+        }
         "EvictionByEvictionAPI" => "evicted through the eviction API".to_owned(),
         "PreemptionByScheduler" => "preempted by a Pod of higher priority".to_owned(),
         "DeletionByPodGC" => "removed: its node is gone".to_owned(),
@@ -311,7 +330,8 @@ fn eviction_text(reason: &str) -> String {
 }
 
 fn owner_of(meta: &Meta) -> String {
-    meta.controller().map_or_else(|| meta.key().to_string(), |o| format!("{}/{}/{}", meta.namespace, o.kind, o.name))
+    meta.controller()
+        .map_or_else(|| meta.key().to_string(), |o| format!("{}/{}/{}", meta.namespace, o.kind, o.name))
 }
 
 /// How a workload stands; none for other kinds, and for ReplicaSets of a Deployment.

@@ -1,10 +1,11 @@
 //! Which kind a word means, as kubectl reads it.
 
-use crate::api::Kind;
+use crate::api::{Kind, manifest};
 use crate::base::Str;
 use crate::plan::ResourceKind;
 
-/// Kinds of Kubernetes that are carried as inert objects: kind, plural, short names, whether namespaced.
+/// Kinds of Kubernetes that are carried as inert objects and have short names or an odd plural: kind, plural, short
+/// names, whether namespaced. The others are those that manifests may have.
 const INERT: &[(&str, &str, &[&str], bool)] = &[
     ("ConfigMap", "configmaps", &["cm"], true),
     ("Secret", "secrets", &[], true),
@@ -47,14 +48,14 @@ pub fn parse(word: &str, custom: &[(Str, bool)]) -> Option<KnownKind> {
     if let Some((kind, _, _, namespaced)) = inert {
         return Some(KnownKind { kind: ResourceKind::Inert((*kind).into()), namespaced: *namespaced });
     }
-    custom.iter().find(|(kind, _)| named(kind, &plural(kind))).map(|(kind, namespaced)| KnownKind {
-        kind: ResourceKind::Inert(kind.clone()),
-        namespaced: *namespaced,
+    let carried = manifest::carried_kinds().map(|(kind, namespaced)| (Str::from(kind), namespaced));
+    carried.chain(custom.iter().cloned()).find(|(kind, _)| named(kind, &plural(kind))).map(|(kind, namespaced)| {
+        KnownKind { kind: ResourceKind::Inert(kind), namespaced }
     })
 }
 
 /// The plural that a kind most probably has.
-fn plural(kind: &str) -> String {
+pub fn plural(kind: &str) -> String {
     let word = kind.to_ascii_lowercase();
     match word.strip_suffix('y') {
         Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{stem}ies"),
@@ -95,6 +96,8 @@ mod tests {
             ("crd", "CustomResourceDefinition false"),
             ("certificates.cert-manager.io", "Certificate true"),
             ("nodepolicies", "NodePolicy false"),
+            ("prioritylevelconfigurations", "PriorityLevelConfiguration false"),
+            ("resourceclaims", "ResourceClaim true"),
         ] {
             assert_eq!(parse(word).as_deref(), Some(expected), "{word}");
         }

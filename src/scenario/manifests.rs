@@ -164,14 +164,28 @@ impl<'a> Manifests<'a> {
             }
             Err(errors) => {
                 for error in errors {
-                    let place = loaded.tree.path_span(&error.path);
-                    let message = format!("{} \"{}\" is invalid: {error}", loaded.kind, loaded.name());
-                    reader.note(Diagnostic::error(code::BAD_MANIFEST, message).at(place, ""));
+                    reader.note(bad_manifest(loaded, &error));
                 }
                 None
             }
         }
     }
+}
+
+/// What the simulation cannot make of an object that the API server would take.
+pub(super) fn cannot_be_applied(loaded: &Loaded) -> Vec<Diagnostic> {
+    if loaded.class == Class::Configuration || loaded.name().is_empty() {
+        return Vec::new();
+    }
+    match lower::object(applied(loaded)) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors.iter().map(|error| bad_manifest(loaded, error)).collect(),
+    }
+}
+
+fn bad_manifest(loaded: &Loaded, error: &lower::LowerError) -> Diagnostic {
+    let message = format!("{} \"{}\" is invalid: {error}", loaded.kind, loaded.name());
+    Diagnostic::error(code::BAD_MANIFEST, message).at(loaded.tree.path_span(&error.path), "")
 }
 
 fn documents_of(reader: &mut Reader<'_>, id: SourceId, documents: &mut Vec<Tree>) {

@@ -85,6 +85,16 @@ pub fn lint(files: &dyn Files, path: &str, sources: &mut SourceMap) -> Vec<Diagn
     load(files, path, sources).1
 }
 
+/// Everything that is to be said of manifests that belong to no scenario: the texts `ids`.
+pub fn lint_manifests(sources: &SourceMap, ids: &[SourceId]) -> Vec<Diagnostic> {
+    let read = crate::api::manifest::read(sources, ids);
+    let mut diagnostics = read.diagnostics;
+    for loaded in &read.objects {
+        diagnostics.extend(manifests::cannot_be_applied(loaded));
+    }
+    diagnostics
+}
+
 /// Whether a text is a scenario, so far as its head says so.
 pub fn is_scenario(tree: &Tree) -> bool {
     let word = |name| tree.get(name).and_then(Tree::as_str);

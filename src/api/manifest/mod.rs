@@ -24,6 +24,11 @@ use super::object::Kind;
 use crate::base::diag::did_you_mean;
 use crate::base::{Diagnostic, SourceId, SourceMap, Span};
 
+/// Kinds that v1.34 serves and that are carried without effect, with whether they live in namespaces.
+pub fn carried_kinds() -> impl Iterator<Item = (&'static str, bool)> {
+    kinds::SERVED.iter().filter(|row| row.simulated.is_none()).map(|row| (row.kind, row.namespaced))
+}
+
 /// What the simulation makes of an object's kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {

@@ -10,15 +10,23 @@ pub mod columns;
 pub mod describe;
 pub mod pod_status;
 
-use crate::api::{Kind, Object};
+use crate::api::Object;
 use crate::base::Timestamp;
 
-/// A kind's table: header and a row per object. Wide tables have more columns.
-pub fn table(kind: Kind, objects: &[Object], now: Timestamp, options: TableOptions) -> String {
-    let columns = columns::of(kind, options.wide);
-    let mut header: Vec<&str> = columns.header.to_vec();
+/// The table of objects of one kind: a header and a row per object.
+pub fn table(objects: &[Object], now: Timestamp, options: &TableOptions) -> String {
+    let Some(first) = objects.first() else { return String::new() };
+    let columns = match first {
+        Object::Inert(inert) => columns::of_inert(&inert.kind, options.wide),
+        other => columns::of(other.kind(), options.wide),
+    };
+    let mut header: Vec<String> = columns.header.iter().map(|h| (*h).to_owned()).collect();
     if options.namespace {
-        header.insert(0, "NAMESPACE");
+        header.insert(0, "NAMESPACE".to_owned());
+    }
+    header.extend(options.label_columns.iter().map(|key| key.rsplit('/').next().unwrap_or(key).to_uppercase()));
+    if options.labels {
+        header.push("LABELS".to_owned());
     }
     let rows: Vec<Vec<String>> = objects
         .iter()
@@ -30,14 +38,19 @@ pub fn table(kind: Kind, objects: &[Object], now: Timestamp, options: TableOptio
             if options.namespace {
                 row.insert(0, object.meta().namespace.to_string());
             }
+            let labels = &object.meta().labels;
+            row.extend(options.label_columns.iter().map(|key| labels.get(key).cloned().unwrap_or_default().to_string()));
+            if options.labels {
+                row.push(columns::labels_text(labels));
+            }
             row
         })
         .collect();
-    super::table::render(&header, &rows)
+    super::table::render(&header.iter().map(String::as_str).collect::<Vec<_>>(), &rows)
 }
 
 /// How a table is printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableOptions {
     /// With more columns.
     pub wide: bool,
@@ -45,6 +58,10 @@ pub struct TableOptions {
     pub namespace: bool,
     /// With the kind before the name, as kubectl does when several kinds are shown.
     pub kind_prefix: bool,
+    /// With all labels behind.
+    pub labels: bool,
+    /// With a column for each of these labels.
+    pub label_columns: Vec<String>,
 }
 
 /// `deployment.apps`, `pod`: the kind with its group, as kubectl prefixes names.
