@@ -227,6 +227,7 @@ component! {
 component! {
     /// What metrics-server does.
     MetricsServer, "metrics-server", METRICS_SERVER;
+    enabled: Bool(bool) = true, "enabled", FlagType::Bool, "true", "Whether it runs; without it, no autoscaler can read CPU or memory.";
     first_sample: Duration(SimDuration) = secs(15), "first-sample", FlagType::Duration, "15s",
         "From a container's start to its first sample.";
     window: Duration(SimDuration) = secs(15), "window", FlagType::Duration, "15s", "The span a sample covers.";
@@ -312,10 +313,8 @@ pub struct Settings {
     pub kube_scheduler: Scheduler,
     /// kubelet.
     pub kubelet: Kubelet,
-    /// metrics-server; whether it was named, and so runs, is in [`Settings::metrics_server_given`].
+    /// metrics-server.
     pub metrics_server: MetricsServer,
-    /// Whether the scenario names metrics-server.
-    pub metrics_server_given: bool,
     /// cluster-autoscaler.
     pub cluster_autoscaler: ClusterAutoscaler,
 }

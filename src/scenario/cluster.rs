@@ -364,7 +364,6 @@ fn settings(reader: &mut Reader<'_>, tree: &Tree) -> Option<Settings> {
             reader.unknown_word::<()>(code::UNKNOWN_FLAG, key.span, ("component", &key.text), &known);
             continue;
         };
-        settings.metrics_server_given |= component.name == "metrics-server";
         for (key, tree) in reader.entries(tree, "values by flag") {
             let written = key.text.trim_start_matches("--");
             let Some(flag) = component.flags.iter().find(|f| f.name == written) else {
