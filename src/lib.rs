@@ -12,6 +12,7 @@
 //! | 4 | [`controller`] | kube-controller-manager |
 //! | 4 | [`kubelet`] | the kubelets of all nodes |
 //! | 4 | [`cloud`] | zones, instance types, node groups |
+//! | 4 | [`autoscaler`] | cluster autoscaler |
 //! | 4 | [`traffic`] | load, usage of Pods, metrics |
 //! | 5 | [`plan`] | a run, fully resolved |
 //! | 5 | [`expect`] | expectations and their judge |
@@ -32,6 +33,7 @@ pub mod facts;
 pub mod params;
 pub mod store;
 
+pub mod autoscaler;
 pub mod cloud;
 pub mod controller;
 pub mod kubelet;

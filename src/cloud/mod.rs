@@ -5,6 +5,7 @@
 
 pub mod allocatable;
 pub mod catalogue;
+pub mod fleet;
 pub mod group;
 
 pub use group::{NodeGroup, NodeTemplate, PlannedNode};
