@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use super::decision::{Choice, VolumeStep};
 use super::evaluation::{Evaluation, NodeEvaluation, PostFilter, PreemptionTrial};
+use super::framework::runtime::PreFilterResult;
 use super::framework::{
     Code, CycleState, EnqueueContext, Framework, Handle, NodeInfo, NodeStatuses, Nominator, PodInfo,
     PostFiltered, Snapshot, Status, cause,
 };
-use super::framework::runtime::PreFilterResult;
 use super::preemption::Preempted;
 use crate::base::{LookupSet, Str};
 
@@ -148,12 +148,18 @@ impl View<'_> {
         let scores = self.framework.run_score(self.snapshot, state, pod, feasible)?;
         for (index, node) in feasible.iter().enumerate() {
             let Ok(place) = out.nodes.binary_search_by(|n| n.name.cmp(node.name())) else { continue };
-            let own: Vec<(&'static str, i64)> = scores.iter().map(|(plugin, all)| (*plugin, all[index])).collect();
+            let own: Vec<(&'static str, i64)> =
+                scores.iter().map(|(plugin, all)| (*plugin, all[index])).collect();
             out.nodes[place].total = Some(own.iter().map(|(_, score)| score).sum());
             out.nodes[place].scores = Some(own);
         }
         let best = out.nodes.iter().filter_map(|n| n.total).max();
-        out.ties = out.nodes.iter().filter(|n| n.total.is_some() && n.total == best).map(|n| n.name.clone()).collect();
+        out.ties = out
+            .nodes
+            .iter()
+            .filter(|n| n.total.is_some() && n.total == best)
+            .map(|n| n.name.clone())
+            .collect();
         out.chosen = out.ties.first().cloned();
         Ok(())
     }
@@ -187,8 +193,10 @@ impl View<'_> {
         if refused.is_err() {
             return Vec::new();
         }
-        let named = |node: &&NodeInfo| narrowed.nodes.as_ref().is_none_or(|names| names.contains(node.name()));
-        let passes = |node: &&NodeInfo| self.handle().run_filter_with_nominated_pods(&state, pod, node).is_ok();
+        let named =
+            |node: &&NodeInfo| narrowed.nodes.as_ref().is_none_or(|names| names.contains(node.name()));
+        let passes =
+            |node: &&NodeInfo| self.handle().run_filter_with_nominated_pods(&state, pod, node).is_ok();
         let nodes = self.snapshot.nodes().filter(named).filter(passes);
         let mut names: Vec<Str> = nodes.map(|n| n.name().clone()).collect();
         names.sort();
@@ -228,7 +236,10 @@ fn nodes_available(nodes: usize) -> String {
 /// Upstream: `findNodesThatFitPod` on nodes that a PreFilter plugin left out.
 fn left_out_by(narrowed: &PreFilterResult) -> Status {
     let plugins: Vec<&str> = narrowed.plugins.iter().copied().collect();
-    Status::unresolvable(format!("node(s) didn't satisfy plugin(s) [{}]", plugins.join(" ")), cause::NODE_AFFINITY)
+    Status::unresolvable(
+        format!("node(s) didn't satisfy plugin(s) [{}]", plugins.join(" ")),
+        cause::NODE_AFFINITY,
+    )
 }
 
 fn post_filter(filtered: &PostFiltered) -> PostFilter {

@@ -342,6 +342,7 @@ impl World {
         let now = self.store.now();
         let at = self.store.timestamp();
         let message = format!("{}: preempting to accommodate a higher priority pod", preemption.scheduler_name);
+        let mut nobody = true;
         for (index, key) in preemption.victims.iter().enumerate() {
             let marked = self.store.update::<Pod>(key, |victim| {
                 condition::set(
@@ -358,9 +359,9 @@ impl World {
             if index + 1 == preemption.victims.len() {
                 self.scheduler.inner.preemption_issued(now, &preemption.pod, &preemption.uid);
             }
-            let Ok(victim) = marked else { continue };
             // A victim that went by itself has made its room.
-            let _ = self.store.delete::<Pod>(key, &DeleteOptions::default());
+            let Ok(victim) = marked else { continue };
+            nobody &= self.store.delete::<Pod>(key, &DeleteOptions::default()).is_err();
             let note = format!("Preempted by pod {} on node {}", preemption.uid, preemption.node);
             self.say_of_pod(
                 &victim,
@@ -369,6 +370,9 @@ impl World {
                 lit!("Preempted"),
                 note,
             );
+        }
+        if nobody {
+            self.scheduler.inner.preemption_found_nobody(now, &preemption.uid);
         }
     }
 

@@ -39,6 +39,22 @@ pub enum EventResource {
     WildCard,
 }
 
+impl EventResource {
+    /// What a plugin that registers nothing by itself hears of.
+    pub const REGISTRABLE: [Self; 10] = [
+        Self::Pod,
+        Self::Node,
+        Self::PersistentVolume,
+        Self::PersistentVolumeClaim,
+        Self::CsiNode,
+        Self::CsiDriver,
+        Self::CsiStorageCapacity,
+        Self::StorageClass,
+        Self::ResourceClaim,
+        Self::DeviceClass,
+    ];
+}
+
 /// What happened to an object; a set of them when registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ActionType(u32);

@@ -25,6 +25,7 @@
 pub mod args;
 mod assumed;
 pub mod events;
+pub mod fit_error;
 pub mod images;
 pub mod listers;
 pub mod node_info;

@@ -82,6 +82,13 @@ pub fn is_scalar(name: &str) -> bool {
         || (name.contains('/') && !name.starts_with("requests."))
 }
 
+/// Whether a resource is an extended one.
+///
+/// Upstream: `pkg/apis/core/v1/helper/helpers.go` `IsExtendedResourceName`, v1.34.
+pub fn is_extended(name: &str) -> bool {
+    name.contains('/') && !name.contains("kubernetes.io/") && !name.starts_with("requests.")
+}
+
 /// Whether a resource may be requested for a whole Pod.
 fn is_pod_level(name: &str) -> bool {
     name == CPU || name == MEMORY || name.starts_with("hugepages-")
@@ -185,6 +192,12 @@ pub struct PodResources {
     pub non_zero_milli_cpu: i64,
     /// Memory in bytes with defaults for containers that name none.
     pub non_zero_memory: i64,
+    /// What it requests before it has a node: what running containers hold does not count.
+    pub incoming: Resources,
+    /// What it requests, by name.
+    pub list: ResourceList,
+    /// What NodeResourcesFit scores: defaults for containers that name none, no pod-level resources.
+    pub score_list: ResourceList,
 }
 
 impl PodResources {
@@ -196,10 +209,20 @@ impl PodResources {
         let default_cpu = !level || requests.get(CPU).is_none();
         let default_memory = !level || requests.get(MEMORY).is_none();
         let scored = pod_requests(pod, RequestOptions { default_cpu, default_memory, ..options });
+        let fit = RequestOptions {
+            skip_pod_level: true,
+            default_cpu: true,
+            default_memory: true,
+            ..RequestOptions::default()
+        };
+        let incoming = Resources::from_list(&pod_requests(pod, RequestOptions::default()));
         Self {
             requests: Resources::from_list(&requests),
             non_zero_milli_cpu: scored.cpu_milli(),
             non_zero_memory: scored.memory(),
+            incoming,
+            list: requests,
+            score_list: pod_requests(pod, fit),
         }
     }
 }

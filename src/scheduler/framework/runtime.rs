@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{
-    Code, CycleState, EnqueueContext, EnqueueExtensions, Filter, NodeInfo, NodeStatuses, Nominator, PodInfo,
-    PostFilter, PostFiltered, PreEnqueue, PreFilter, PreFiltered, PreScore, PreScored, QueueSort, Reason,
-    Reserve, Score, Snapshot, Status,
+    ClusterEvent, Code, CycleState, EnqueueContext, EnqueueExtensions, Filter, NodeInfo, NodeStatuses,
+    Nominator, PodInfo, PostFilter, PostFiltered, PreEnqueue, PreFilter, PreFiltered, PreScore, PreScored,
+    QueueSort, Reason, Reserve, Score, Snapshot, Status,
 };
 use crate::base::Str;
 use crate::scheduler::decision::{Choice, VolumeStep};
@@ -38,6 +38,17 @@ pub struct Weighted {
     pub weight: i64,
 }
 
+/// An event that may help Pods that a plugin refused.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// The plugin.
+    pub plugin: &'static str,
+    /// The event.
+    pub event: ClusterEvent,
+    /// Says whether it helps a given Pod; without it every such event does.
+    pub hints: Option<Arc<dyn EnqueueExtensions>>,
+}
+
 /// The plugins of one profile, each extension point in its order.
 #[derive(Clone, Debug, Default)]
 pub struct Framework {
@@ -53,7 +64,7 @@ pub struct Framework {
     pub(in crate::scheduler) pre_score: Vec<At<dyn PreScore>>,
     pub(in crate::scheduler) score: Vec<Weighted>,
     pub(in crate::scheduler) reserve: Vec<At<dyn Reserve>>,
-    pub(in crate::scheduler) enqueue: Vec<At<dyn EnqueueExtensions>>,
+    pub(in crate::scheduler) registrations: Vec<Registration>,
 }
 
 /// Which nodes the PreFilter plugins left.

@@ -1,0 +1,80 @@
+//! Pods that have a node, those included whose binding is still under way.
+//!
+//! Upstream: `pkg/scheduler/backend/cache/cache.go`, v1.34. Assumed Pods never expire, as upstream's default.
+
+use std::sync::Arc;
+
+use super::framework::{PodInfo, Shapes, Snapshot};
+use crate::api::{Pod, Uid};
+use crate::base::{LookupMap, Str};
+
+/// A Pod that takes room on a node.
+#[derive(Clone, Debug)]
+struct Placed {
+    node: Str,
+    assumed: bool,
+}
+
+/// The snapshot with what is needed to keep it.
+#[derive(Clone, Debug, Default)]
+pub struct Cache {
+    /// The cluster.
+    pub snapshot: Snapshot,
+    /// What Pods of one template share.
+    pub shapes: Shapes,
+    placed: LookupMap<Uid, Placed>,
+    assumed: usize,
+}
+
+impl Cache {
+    /// Whether a binding of the Pod is under way.
+    pub fn is_assumed(&self, uid: &str) -> bool {
+        self.placed.get(uid).is_some_and(|p| p.assumed)
+    }
+
+    /// How many bindings are under way.
+    pub const fn assumed(&self) -> usize {
+        self.assumed
+    }
+
+    /// From now on the Pod counts as being on the node.
+    pub fn assume(&mut self, info: &PodInfo, node: &Str) {
+        let mut pod = Pod::clone(&info.pod);
+        pod.node_name = Some(node.clone());
+        let info = PodInfo { pod: Arc::new(pod), ..info.clone() };
+        self.put(Arc::new(info), node, true);
+    }
+
+    /// A binding failed. Gives the Pod as it was assumed.
+    pub fn forget(&mut self, uid: &str) -> Option<Arc<PodInfo>> {
+        if !self.is_assumed(uid) {
+            return None;
+        }
+        self.take(uid)
+    }
+
+    /// A Pod with a node came or changed.
+    pub fn set_pod(&mut self, pod: &Arc<Pod>) {
+        let Some(node) = pod.node_name.clone() else { return };
+        self.take(&pod.meta.uid);
+        let info = self.shapes.info(pod.clone());
+        self.put(Arc::new(info), &node, false);
+    }
+
+    /// A Pod with a node went or ended.
+    pub fn remove_pod(&mut self, uid: &str) {
+        self.take(uid);
+    }
+
+    fn put(&mut self, info: Arc<PodInfo>, node: &Str, assumed: bool) {
+        self.placed.insert(info.uid().clone(), Placed { node: node.clone(), assumed });
+        self.assumed += usize::from(assumed);
+        self.snapshot.add_pod(node, info);
+    }
+
+    fn take(&mut self, uid: &str) -> Option<Arc<PodInfo>> {
+        let placed = self.placed.remove(uid)?;
+        self.assumed -= usize::from(placed.assumed);
+        self.snapshot.remove_pod(&placed.node, uid)
+    }
+}

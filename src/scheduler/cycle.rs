@@ -1,0 +1,288 @@
+//! One Pod's way through the plugins: filter, score, choose.
+//!
+//! Upstream: `pkg/scheduler/schedule_one.go` (`schedulePod`, `findNodesThatFitPod`, `findNodesThatPassFilters`,
+//! `numFeasibleNodesToFind`, `prioritizeNodes`, `selectHost`), v1.34.
+//!
+//! # Fidelity
+//! Nodes are filtered one after the other. Upstream's 16 workers may look at a few more.
+
+use std::collections::BTreeSet;
+
+use super::decision::Choice;
+use super::framework::runtime::PreFilterResult;
+use super::framework::{
+    Code, CycleState, Framework, Handle, NodeId, NodeInfo, NodeStatuses, PodInfo, Snapshot, Status,
+};
+
+/// Fewer nodes than this are all looked at.
+const MIN_FEASIBLE_NODES_TO_FIND: usize = 100;
+/// The least share of nodes that is looked for, in percent.
+const MIN_FEASIBLE_NODES_PERCENTAGE: usize = 5;
+
+/// Why a Pod fits nowhere.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnosis {
+    /// Per node.
+    pub statuses: NodeStatuses,
+    /// Plugins that refused it, in the order of their names.
+    pub unschedulable_plugins: BTreeSet<&'static str>,
+    /// What PreFilter said, if it refused.
+    pub pre_filter_message: String,
+}
+
+impl Diagnosis {
+    fn refuse(&mut self, node: NodeId, status: Status) {
+        if !status.plugin.is_empty() {
+            self.unschedulable_plugins.insert(status.plugin);
+        }
+        self.statuses.set(node, status);
+    }
+}
+
+/// What a search for nodes gave.
+pub struct Search {
+    /// Nodes that passed, in the order in which they were looked at.
+    pub feasible: Vec<NodeId>,
+    /// Why the others did not.
+    pub diagnosis: Diagnosis,
+    /// What plugins remember.
+    pub state: CycleState,
+}
+
+/// Where a Pod goes.
+pub struct Placement {
+    /// The node.
+    pub node: NodeId,
+    /// Nodes that were filtered.
+    pub evaluated: usize,
+    /// Nodes that passed.
+    pub feasible: usize,
+    /// What plugins remember.
+    pub state: CycleState,
+}
+
+/// Why a cycle gave no node.
+pub enum Miss {
+    /// There are no nodes.
+    NoNodes,
+    /// No node passed.
+    Unfit(Box<Search>),
+    /// A plugin broke.
+    Broken(Status),
+}
+
+/// Which nodes are looked at.
+pub struct Sampling<'a> {
+    /// Where the search begins; moved on by what was looked at.
+    pub start: &'a mut usize,
+    /// Every node is looked at from the first on, and `start` stays.
+    pub all: bool,
+}
+
+/// Finds a node for a Pod.
+///
+/// # Errors
+/// Why there is none.
+pub fn schedule_pod(
+    handle: &Handle<'_>,
+    pod: &PodInfo,
+    sampling: Sampling<'_>,
+    choice: &mut Choice<'_>,
+) -> Result<Placement, Miss> {
+    if handle.snapshot.is_empty() {
+        return Err(Miss::NoNodes);
+    }
+    let mut search = find_nodes_that_fit(handle, pod, sampling).map_err(Miss::Broken)?;
+    let feasible = search.feasible.len();
+    let evaluated = feasible + search.diagnosis.statuses.len();
+    let node = match search.feasible.as_slice() {
+        [] => return Err(Miss::Unfit(Box::new(search))),
+        [only] => *only,
+        _ => {
+            let nodes: Vec<&NodeInfo> = search.feasible.iter().map(|id| handle.snapshot.node(*id)).collect();
+            let totals = prioritize(handle.framework, handle.snapshot, &mut search.state, pod, &nodes)
+                .map_err(Miss::Broken)?;
+            search.feasible[select_host(&nodes, &totals, choice)]
+        }
+    };
+    Ok(Placement { node, evaluated, feasible, state: search.state })
+}
+
+fn find_nodes_that_fit(handle: &Handle<'_>, pod: &PodInfo, sampling: Sampling<'_>) -> Result<Search, Status> {
+    let snapshot = handle.snapshot;
+    let mut state = CycleState::new();
+    let mut diagnosis = Diagnosis::default();
+    let (left, refused) = handle.framework.run_pre_filter(snapshot, &mut state, pod);
+    if let Err(status) = refused {
+        if !status.is_rejected() {
+            return Err(status);
+        }
+        pre_filter_refused(&mut diagnosis, &left, status);
+        return Ok(Search { feasible: Vec::new(), diagnosis, state });
+    }
+    diagnosis.unschedulable_plugins = left.plugins.clone();
+    if let Some(feasible) = nominated_node(handle, pod, &state, &mut diagnosis)? {
+        return Ok(Search { feasible: vec![feasible], diagnosis, state });
+    }
+    let nodes: Vec<NodeId> = match &left.nodes {
+        None => Vec::new(),
+        Some(names) => {
+            diagnosis.statuses.set_absent(limited_by(&left.plugins));
+            names.iter().filter_map(|name| snapshot.get(name)).map(|node| node.id).collect()
+        }
+    };
+    let nodes = if left.nodes.is_some() { nodes.as_slice() } else { snapshot.order() };
+    let wanted = match (sampling.all, handle.framework.has_score()) {
+        (true, _) => nodes.len(),
+        (false, true) => {
+            num_feasible_nodes_to_find(handle.framework.percentage_of_nodes_to_score, nodes.len())
+        }
+        (false, false) => 1,
+    };
+    let from = if sampling.all { 0 } else { *sampling.start };
+    let found = find_nodes_that_pass(handle, pod, &state, &mut diagnosis, nodes, from, wanted);
+    if !sampling.all {
+        let looked_at = diagnosis.statuses.len() + found.as_ref().map_or(0, Vec::len);
+        *sampling.start = (*sampling.start + looked_at) % snapshot.len();
+    }
+    Ok(Search { feasible: found?, diagnosis, state })
+}
+
+/// Notes what PreFilter said: all nodes count as refused for it.
+pub fn pre_filter_refused(diagnosis: &mut Diagnosis, left: &PreFilterResult, status: Status) {
+    diagnosis.unschedulable_plugins = left.plugins.clone();
+    if !status.plugin.is_empty() {
+        diagnosis.unschedulable_plugins.insert(status.plugin);
+    }
+    diagnosis.pre_filter_message = status.message();
+    diagnosis.statuses.set_absent(status);
+}
+
+/// The status of nodes that PreFilter plugins did not name.
+pub fn limited_by(plugins: &BTreeSet<&'static str>) -> Status {
+    let names: Vec<&str> = plugins.iter().copied().collect();
+    let text = format!("node(s) didn't satisfy plugin(s) [{}]", names.join(" "));
+    Status::new(Code::UnschedulableAndUnresolvable, text, super::framework::cause::NODE_AFFINITY)
+}
+
+/// The node for which preemption nominated the Pod, if it passes.
+fn nominated_node(
+    handle: &Handle<'_>,
+    pod: &PodInfo,
+    state: &CycleState,
+    diagnosis: &mut Diagnosis,
+) -> Result<Option<NodeId>, Status> {
+    let Some(name) = pod.pod.status.nominated_node.as_ref().filter(|n| !n.is_empty()) else {
+        return Ok(None);
+    };
+    let Some(node) = handle.snapshot.get(name) else { return Ok(None) };
+    match handle.run_filter_with_nominated_pods(state, pod, node) {
+        Ok(()) => Ok(Some(node.id)),
+        Err(status) if status.is_rejected() => {
+            diagnosis.refuse(node.id, status);
+            Ok(None)
+        }
+        // Upstream writes the fault to its log and looks at all nodes.
+        Err(_) => Ok(None),
+    }
+}
+
+fn find_nodes_that_pass(
+    handle: &Handle<'_>,
+    pod: &PodInfo,
+    state: &CycleState,
+    diagnosis: &mut Diagnosis,
+    nodes: &[NodeId],
+    from: usize,
+    wanted: usize,
+) -> Result<Vec<NodeId>, Status> {
+    let mut feasible = Vec::with_capacity(wanted.min(nodes.len()));
+    for i in 0..nodes.len() {
+        if feasible.len() >= wanted {
+            break;
+        }
+        let id = nodes[(from + i) % nodes.len()];
+        match handle.run_filter_with_nominated_pods(state, pod, handle.snapshot.node(id)) {
+            Ok(()) => feasible.push(id),
+            Err(status) if status.is_rejected() => diagnosis.refuse(id, status),
+            Err(status) => return Err(status),
+        }
+    }
+    Ok(feasible)
+}
+
+/// How many nodes that pass are enough, of so many.
+pub fn num_feasible_nodes_to_find(percentage: i32, nodes: usize) -> usize {
+    if nodes < MIN_FEASIBLE_NODES_TO_FIND {
+        return nodes;
+    }
+    let share = match usize::try_from(percentage) {
+        Ok(0) | Err(_) => 50usize.saturating_sub(nodes / 125).max(MIN_FEASIBLE_NODES_PERCENTAGE),
+        Ok(share) => share,
+    };
+    (nodes * share / 100).max(MIN_FEASIBLE_NODES_TO_FIND)
+}
+
+/// The weighted scores of all plugins, added up for each node.
+fn prioritize(
+    framework: &Framework,
+    snapshot: &Snapshot,
+    state: &mut CycleState,
+    pod: &PodInfo,
+    nodes: &[&NodeInfo],
+) -> Result<Vec<i64>, Status> {
+    if !framework.has_score() {
+        return Ok(vec![1; nodes.len()]);
+    }
+    framework.run_pre_score(snapshot, state, pod, nodes)?;
+    let mut totals = vec![0i64; nodes.len()];
+    for (_, scores) in framework.run_score(snapshot, state, pod, nodes)? {
+        for (total, score) in totals.iter_mut().zip(scores) {
+            *total += score;
+        }
+    }
+    Ok(totals)
+}
+
+/// The index of one of the nodes with the highest total.
+pub fn select_host(nodes: &[&NodeInfo], totals: &[i64], choice: &mut Choice<'_>) -> usize {
+    let best = totals.iter().copied().max().unwrap_or(0);
+    let ties = totals.iter().enumerate().filter(|(_, total)| **total == best).map(|(i, _)| i);
+    match choice {
+        Choice::SmallestName => ties.min_by(|a, b| nodes[*a].name().cmp(nodes[*b].name())).unwrap_or(0),
+        Choice::Random(below) => {
+            let mut chosen = 0;
+            for (count, tie) in ties.enumerate() {
+                // The k-th of equals takes the place of the one before with a chance of 1 in k.
+                if count == 0 || below(count as u64 + 1) == 0 {
+                    chosen = tie;
+                }
+            }
+            chosen
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::num_feasible_nodes_to_find;
+
+    #[test]
+    fn larger_clusters_are_looked_at_in_smaller_parts() {
+        for (percentage, nodes, expected) in [
+            (0, 99, 99),
+            (0, 100, 100),
+            (0, 250, 120),
+            (0, 500, 230),
+            (0, 1000, 420),
+            (0, 2000, 680),
+            (0, 5000, 500),
+            (0, 6000, 300),
+            (40, 1000, 400),
+            (100, 1000, 1000),
+            (1, 1000, 100),
+        ] {
+            assert_eq!(num_feasible_nodes_to_find(percentage, nodes), expected, "{percentage} % of {nodes}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! NodeResourcesBalancedAllocation: nodes whose resources are used evenly are preferred.
+//!
+//! Upstream: `pkg/scheduler/framework/plugins/noderesources/balanced_allocation.go`, v1.34.
+
+use super::node_resources::Scored;
+use crate::scheduler::framework::{
+    CycleState, Extensions, MAX_NODE_SCORE, NodeInfo, PodInfo, PreScore, PreScored, Score, Setup, Snapshot,
+    Status,
+};
+
+/// The plugin's name.
+pub const NAME: &str = "NodeResourcesBalancedAllocation";
+
+#[derive(Debug)]
+struct BalancedAllocation {
+    resources: Vec<Scored>,
+}
+
+/// Makes the plugin.
+pub fn new(setup: &Setup<'_>) -> Extensions {
+    let resources = Scored::all(&setup.args.node_resources_balanced_allocation.resources);
+    Extensions::of(NAME, BalancedAllocation { resources }).pre_score().score().done()
+}
+
+/// What the Pod requests, parallel to the scored resources.
+#[derive(Clone, Debug)]
+struct Requests(Vec<i64>);
+
+impl BalancedAllocation {
+    /// None for a best-effort Pod, which would gather on one node otherwise.
+    fn requests(&self, pod: &PodInfo) -> Option<Requests> {
+        let requests: Vec<i64> = self.resources.iter().map(|r| r.request(&pod.resources.list)).collect();
+        requests.iter().any(|request| *request != 0).then_some(Requests(requests))
+    }
+}
+
+impl PreScore for BalancedAllocation {
+    fn pre_score(
+        &self,
+        _: &Snapshot,
+        state: &mut CycleState,
+        pod: &PodInfo,
+        _: &[&NodeInfo],
+    ) -> Result<PreScored, Status> {
+        let Some(requests) = self.requests(pod) else { return Ok(PreScored::Skip) };
+        state.write(requests);
+        Ok(PreScored::Score)
+    }
+}
+
+impl Score for BalancedAllocation {
+    fn score(&self, _: &Snapshot, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<i64, Status> {
+        let own;
+        let Requests(requests) = match state.read() {
+            Some(requests) => requests,
+            // PreScore is disabled.
+            None => match self.requests(pod) {
+                Some(requests) => {
+                    own = requests;
+                    &own
+                }
+                None => return Ok(0),
+            },
+        };
+        let with_request = || self.resources.iter().zip(requests);
+        let fractions = || {
+            with_request().filter_map(|(resource, request)| {
+                let (have, used) = resource.on(node, *request, true)?;
+                Some((used as f64 / have as f64).min(1.0))
+            })
+        };
+        let deviation = deviation(fractions);
+        Ok(((1.0 - deviation) * MAX_NODE_SCORE as f64) as i64)
+    }
+}
+
+/// The standard deviation of the fractions, in the order of operations that upstream has.
+fn deviation<I: Iterator<Item = f64>>(fractions: impl Fn() -> I) -> f64 {
+    let (count, total) = fractions().fold((0usize, 0.0), |(n, sum), f| (n + 1, sum + f));
+    match count {
+        0 | 1 => 0.0,
+        2 => {
+            let mut both = fractions();
+            let (first, second) = (both.next().unwrap_or(0.0), both.next().unwrap_or(0.0));
+            ((first - second) / 2.0).abs()
+        }
+        n => {
+            let mean = total / n as f64;
+            let sum = fractions().fold(0.0, |sum, f| sum + (f - mean) * (f - mean));
+            libm::sqrt(sum / n as f64)
+        }
+    }
+}
