@@ -2,6 +2,7 @@
 //!
 //! * [`meta`], [`selector`], [`taint`], [`resources`], [`condition`]: the parts that kinds share.
 //! * [`pod`], [`node`], [`workload`], [`storage`], [`service`], [`policy`], [`event`]: the kinds.
+//! * [`cron`]: schedules of CronJobs.
 //! * [`object`]: the closed list of kinds as one table, and the sum type over them.
 //! * [`lower`]: boundary types (`k8s-openapi`, v1.34) to these types. [`raise`]: the way back.
 //! * [`manifest`]: text to boundary types; the only Kubernetes-shaped serde code.
@@ -10,6 +11,7 @@
 //! the simulation: defaults resolved, quantities exact, selectors compiled, shared parts behind `Arc`.
 
 pub mod condition;
+pub mod cron;
 pub mod defaults;
 pub mod event;
 pub mod fingerprint;

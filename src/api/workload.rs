@@ -343,6 +343,13 @@ pub struct Job {
     pub status: JobStatus,
 }
 
+impl Job {
+    /// The condition under which it ended, if it has: `Complete` or `Failed`.
+    pub fn finished(&self) -> Option<&Condition> {
+        self.status.conditions.iter().find(|c| (c.kind == "Complete" || c.kind == "Failed") && c.is_true())
+    }
+}
+
 /// A cold part of an object, kept in its boundary form with a hash to stand for it.
 #[derive(Clone, Debug)]
 pub struct BoundaryPart<T> {

@@ -9,6 +9,7 @@
 
 pub mod budget;
 pub mod common;
+pub mod cronjob;
 pub mod daemonset;
 pub mod deployment;
 pub mod disruption;
@@ -28,6 +29,7 @@ pub mod rollout;
 pub mod statefulset;
 pub mod table;
 pub mod taint_eviction;
+pub mod ttlafterfinished;
 pub mod volume;
 #[cfg(test)]
 pub mod testing;

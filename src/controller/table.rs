@@ -2,11 +2,11 @@
 
 use super::framework::Controller;
 use super::{
-    daemonset::DaemonSetController, deployment::DeploymentController,
+    cronjob::CronJobController, daemonset::DaemonSetController, deployment::DeploymentController,
     disruption::DisruptionController, endpointslice::EndpointSliceController, garbage_collector::GarbageCollector, job::JobController,
     namespace::NamespaceController, nodelifecycle::NodeLifecycle, podautoscaler::HorizontalController,
     podgc::PodGc, replica_set::ReplicaSetController,
-    statefulset::StatefulSetController, taint_eviction::TaintEviction,
+    statefulset::StatefulSetController, taint_eviction::TaintEviction, ttlafterfinished::TtlAfterFinished,
 };
 use super::volume::{
     binder::Binder, ephemeral::EphemeralVolumes, protection::ClaimProtection, protection::VolumeProtection,
@@ -45,6 +45,8 @@ pub const TABLE: &[(&str, Make)] = &[
     ("persistentvolumeclaim-protection-controller", |_| ClaimProtection::boxed()),
     ("persistentvolume-protection-controller", |_| VolumeProtection::boxed()),
     ("ephemeral-volume-controller", |_| EphemeralVolumes::boxed()),
+    ("cronjob-controller", |p| Box::new(CronJobController::new(workers(p.settings.kube_controller_manager.concurrent_cron_job_syncs)))),
+    ("ttl-after-finished-controller", |_| Box::new(TtlAfterFinished)),
     ("disruption-controller", |_| Box::new(DisruptionController)),
     ("garbage-collector-controller", |p| Box::new(GarbageCollector::new(workers(p.settings.kube_controller_manager.concurrent_gc_syncs)))),
     ("namespace-controller", |p| Box::new(NamespaceController::new(workers(p.settings.kube_controller_manager.concurrent_namespace_syncs)))),

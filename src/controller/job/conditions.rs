@@ -30,7 +30,7 @@ pub(super) fn new(
 
 /// The condition under which the Job ended, if it has.
 pub fn finished(job: &Job) -> Option<&Condition> {
-    job.status.conditions.iter().find(|c| (c.kind == COMPLETE || c.kind == FAILED) && c.is_true())
+    job.finished()
 }
 
 /// The condition of a type, if it is `True`.

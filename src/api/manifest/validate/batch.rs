@@ -6,7 +6,8 @@
 //! Whether a time zone of a CronJob exists is not checked here, since that needs the time zone database.
 
 use super::pod::{self, Use};
-use super::{At, Bad, Report, cron, meta, names};
+use super::{At, Bad, Report, meta, names};
+use crate::api::cron::{Schedule, Zone};
 use crate::api::k8s::batch::v1::{CronJob, Job, JobSpec};
 
 const PARALLELISM_MAX_INDEXED: i32 = 100_000;
@@ -185,7 +186,7 @@ pub(in crate::api::manifest) fn cron_job(object: &CronJob, report: &mut Report) 
             None => "cannot use TZ or CRON_TZ in schedule, use timeZone field instead",
         };
         report.invalid(&at.field("schedule"), &spec.schedule, detail);
-    } else if let Err(detail) = cron::check(&spec.schedule) {
+    } else if let Err(detail) = Schedule::parse(&spec.schedule) {
         report.invalid(&at.field("schedule"), &spec.schedule, detail);
     }
     match spec.time_zone.as_deref() {
@@ -195,7 +196,12 @@ pub(in crate::api::manifest) fn cron_job(object: &CronJob, report: &mut Report) 
             zone,
             "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones",
         ),
-        _ => {}
+        Some(zone) => {
+            if let Err(detail) = Zone::find(zone) {
+                report.invalid(&at.field("timeZone"), zone, detail);
+            }
+        }
+        None => {}
     }
     report.nonnegative_opt(&at.field("startingDeadlineSeconds"), spec.starting_deadline_seconds);
     report.nonnegative_opt(&at.field("successfulJobsHistoryLimit"), spec.successful_jobs_history_limit);

@@ -12,7 +12,6 @@ pub(super) mod autoscaling;
 pub(super) mod batch;
 pub(super) mod config;
 mod container;
-mod cron;
 pub(super) mod meta;
 pub(super) mod names;
 pub(super) mod pod;
