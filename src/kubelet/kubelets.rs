@@ -6,7 +6,7 @@ use super::machine::{self, Machine};
 use super::pod::{LocalPod, Stage};
 use super::volumes::Wait;
 use super::worker::{Common, Worker};
-use super::{Ctx, KubeletEvent, NodeStep, admission, say};
+use super::{Ctx, KubeletEvent, NodeStep, say};
 use crate::api::storage::{CsiNode, PersistentVolumeClaim, VolumeAttachment};
 use crate::api::{EventType, Kind, Node, ObjectKey, Pod};
 use crate::base::{LookupMap, SimDuration, SimTime, Str};
@@ -91,6 +91,13 @@ impl Kubelets {
                 }
             }
             Kind::VolumeAttachment => self.attachment_changed(change, ctx),
+            Kind::Inert if change.verb != Verb::Deleted => {
+                let key = change.object.key();
+                let wait = Wait::Object(key.namespace, key.name);
+                for pod in self.common.waiting.remove(&wait).unwrap_or_default() {
+                    self.work(pod, ctx, |worker| worker.object_written());
+                }
+            }
             _ => {}
         }
     }
@@ -137,24 +144,36 @@ impl Kubelets {
     }
 
     fn pod_deleted(&mut self, change: &Change, ctx: &mut Ctx<'_>) {
-        self.work(change.id, ctx, |worker| worker.object_gone());
-        let Some((Some(pod), _)) = change.of::<Pod>() else { return };
-        if change.verb == Verb::Deleted && pod.meta.annotations.contains_key(admission::MIRROR) {
-            self.mirror_again(pod, ctx);
+        if self.pods.get(&change.id).is_some_and(|pod| pod.mirror && pod.stage != Stage::Ended)
+            && let Some((Some(pod), _)) = change.of::<Pod>()
+        {
+            self.mirror_again(change.id, pod, ctx);
+        } else {
+            self.work(change.id, ctx, |worker| worker.object_gone());
         }
     }
 
     /// A static Pod lives on when its mirror is deleted; the kubelet makes another.
-    fn mirror_again(&mut self, pod: &Arc<Pod>, ctx: &mut Ctx<'_>) {
-        let number = pod.node_name.as_ref().and_then(|name| self.by_name.get(name).copied());
-        if number.is_some_and(|number| self.machines[number as usize].hears()) && !pod.is_terminal() {
-            let mut new = Pod::clone(pod);
-            new.meta.uid = Str::new();
-            new.meta.created = None;
-            new.meta.deletion = None;
-            new.status = crate::api::PodStatus { qos: new.status.qos, ..Default::default() };
-            // A namespace that is being deleted refuses it.
-            let _ = ctx.store.create(new);
+    fn mirror_again(&mut self, id: ObjId, old: &Arc<Pod>, ctx: &mut Ctx<'_>) {
+        let Some(mut pod) = self.pods.remove(&id) else { return };
+        let machine = &mut self.machines[pod.node as usize];
+        machine.pods.remove(&id);
+        let mut new = Pod::clone(old);
+        new.meta.uid = Str::new();
+        new.meta.created = None;
+        new.meta.deletion = None;
+        new.status = crate::api::PodStatus { qos: new.status.qos, ..Default::default() };
+        let key = new.meta.key();
+        // A namespace that is being deleted refuses it; then the static Pod is not looked after any more.
+        if machine.hears()
+            && let Ok(new) = ctx.store.create(new)
+            && let Some(id) = ctx.store.id_of::<Pod>(&key)
+        {
+            (pod.id, pod.uid) = (id, new.meta.uid.clone());
+            // Timers named the old mirror.
+            machine.pods.insert(id);
+            self.pods.insert(id, pod);
+            self.work(id, ctx, |worker| worker.resync());
         }
     }
 

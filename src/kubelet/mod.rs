@@ -50,6 +50,9 @@ mod terminate;
 mod volumes;
 mod worker;
 
+#[cfg(test)]
+mod tests;
+
 pub use kubelets::Kubelets;
 
 /// What the kubelets are given to work with.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::admission::MIRROR;
 use super::probes::Probes;
 use super::recipe::Recipe;
 use crate::api::pod::Terminated;
@@ -102,6 +103,8 @@ pub struct LocalPod {
     pub verdict: Option<Box<Verdict>>,
     /// Its status has changed and could not be reported.
     pub dirty: bool,
+    /// It is a static Pod, and its object only mirrors it.
+    pub mirror: bool,
     /// Its object is gone.
     pub deleted: bool,
     /// Nothing is left to do: it can be forgotten.
@@ -148,6 +151,7 @@ impl LocalPod {
             sigterm: None,
             verdict: None,
             dirty: false,
+            mirror: pod.meta.annotations.contains_key(MIRROR),
             deleted: false,
             gone: false,
             reported: 0,
@@ -312,6 +316,8 @@ pub struct Life {
     pub doom: Option<Doom>,
     /// The pull of its image that is under way.
     pub pull: Option<Box<PullNote>>,
+    /// Starts in a row that failed for want of a ConfigMap or Secret.
+    pub refused: u32,
     /// Of restarts.
     pub backoff: Backoff,
     /// Of image pulls.
@@ -337,6 +343,7 @@ impl Life {
             hung: false,
             doom: None,
             pull: None,
+            refused: 0,
             backoff: Backoff::default(),
             pull_backoff: Backoff::default(),
             probes: None,

@@ -9,6 +9,7 @@ use super::{ContainerStep, PodStep};
 use crate::api::pod::Terminated;
 use crate::api::{Pod, PodSpec};
 use crate::base::{SimDuration, Str, text::lit};
+use crate::store::DeleteOptions;
 
 impl Worker<'_, '_> {
     /// A timer of the Pod is due.
@@ -60,6 +61,10 @@ impl Worker<'_, '_> {
             return;
         }
         match new.meta.deletion {
+            Some(_) if self.pod.mirror => {
+                // The mirror goes at once; the static Pod does not.
+                let _ = self.ctx.store.delete::<Pod>(&self.pod.key, &DeleteOptions::force());
+            }
             Some(deletion) => {
                 self.terminate(SimDuration::from_api_secs(deletion.grace_seconds.unwrap_or(0)));
             }

@@ -6,10 +6,16 @@
 use std::sync::Arc;
 
 use super::pod::{PullNote, RETRY, Run, retry_after};
+use super::volumes::Wait;
 use super::worker::Worker;
 use super::{ContainerStep, habits, images};
+use crate::api::Inert;
 use crate::api::pod::PullPolicy;
 use crate::base::{SimDuration, Str, text::lit};
+
+/// Attempts without a ConfigMap or Secret after which only its change is a reason for another; upstream tries
+/// on, but its recorder drops nearly all further Events.
+const ATTEMPTS_MAX: u32 = 25;
 
 /// What came of an attempt to start a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +38,8 @@ impl Worker<'_, '_> {
                 None => self.pod.containers[index].image_ready = true,
             }
         }
-        if let Some(why) = self.missing_reference(index) {
-            self.hold(index, lit!("CreateContainerConfigError"), why.clone());
-            self.warning(lit!("Failed"), format!("Error: {why}"));
-            let at = self.now() + RETRY;
-            self.container_at(index, at, ContainerStep::Retry);
+        if let Some((wait, why)) = self.missing_reference(index) {
+            self.refuse(index, wait, why);
             return Tried::Done;
         }
         self.launch(index)
@@ -182,8 +185,36 @@ impl Worker<'_, '_> {
         self.report();
     }
 
-    fn missing_reference(&self, index: usize) -> Option<String> {
-        self.pod.recipe.env[index].iter().find_map(|reference| self.missing(reference))
+    fn missing_reference(&self, index: usize) -> Option<(Wait, String)> {
+        self.pod.recipe.env[index].iter().find_map(|reference| {
+            let name = Inert::table_name(reference.kind, &reference.name);
+            self.missing(reference).map(|why| (Wait::Object(self.pod.key.namespace.clone(), name), why))
+        })
+    }
+
+    /// A container cannot be made for want of a ConfigMap or Secret. After many attempts only a change of
+    /// that object is a reason for another.
+    fn refuse(&mut self, index: usize, wait: Wait, why: String) {
+        self.warning(lit!("Failed"), format!("Error: {why}"));
+        self.hold(index, lit!("CreateContainerConfigError"), why);
+        let life = &mut self.pod.containers[index];
+        life.refused += 1;
+        if life.refused < ATTEMPTS_MAX {
+            let at = self.now() + RETRY;
+            self.container_at(index, at, ContainerStep::Retry);
+        } else {
+            self.common.waiting.or_insert_with(wait, Vec::new).push(self.pod.id);
+        }
+    }
+
+    /// A ConfigMap or Secret that is waited for was written.
+    pub fn object_written(&mut self) {
+        for life in &mut self.pod.containers {
+            if matches!(&life.run, Run::Waiting { reason, .. } if reason == "CreateContainerConfigError") {
+                life.held = false;
+            }
+        }
+        self.advance();
     }
 
     /// The process starts.
@@ -202,6 +233,7 @@ impl Worker<'_, '_> {
         life.starts += 1;
         life.image_ready = false;
         life.hung = false;
+        life.refused = 0;
         life.doom = None;
         life.new_epoch();
         if self.speaks() {

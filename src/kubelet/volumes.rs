@@ -27,6 +27,8 @@ pub enum Wait {
     Claim(ObjectKey),
     /// A volume to be attached: node and volume by name.
     Attachment(Str, Str),
+    /// A ConfigMap or Secret to be made: namespace and name in the table of such objects.
+    Object(Str, Str),
 }
 
 /// Why volumes are not ready.
