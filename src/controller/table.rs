@@ -9,8 +9,8 @@ use super::{
     statefulset::StatefulSetController, taint_eviction::TaintEviction, ttlafterfinished::TtlAfterFinished,
 };
 use super::volume::{
-    binder::Binder, ephemeral::EphemeralVolumes, protection::ClaimProtection, protection::VolumeProtection,
-    provisioner::Provisioner,
+    attach_detach::AttachDetach, attacher::Attacher, binder::Binder, ephemeral::EphemeralVolumes,
+    protection::ClaimProtection, protection::VolumeProtection, provisioner::Provisioner,
 };
 use crate::api::workload::{ReplicaSet, ReplicationController};
 use crate::params::{Latencies, Settings};
@@ -42,6 +42,8 @@ pub const TABLE: &[(&str, Make)] = &[
     ("horizontal-pod-autoscaler-controller", |p| Box::new(HorizontalController::new(&p.settings.kube_controller_manager))),
     ("persistentvolume-binder-controller", |_| Binder::boxed()),
     ("csi-provisioner", |p| Provisioner::boxed(p.latencies.volume_provision)),
+    ("persistentvolume-attach-detach-controller", |p| AttachDetach::boxed(p.settings.kube_controller_manager.attach_detach_reconcile_sync_period)),
+    ("csi-attacher", |p| Attacher::boxed(p.latencies.volume_attach, p.latencies.volume_detach)),
     ("persistentvolumeclaim-protection-controller", |_| ClaimProtection::boxed()),
     ("persistentvolume-protection-controller", |_| VolumeProtection::boxed()),
     ("ephemeral-volume-controller", |_| EphemeralVolumes::boxed()),

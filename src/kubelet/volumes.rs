@@ -14,6 +14,7 @@ use super::worker::Worker;
 use crate::api::storage::{ClaimPhase, CsiDriver, PersistentVolume, PersistentVolumeClaim};
 use crate::api::{Inert, ObjectKey};
 use crate::base::{SimDuration, Str, text::lit};
+use crate::params::drivers;
 
 /// The first pause after a failed mount.
 const MOUNT_BACKOFF_FIRST: SimDuration = SimDuration::from_millis(500);
@@ -129,7 +130,7 @@ impl Worker<'_, '_> {
         let Some(volume) = self.ctx.store.find::<PersistentVolume>("", name) else { return false };
         let Some(attach_name) = volume.attach_name() else { return false };
         let driver = attach_name.trim_start_matches("kubernetes.io/csi/").split('^').next().unwrap_or("");
-        self.ctx.store.find::<CsiDriver>("", driver).is_none_or(|driver| driver.attach_required)
+        drivers::attaches(driver, self.ctx.store.find::<CsiDriver>("", driver).map(|d| &**d))
     }
 
     /// From now on the node says that it uses these volumes.

@@ -1,0 +1,188 @@
+//! The external attachers of all drivers: they carry out what VolumeAttachments ask for.
+//!
+//! Upstream: kubernetes-csi/external-attacher v4.10 `pkg/controller`.
+//!
+//! # Fidelity
+//! * Every driver has its attacher and all calls succeed, after the latencies `volumeAttach` and `volumeDetach`, also for
+//!   machines that are down.
+//! * Drivers refuse nothing: more volumes than a machine can have are kept away by the scheduler alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::api::storage::{CsiDriver, PersistentVolume, VolumeAttachment};
+use crate::api::{Kind, ObjectKey, Resource};
+use crate::base::{SimTime, Str};
+use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
+use crate::params::{Delay, drivers};
+use crate::store::{Change, Store};
+
+/// The task of an attachment.
+const ATTACHMENT: &str = "attachment";
+/// The task of a volume.
+const VOLUME: &str = "volume";
+/// `--worker-threads` of the EBS chart; the default is 10.
+const WORKERS: usize = 100;
+
+/// The external attachers.
+#[derive(Clone, Debug)]
+pub struct Attacher {
+    attach: Delay,
+    detach: Delay,
+    /// Calls to drivers that have not returned: whether to detach, and when they do.
+    calls: BTreeMap<ObjectKey, (bool, SimTime)>,
+    /// Attachments of each volume.
+    of_volume: BTreeMap<Str, BTreeSet<Str>>,
+}
+
+impl Attacher {
+    /// Attachers whose drivers take so long to attach and to detach.
+    pub fn boxed(attach: Delay, detach: Delay) -> Box<dyn Controller> {
+        Box::new(Self { attach, detach, calls: BTreeMap::new(), of_volume: BTreeMap::new() })
+    }
+}
+
+/// The finalizer of a driver's attacher: what is no letter or digit becomes a dash.
+fn finalizer(driver: &str) -> Str {
+    let mut name: String =
+        driver.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' }).collect();
+    if name.ends_with('-') {
+        name.push('X');
+    }
+    format!("external-attacher/{name}").into()
+}
+
+impl Controller for Attacher {
+    fn name(&self) -> &'static str {
+        "csi-attacher"
+    }
+
+    fn workers(&self) -> usize {
+        WORKERS
+    }
+
+    fn on_change(&mut self, change: &Change, _store: &Store, out: &mut Enqueue) {
+        match change.kind() {
+            Kind::VolumeAttachment => {
+                let Some((old, new)) = change.of::<VolumeAttachment>() else { return };
+                let Some(attachment) = new.or(old) else { return };
+                let all = self.of_volume.entry(attachment.pv_name.clone()).or_default();
+                if new.is_some() {
+                    all.insert(attachment.meta.name.clone());
+                } else {
+                    all.remove(&attachment.meta.name);
+                }
+                if all.is_empty() {
+                    self.of_volume.remove(&attachment.pv_name);
+                    out.now(WorkKey::task(VOLUME, ObjectKey::cluster(attachment.pv_name.clone())));
+                }
+                if new.is_some_and(|a| !a.attached || a.meta.is_deleting()) {
+                    out.now(WorkKey::task(ATTACHMENT, attachment.key()));
+                }
+            }
+            Kind::PersistentVolume => {
+                if let Some(object) = change.new().filter(|o| o.meta().is_deleting()) {
+                    out.now(WorkKey::task(VOLUME, object.key()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn reconcile(&mut self, key: &WorkKey, ctx: &mut Ctx<'_>) -> Action {
+        if key.task == VOLUME { self.let_go(&key.key, ctx) } else { self.sync(&key.key, ctx) }
+    }
+
+    fn clone_box(&self) -> Box<dyn Controller> {
+        Box::new(self.clone())
+    }
+}
+
+impl Attacher {
+    fn sync(&mut self, key: &ObjectKey, ctx: &mut Ctx<'_>) -> Action {
+        let Some(attachment) = ctx.store().get::<VolumeAttachment>(key).cloned() else {
+            self.calls.remove(key);
+            return Action::Done;
+        };
+        let detach = attachment.meta.is_deleting();
+        let held = attachment.meta.has_finalizer(&finalizer(&attachment.attacher));
+        if detach && !held || !detach && attachment.attached {
+            self.calls.remove(key);
+            return Action::Done;
+        }
+        let now = ctx.now();
+        let due = match self.calls.get(key) {
+            Some((doing, due)) if *doing == detach => *due,
+            _ => {
+                if !detach {
+                    hold(&attachment, ctx);
+                }
+                let (delay, purpose) =
+                    if detach { (self.detach, "volume-detach") } else { (self.attach, "volume-attach") };
+                // Drivers that attach nothing have nothing to do.
+                let driver = ctx.store().find::<CsiDriver>("", &attachment.attacher).map(|d| &**d);
+                let works = drivers::attaches(&attachment.attacher, driver);
+                let mut stream = ctx.seed().stream(purpose, &attachment.meta.uid);
+                let due = if works { now + delay.sample(&mut stream) } else { now };
+                self.calls.insert(key.clone(), (detach, due));
+                due
+            }
+        };
+        if due > now {
+            return Action::After(due.since(now));
+        }
+        self.calls.remove(key);
+        let mine = finalizer(&attachment.attacher);
+        let written = ctx.update::<VolumeAttachment>(key, |a| {
+            if detach {
+                a.meta.finalizers.retain(|f| *f != mine);
+            } else {
+                a.attached = true;
+                a.attach_error = Str::new();
+            }
+        });
+        written.map_or_else(|error| Action::Retry(error.to_string().into()), |_| Action::Done)
+    }
+
+    /// Lets a deleted volume go that nothing is attached of.
+    fn let_go(&mut self, key: &ObjectKey, ctx: &mut Ctx<'_>) -> Action {
+        let Some(volume) = ctx.store().get::<PersistentVolume>(key) else { return Action::Done };
+        let Some((driver, _)) = volume.source.csi() else { return Action::Done };
+        let mine = finalizer(&driver);
+        if volume.meta.is_deleting()
+            && volume.meta.has_finalizer(&mine)
+            && !self.of_volume.contains_key(&key.name)
+        {
+            // A volume that has vanished is let go.
+            let _ = ctx.update::<PersistentVolume>(key, |v| v.meta.finalizers.retain(|f| *f != mine));
+        }
+        Action::Done
+    }
+}
+
+/// Puts the finalizer on an attachment and its volume.
+fn hold(attachment: &VolumeAttachment, ctx: &mut Ctx<'_>) {
+    let mine = finalizer(&attachment.attacher);
+    let volume = ObjectKey::cluster(attachment.pv_name.clone());
+    // What has vanished meanwhile needs no finalizer.
+    let _ = ctx.update::<VolumeAttachment>(&attachment.meta.key(), |a| {
+        if !a.meta.has_finalizer(&mine) {
+            a.meta.finalizers.push(mine.clone());
+        }
+    });
+    let _ = ctx.update::<PersistentVolume>(&volume, |v| {
+        if !v.meta.has_finalizer(&mine) && !v.meta.is_deleting() {
+            v.meta.finalizers.push(mine.clone());
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finalizers_are_named_after_the_driver() {
+        assert_eq!(finalizer("ebs.csi.example.com"), "external-attacher/ebs-csi-example-com");
+        assert_eq!(finalizer("x_"), "external-attacher/x-X");
+    }
+}
