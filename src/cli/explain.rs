@@ -130,7 +130,7 @@ fn placement(look: &Look, pod: &Pod, context: &Context) -> Result<Option<(SimTim
     let mut world = World::new(&scenario.plan, &mut hears);
     let mut events = 0u64;
     let mut decided = None;
-    while hears.at.is_none() && world.step(&mut hears).map_err(broken)? {
+    while hears.at.is_none() && world.next_event(&mut hears).map_err(broken)? {
         events += 1;
         if decided.is_none() && world.scheduler().inner().is_assumed(&pod.meta.uid) {
             decided = Some((events, world.now()));
@@ -142,7 +142,7 @@ fn placement(look: &Look, pod: &Pod, context: &Context) -> Result<Option<(SimTim
     let Some((events, at)) = decided else { return Ok(None) };
     let mut world = World::new(&scenario.plan, &mut NullRecorder);
     for _ in 1..events {
-        world.step(&mut NullRecorder).map_err(broken)?;
+        world.next_event(&mut NullRecorder).map_err(broken)?;
     }
     let Some(before) = world.store().get::<Pod>(&pod.meta.key()).cloned() else { return Ok(None) };
     let mut placer = Placer::of(world.scheduler().inner().profiles().to_vec(), world.store());

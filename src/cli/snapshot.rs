@@ -1,6 +1,7 @@
 //! Snapshots: lists of API objects from files, as `kubectl get … -o yaml` writes them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::exit::Exit;
 use super::files::DiskFiles;
@@ -99,17 +100,25 @@ fn configuration(loaded: &Loaded) -> Result<Option<Config>, Vec<Diagnostic>> {
 /// A manifest as an object, in the namespace `default` if it names none, with an identity if it has none.
 fn object(loaded: &Loaded) -> Result<Object, Vec<Diagnostic>> {
     let mut json = loaded.json();
+    let mut new = false;
     if let Some(meta) = json.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
         if loaded.namespaced && loaded.namespace().is_empty() {
             meta.insert("namespace".to_owned(), "default".into());
         }
-        if meta.get("uid").and_then(serde_json::Value::as_str).is_none_or(str::is_empty) {
+        new = meta.get("uid").and_then(serde_json::Value::as_str).is_none_or(str::is_empty);
+        if new {
             let namespace = meta.get("namespace").and_then(serde_json::Value::as_str).unwrap_or_default();
             let uid = format!("{namespace}.{}", loaded.name());
             meta.insert("uid".to_owned(), uid.trim_start_matches('.').into());
         }
     }
-    lower::object(json).map_err(|errors| {
+    let lowered = lower::object(json).map(|mut object| {
+        if let (Object::Pod(pod), true) = (&mut object, new) {
+            lower::merge_label_keys(Arc::make_mut(pod));
+        }
+        object
+    });
+    lowered.map_err(|errors| {
         let told = |error: lower::LowerError| {
             let message = format!("{} \"{}\" is invalid: {error}", loaded.kind, loaded.name());
             Diagnostic::error("WT0216", message).at(loaded.tree.path_span(&error.path), "")
@@ -144,7 +153,7 @@ fn resolve_priorities(objects: &mut [Object]) {
                 None => continue,
             },
         };
-        let spec = std::sync::Arc::make_mut(&mut std::sync::Arc::make_mut(pod).spec);
+        let spec = Arc::make_mut(&mut Arc::make_mut(pod).spec);
         spec.priority = value;
         spec.never_preempts |= never && spec.raw.preemption_policy.is_none();
     }

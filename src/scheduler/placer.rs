@@ -24,9 +24,29 @@ use crate::api::storage::{
 use crate::api::{Kind, Meta, NodeSelector, Object, ObjectKey, Phase, Pod, Requirement, Resource};
 use crate::base::text::lit;
 use crate::base::{Str, Timestamp};
+use crate::store::Store;
 
 /// 2026-01-01T00:00:00Z: Pods placed here start after it, and after every Pod of the snapshot.
 const EPOCH: Timestamp = Timestamp(1_767_225_600);
+
+/// The kinds that the scheduler looks at, nodes before the Pods on them.
+const KINDS_SEEN: &[Kind] = &[
+    Kind::Namespace,
+    Kind::Node,
+    Kind::PersistentVolume,
+    Kind::PersistentVolumeClaim,
+    Kind::StorageClass,
+    Kind::CsiNode,
+    Kind::CsiDriver,
+    Kind::CsiStorageCapacity,
+    Kind::VolumeAttachment,
+    Kind::Service,
+    Kind::ReplicationController,
+    Kind::ReplicaSet,
+    Kind::StatefulSet,
+    Kind::PodDisruptionBudget,
+    Kind::Pod,
+];
 
 /// A snapshot with a scheduler over it.
 #[derive(Clone, Debug)]
@@ -51,6 +71,15 @@ impl Placer {
             shapes: Shapes::default(),
             started: EPOCH,
         }
+    }
+
+    /// The cluster that a store holds. What the scheduler has decided and not yet written is not in it.
+    pub fn of(profiles: Vec<Framework>, store: &Store) -> Self {
+        let mut placer = Self::new(profiles);
+        for kind in KINDS_SEEN {
+            store.list_objects(*kind).into_iter().for_each(|object| placer.add(object));
+        }
+        placer
     }
 
     /// Puts an object into the cluster, or in the place of an older one.

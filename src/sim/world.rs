@@ -126,22 +126,34 @@ impl World {
     /// A limit was hit or an invariant broke.
     pub fn run_until(&mut self, until: SimTime, recorder: &mut dyn Recorder) -> Result<(), Fault> {
         let until = until.min(self.end);
-        while let Some((now, event)) = self.queue.pop_until(until) {
-            if now > self.store.now() {
-                self.store.advance(now);
-                self.same_instant = 0;
-            }
-            self.count(&event)?;
-            self.dispatch(event);
-            self.settle(recorder);
-            if self.checks {
-                invariants::check(self).map_err(|what| Fault::Invariant { at: now, what })?;
-            }
-        }
+        while self.step_until(until, recorder)? {}
         if until != SimTime::MAX {
             self.store.advance(until);
         }
         Ok(())
+    }
+
+    /// Goes on by one event. False if nothing is due before the end of the run.
+    ///
+    /// # Errors
+    /// A limit was hit or an invariant broke.
+    pub fn next_event(&mut self, recorder: &mut dyn Recorder) -> Result<bool, Fault> {
+        self.step_until(self.end, recorder)
+    }
+
+    fn step_until(&mut self, until: SimTime, recorder: &mut dyn Recorder) -> Result<bool, Fault> {
+        let Some((now, event)) = self.queue.pop_until(until) else { return Ok(false) };
+        if now > self.store.now() {
+            self.store.advance(now);
+            self.same_instant = 0;
+        }
+        self.count(&event)?;
+        self.dispatch(event);
+        self.settle(recorder);
+        if self.checks {
+            invariants::check(self).map_err(|what| Fault::Invariant { at: now, what })?;
+        }
+        Ok(true)
     }
 
     fn count(&mut self, event: &Event) -> Result<(), Fault> {

@@ -11,7 +11,7 @@ use super::table::Stored;
 use crate::api::policy::PriorityClass;
 use crate::api::service::Namespace;
 use crate::api::storage::{PersistentVolume, PersistentVolumeClaim, StorageClass, annotation};
-use crate::api::{Kind, Meta, Node, Pod, PodSpec, Taint, TaintEffect, Toleration, k8s};
+use crate::api::{Kind, Meta, Node, Pod, PodSpec, Taint, TaintEffect, Toleration, k8s, lower};
 use crate::base::{LookupMap, Str, text::lit};
 
 /// Priority of the built-in class `system-cluster-critical`.
@@ -117,6 +117,7 @@ pub fn default_storage_class(store: &Store) -> Option<&Arc<StorageClass>> {
 
 fn admit_pod(store: &mut Store, pod: &mut Pod) -> Result<(), ApiError> {
     let (priority, never) = resolve_priority(store, pod)?;
+    lower::merge_label_keys(pod);
     pod.status.qos = pod.spec.qos;
     let key = (pod.spec.fingerprint, priority, never);
     if let Some(spec) = store.admission.admitted.get(&key) {

@@ -11,6 +11,7 @@ pub(crate) mod at;
 mod container;
 pub(crate) mod job;
 pub mod json;
+mod label_keys;
 pub(crate) mod meta;
 mod node;
 mod pod;
@@ -23,6 +24,7 @@ mod workload;
 
 pub use at::LowerError;
 pub use job::{lower_cron_job, lower_job};
+pub use label_keys::merge_label_keys;
 pub use meta::{lower_label_selector, lower_meta};
 pub use node::{lower_namespace, lower_node};
 pub use pod::{lower_pod, lower_pod_spec, lower_pod_template};
