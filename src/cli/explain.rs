@@ -15,6 +15,7 @@ use crate::report::explanation::{self, Subject};
 use crate::report::text::{Style, wrap};
 use crate::scheduler::evaluation::Evaluation;
 use crate::scheduler::explain;
+use crate::scheduler::plugins::registry::Registry;
 use crate::scheduler::{Placer, Wording};
 use crate::sim::World;
 
@@ -59,7 +60,7 @@ fn of_snapshot(paths: &[String], key: &ObjectKey, context: &Context) -> Exit {
         Ok(read) => read,
         Err(exit) => return exit,
     };
-    let profiles = match read.config.frameworks(Wording::default()) {
+    let profiles = match read.config.build(&Registry::default(), Wording::default()) {
         Ok(profiles) => profiles,
         Err(why) => {
             context.complain(&why);
@@ -86,7 +87,7 @@ fn of_scenario(args: &Explain, path: &str, key: &ObjectKey, context: &Context) -
         },
         false => None,
     };
-    let mut placer = Placer::of(world.scheduler().inner().profiles().to_vec(), world.store());
+    let mut placer = Placer::of(world.scheduler().inner().frameworks(), world.store());
     answer(&mut placer, &pod, placed.as_ref().map(|(at, evaluation)| (*at, evaluation)), context)
 }
 
@@ -145,6 +146,6 @@ fn placement(look: &Look, pod: &Pod, context: &Context) -> Result<Option<(SimTim
         world.next_event(&mut NullRecorder).map_err(broken)?;
     }
     let Some(before) = world.store().get::<Pod>(&pod.meta.key()).cloned() else { return Ok(None) };
-    let mut placer = Placer::of(world.scheduler().inner().profiles().to_vec(), world.store());
+    let mut placer = Placer::of(world.scheduler().inner().frameworks(), world.store());
     Ok(Some((at, placer.evaluate(&before).evaluation)))
 }

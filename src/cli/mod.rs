@@ -1,11 +1,13 @@
 //! The command line: one file per command, exit codes in one place.
 //!
 //! * [`args`]: what can be typed, as one definition: parsing, help, completions and the reference page come from it.
-//! * [`load`]: scenarios from files, with diagnostics. [`files`]: the file system. [`exit`]: exit codes.
+//! * [`load`]: scenarios from files, with diagnostics. [`snapshot`]: lists of API objects from files. [`files`]: the file system. [`exit`]: exit codes.
 
 pub mod args;
 pub mod exit;
+pub mod explain;
 pub mod files;
+pub mod fill;
 pub mod get;
 pub mod lint;
 pub mod load;
@@ -13,7 +15,9 @@ pub mod output;
 pub mod progress;
 pub mod reference;
 pub mod run;
+pub mod schedule;
 pub mod schema;
+pub mod snapshot;
 pub mod test;
 
 use clap::Parser;
@@ -47,7 +51,9 @@ fn dispatch(command: &args::Command, context: &output::Context) -> Exit {
         args::Command::Lint(lint) => lint::main(lint, context),
         args::Command::Get(get) => get::main(get, context),
         args::Command::Describe(describe) => get::describe(describe, context),
-        args::Command::Schedule(_) | args::Command::Explain(_) | args::Command::Bench(_) => Exit::Input,
+        args::Command::Schedule(schedule) => schedule::main(schedule, context),
+        args::Command::Explain(explain) => explain::main(explain, context),
+        args::Command::Bench(_) => Exit::Input,
         args::Command::Schema => schema::main(context),
         args::Command::Completions { shell } => schema::completions(*shell, context),
     }

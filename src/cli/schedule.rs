@@ -10,6 +10,7 @@ use crate::api::{Object, ObjectKey, Pod};
 use crate::report::text::Style;
 use crate::report::{placements, placements_text};
 use crate::scheduler::evaluation::Evaluation;
+use crate::scheduler::plugins::registry::Registry;
 use crate::scheduler::{Config, Placer, Wording};
 
 /// Places Pods and says where, or why not.
@@ -19,7 +20,7 @@ pub fn main(args: &Schedule, context: &Context) -> Exit {
         Err(exit) => return exit,
     };
     let wording = Wording::of_release(&args.kube_version);
-    let (mut placer, pending) = match prepare(snapshot.objects, snapshot.config, wording, &args.pod) {
+    let (mut placer, pending) = match prepare(snapshot.objects, &snapshot.config, wording, &args.pod) {
         Ok(prepared) => prepared,
         Err(why) => {
             context.complain(&why);
@@ -49,11 +50,11 @@ pub fn main(args: &Schedule, context: &Context) -> Exit {
 /// A Pod that was asked for is not there or was asked for twice.
 pub fn prepare(
     objects: Vec<Object>,
-    config: Config,
+    config: &Config,
     wording: Wording,
     named: &[String],
 ) -> Result<(Placer, Vec<Arc<Pod>>), String> {
-    let mut placer = Placer::new(config, wording);
+    let mut placer = Placer::new(config.build(&Registry::default(), wording)?);
     let wanted: Vec<ObjectKey> = named.iter().map(|name| key_of(name)).collect();
     if let Some(twice) = wanted.iter().enumerate().find(|(i, key)| wanted[..*i].contains(key)) {
         return Err(format!("--pod names {} twice", twice.1));

@@ -106,6 +106,16 @@ impl Scheduler {
         }
     }
 
+    /// The profiles.
+    pub fn frameworks(&self) -> &[Arc<Framework>] {
+        &self.frameworks
+    }
+
+    /// Whether a Pod has been given a node that is not written yet.
+    pub fn is_assumed(&self, uid: &str) -> bool {
+        self.cache.is_assumed(uid)
+    }
+
     /// The queue.
     pub const fn queue(&self) -> &Queue {
         &self.queue

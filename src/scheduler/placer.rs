@@ -51,7 +51,7 @@ const KINDS_SEEN: &[Kind] = &[
 /// A snapshot with a scheduler over it.
 #[derive(Clone, Debug)]
 pub struct Placer {
-    profiles: Vec<Framework>,
+    profiles: Vec<Arc<Framework>>,
     objects: BTreeMap<(Kind, ObjectKey), Object>,
     snapshot: Snapshot,
     nominator: Nominator,
@@ -62,9 +62,9 @@ pub struct Placer {
 
 impl Placer {
     /// An empty cluster whose Pods are placed by these profiles.
-    pub fn new(profiles: Vec<Framework>) -> Self {
+    pub fn new(profiles: Vec<impl Into<Arc<Framework>>>) -> Self {
         Self {
-            profiles,
+            profiles: profiles.into_iter().map(Into::into).collect(),
             objects: BTreeMap::new(),
             snapshot: Snapshot::default(),
             nominator: Nominator::default(),
@@ -74,8 +74,8 @@ impl Placer {
     }
 
     /// The cluster that a store holds. What the scheduler has decided and not yet written is not in it.
-    pub fn of(profiles: Vec<Framework>, store: &Store) -> Self {
-        let mut placer = Self::new(profiles);
+    pub fn of(profiles: &[Arc<Framework>], store: &Store) -> Self {
+        let mut placer = Self::new(profiles.to_vec());
         for kind in KINDS_SEEN {
             store.list_objects(*kind).into_iter().for_each(|object| placer.add(object));
         }

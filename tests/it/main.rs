@@ -2,6 +2,7 @@
 
 mod determinism;
 mod milestones;
+mod oracle;
 mod properties;
 mod scenarios;
 mod support;

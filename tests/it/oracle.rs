@@ -13,6 +13,7 @@ use flate2::read::GzDecoder;
 use serde_json::Value;
 use wavetank::api::{Kind, Object, lower};
 use wavetank::report::placements;
+use wavetank::scheduler::plugins::registry::Registry;
 use wavetank::scheduler::{Config, Placer, Wording};
 
 /// Differences that are shown per kind.
@@ -60,7 +61,7 @@ fn decide(case: &Value) -> Value {
         Some(text) => Config::from_json(&serde_json::from_str(text).unwrap()).unwrap(),
         None => Config::default(),
     };
-    let mut placer = Placer::new(config, Wording::default());
+    let mut placer = Placer::new(config.build(&Registry::default(), Wording::default()).unwrap());
     for (list, kind) in LISTS {
         objects(case, list).for_each(|value| placer.add(read(*kind, value)));
     }
