@@ -23,6 +23,7 @@ mod volume;
 mod workload;
 
 pub use at::LowerError;
+pub(crate) use at::{At, collect};
 pub use job::{lower_cron_job, lower_job};
 pub use label_keys::merge_label_keys;
 pub use meta::{lower_label_selector, lower_meta};

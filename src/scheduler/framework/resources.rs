@@ -3,7 +3,7 @@
 //! Upstream: `pkg/scheduler/framework/types.go` (`Resource`), `component-helpers/resource/helpers.go`, v1.34.
 
 use crate::api::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, PODS};
-use crate::api::{Container, ContainerStatus, Pod, ResourceList};
+use crate::api::{Container, ContainerStatus, Pod, ResourceList, condition};
 use crate::base::{Quantity, Str};
 
 /// What a container without a CPU request counts for when nodes are scored, in thousandths.
@@ -165,7 +165,7 @@ fn container_requests(
     if let Some(resized) = status.and_then(|s| s.resized.as_ref())
         && let Some(actual) = &resized.actual_requests
     {
-        if pod.status.resize == "Infeasible" {
+        if is_resize_infeasible(pod) {
             requests = ResourceList::default();
         }
         requests.raise_to(actual);
@@ -181,6 +181,11 @@ fn container_requests(
     default(options.default_cpu, CPU, Quantity::from_milli(DEFAULT_MILLI_CPU_REQUEST));
     default(options.default_memory, MEMORY, Quantity::from_bytes(DEFAULT_MEMORY_REQUEST));
     requests
+}
+
+/// Whether the kubelet has refused the resize that the spec asks for.
+fn is_resize_infeasible(pod: &Pod) -> bool {
+    condition::find(&pod.status.conditions, "PodResizePending").is_some_and(|c| c.reason == "Infeasible")
 }
 
 /// What a Pod takes on a node: really, and for scoring.
