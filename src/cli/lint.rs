@@ -14,8 +14,9 @@ use crate::scenario::{self, Files, code};
 pub fn main(args: &Lint, context: &Context) -> Exit {
     let mut linter = Linter::default();
     for path in &args.paths {
+        let is_folder = std::path::Path::new(path).is_dir();
         match texts_under(path) {
-            Ok(found) => found.iter().for_each(|file| linter.add(file)),
+            Ok(found) => found.iter().for_each(|file| linter.add(file, is_folder)),
             Err(why) => linter.unread(path, &why),
         }
     }
@@ -31,6 +32,8 @@ struct Linter {
     /// Files that were read, by their real place: what a scenario reads is not read again beside it.
     seen: BTreeSet<PathBuf>,
     files: usize,
+    /// Files of folders that have no objects: values, policies, configurations of other tools.
+    passed_over: usize,
 }
 
 impl Linter {
@@ -38,14 +41,18 @@ impl Linter {
         self.diagnostics.push(Diagnostic::error(code::FILE, format!("`{path}`: {why}")));
     }
 
-    fn add(&mut self, file: &str) {
+    fn add(&mut self, file: &str, in_folder: bool) {
         if !self.is_new(file) {
             return;
         }
-        self.files += 1;
         let text = DiskFiles.read(file).and_then(|bytes| {
             String::from_utf8(bytes).map_err(|_| "the file is not text in UTF-8".to_owned())
         });
+        if in_folder && text.as_ref().is_ok_and(|text| !may_have_objects(text)) {
+            self.passed_over += 1;
+            return;
+        }
+        self.files += 1;
         match text {
             Ok(text) if looks_like_scenario(&text) => self.scenario(file, &text),
             Ok(text) => {
@@ -97,6 +104,10 @@ impl Linter {
             number(errors, "error"),
             number(warnings, "warning")
         );
+        if self.passed_over > 0 && !context.quiet {
+            let files = number(self.passed_over, "file");
+            context.say(&format!("{files} without `apiVersion` and `kind`: passed over"));
+        }
         let exit = if errors > 0 { Exit::Input } else { Exit::Fine };
         if context.quiet { exit } else { exit.and(context.print(&summary)) }
     }
@@ -106,4 +117,12 @@ impl Linter {
         let (span, _) = diagnostic.label.as_ref()?;
         Some((self.sources.get(span.source)?.name.clone(), span.start))
     }
+}
+
+/// Whether a text of a folder may have objects of the API: something in it is called `apiVersion` or `kind`.
+fn may_have_objects(text: &str) -> bool {
+    text.lines().any(|line| {
+        let line = line.trim_start_matches([' ', '-', '{', '"', '\t']);
+        line.starts_with("apiVersion") || line.starts_with("kind")
+    }) || text.lines().count() < 3 && (text.contains("\"kind\"") || text.contains("kind:"))
 }

@@ -157,14 +157,21 @@ impl Reader {
 
     fn object(&mut self, mut tree: Tree, inherited: Option<&Inherited>) {
         if tree.as_map().is_none() {
-            let message =
-                format!("a manifest is an object with `apiVersion` and `kind`, not a {}", tree.kind_name());
+            let found = match tree.kind_name() {
+                name @ ("array" | "object") => format!("an {name}"),
+                name => format!("a {name}"),
+            };
+            let message = format!("a manifest is an object with `apiVersion` and `kind`, not {found}");
             self.error("WT0105", message, tree.head_span(), "not an object");
             return;
         }
         if let (Some(inherited), Value::Map(entries)) = (inherited, &mut tree.value) {
             inherit(entries, "kind", &inherited.kind, inherited.span);
             inherit(entries, "apiVersion", &inherited.api_version, inherited.span);
+        }
+        if is_kustomization(&tree) {
+            self.notes.left_out("Kustomization", tree.head_span());
+            return;
         }
         let Some(kind) = self.header(&tree, "kind", "Object 'Kind' is missing") else { return };
         let Some(api_version) = self.header(&tree, "apiVersion", "apiVersion not set") else { return };
@@ -269,12 +276,7 @@ impl Reader {
     fn unknown(&mut self, tree: Tree, api_version: String, kind: String) {
         let group = kinds::group(&api_version);
         if group == "kustomize.config.k8s.io" {
-            let diagnostic =
-                Diagnostic::warning("WT0124", format!("{kind} is not an object of a cluster: left out"))
-                    .at(tree.path_span("kind"), "input of kustomize");
-            self.out
-                .diagnostics
-                .push(diagnostic.help("to read what it makes, render it: `kubectl kustomize DIR`"));
+            self.notes.left_out(&kind, tree.path_span("kind"));
             return;
         }
         let class = if group == "kubescheduler.config.k8s.io" { Class::Configuration } else { Class::Custom };
@@ -324,6 +326,17 @@ impl Reader {
     }
 }
 
+/// Whether a document without a kind is one that kustomize gives a kind to.
+///
+/// Upstream: `kustomize/api/types/kustomization.go` `FixKustomizationPostUnmarshalling`.
+fn is_kustomization(tree: &Tree) -> bool {
+    const FIELDS: [&str; 8] =
+        ["resources", "bases", "components", "patches", "images", "configMapGenerator", "namePrefix", "transformers"];
+    let entries = tree.as_map().unwrap_or_default();
+    let has = |name: &str| entries.iter().any(|(key, _)| key.text == name);
+    !has("kind") && !has("apiVersion") && !has("spec") && entries.iter().any(|(key, _)| FIELDS.contains(&key.text.as_str()))
+}
+
 fn is_list(tree: &Tree) -> bool {
     tree.get("items").is_some_and(|items| items.is_null() || items.as_seq().is_some())
 }
@@ -338,6 +351,9 @@ fn inherit(entries: &mut Vec<(Key, Tree)>, name: &str, text: &str, span: Span) {
 fn unknown_field(field: &UnknownField) -> Diagnostic {
     let diagnostic = Diagnostic::error("WT0107", format!("unknown field {:?}", field.path))
         .at(field.span, "unknown field");
+    if field.name == "$patch" {
+        return diagnostic.help("`$patch` belongs to a patch of kustomize or `kubectl patch`, not to an object");
+    }
     match did_you_mean(&field.name, field.candidates.iter().copied()) {
         Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
         None if (1..=12).contains(&field.candidates.len()) => {

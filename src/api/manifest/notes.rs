@@ -20,6 +20,7 @@ pub(super) struct Notes {
     custom: IndexMap<(String, String), Count>,
     carried: IndexMap<&'static str, Count>,
     not_simulated: IndexMap<String, Count>,
+    left_out: IndexMap<String, Count>,
     /// The rows of the kinds met so far.
     fields: BTreeMap<(&'static str, &'static str), Fields>,
 }
@@ -36,6 +37,11 @@ impl Notes {
     /// An object of a kind that Kubernetes does not know.
     pub(super) fn custom(&mut self, kind: &str, api_version: &str, span: Span) {
         bump(&mut self.custom, (kind.to_owned(), api_version.to_owned()), span);
+    }
+
+    /// The input of kustomize.
+    pub(super) fn left_out(&mut self, kind: &str, span: Span) {
+        bump(&mut self.left_out, kind.to_owned(), span);
     }
 
     /// An object of a kind that would have an effect in a real cluster.
@@ -60,6 +66,12 @@ impl Notes {
                 objects(count.objects)
             );
             out.push(Diagnostic::note("WT0120", message).at(count.first, "the first of them"));
+        }
+        if let Some((_, first)) = self.left_out.first() {
+            let list: Vec<String> = self.left_out.iter().map(|(kind, c)| format!("{} {kind}", c.objects)).collect();
+            let message = format!("not for the API server: {}; left out", list.join(", "));
+            let diagnostic = Diagnostic::warning("WT0124", message).at(first.first, "input of kustomize");
+            out.push(diagnostic.help("to read what it makes, render it: `kubectl kustomize DIR`"));
         }
         if let Some((_, first)) = self.carried.first() {
             let list: Vec<String> =
