@@ -24,6 +24,8 @@ pub enum Event {
     Bind(Box<Placement>),
     /// Pods are evicted in favour of another.
     Preempt(Box<Preemption>),
+    /// The cluster autoscaler's turn.
+    Autoscaler,
     /// A drain looks at its Pods.
     Drain(usize),
     /// A machine that was asked for joins.
@@ -72,7 +74,7 @@ impl Event {
             Self::Controller(_) => Lane(3),
             Self::PreBind(_) | Self::Bind(_) | Self::Preempt(_) => Lane(4),
             Self::Scheduler => Lane(5),
-            Self::Drain(_) => Lane(6),
+            Self::Drain(_) | Self::Autoscaler => Lane(6),
         }
     }
 
@@ -87,6 +89,7 @@ impl Event {
             Self::Bind(_) => "bind",
             Self::Preempt(_) => "preempt",
             Self::Scheduler => "scheduler",
+            Self::Autoscaler => "cluster autoscaler",
             Self::Drain(_) => "drain",
         }
     }

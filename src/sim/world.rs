@@ -9,7 +9,9 @@ use super::scheduling::SchedulerDriver;
 use super::steps::StepState;
 use super::{bootstrap, invariants};
 use crate::api::{Kind, ObjectKey, Pod};
+use crate::autoscaler::ClusterAutoscaler;
 use crate::base::{LookupMap, SimTime, Str};
+use crate::cloud::fleet::Fleet;
 use crate::controller::Manager;
 use crate::expect::Evaluator;
 use crate::facts::{Fact, Recorder};
@@ -32,6 +34,9 @@ pub struct World {
     pub(super) scheduler: SchedulerDriver,
     pub(super) kubelets: Kubelets,
     pub(super) usage: Usage,
+    pub(super) fleet: Fleet,
+    pub(super) autoscaler: ClusterAutoscaler,
+    pub(super) autoscaler_wake: Option<SimTime>,
     pub(super) steps: StepState,
     /// The manifest last applied to an object, as kubectl keeps it in an annotation.
     pub(super) applied: LookupMap<(Kind, ObjectKey), Arc<serde_json::Value>>,
@@ -53,12 +58,16 @@ impl World {
         let seed = Seed(plan.seed);
         let store = Store::new(plan.calendar(), seed);
         let end = plan.duration.map_or(SimTime::MAX, |d| SimTime::ZERO + d);
+        let fleet = Fleet::new(&plan.node_groups);
         let mut world = Self {
             queue: EventQueue::default(),
             store,
             manager: bootstrap::controllers(plan),
             scheduler: SchedulerDriver::new(plan),
             kubelets: Kubelets::default(),
+            autoscaler: ClusterAutoscaler::new(&plan.settings.cluster_autoscaler, &fleet),
+            fleet,
+            autoscaler_wake: None,
             usage: Usage::new(&plan.settings.metrics_server, &plan.behaviours),
             steps: StepState::default(),
             applied: LookupMap::new(),
@@ -191,6 +200,7 @@ impl World {
             Event::PreBind(placement) => self.pre_bind(*placement),
             Event::Bind(placement) => self.bind(&placement),
             Event::Preempt(preemption) => self.preempt(&preemption),
+            Event::Autoscaler => self.autoscale(),
             Event::Drain(index) => self.drain_round(index),
             Event::NodeJoins(node) => self.node_joins(*node),
         }
@@ -248,12 +258,14 @@ impl World {
             self.schedule(at, Event::Controller(id));
         }
         self.wake_scheduler();
+        self.wake_autoscaler();
     }
 
     fn deliver(&mut self, change: Change, recorder: &mut dyn Recorder) {
         self.manager.on_change(&change, &self.store);
         self.scheduler.on_change(&change);
         self.usage.on_change(&change);
+        self.autoscaler.on_change(&change);
         self.with_kubelets(|kubelets, ctx| kubelets.on_change(&change, ctx));
         self.evaluator.change(&change);
         let fact = Fact::Changed(change);

@@ -9,8 +9,6 @@ pub mod objects;
 pub mod pods;
 pub mod target;
 
-use std::collections::BTreeMap;
-
 use super::world::World;
 use crate::api::ObjectKey;
 use crate::base::{LookupMap, SimTime, Str};
@@ -26,8 +24,6 @@ pub struct StepState {
     pub(super) hosting: LookupMap<ObjectKey, Str>,
     /// Drains under way.
     pub(super) drains: Vec<drain::DrainRun>,
-    /// Machines that were asked for after the start, by group.
-    pub(super) joined: BTreeMap<Str, u32>,
 }
 
 /// Why a step could not be carried out, in kubectl's words.

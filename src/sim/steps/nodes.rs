@@ -8,7 +8,6 @@ use crate::plan::PlannedNode;
 use crate::plan::step::{AddNodes, NodeSet, TaintChange};
 use crate::sim::event::Event;
 use crate::sim::world::World;
-use crate::store::DeleteOptions;
 
 impl World {
     pub(super) fn cordon(&mut self, nodes: &NodeSet, unschedulable: bool) -> Result<(), Refusal> {
@@ -126,19 +125,16 @@ impl World {
 
     /// Asks the cloud for more machines of a group, dealt out to its zones in turn.
     fn grow_group(&mut self, group: &Str, count: u32) -> Result<(), Refusal> {
-        let parts: Vec<_> = self.plan.node_groups.iter().filter(|g| g.of == *group).cloned().collect();
+        let parts: Vec<_> =
+            self.fleet.groups().filter(|(_, g)| g.group.of == *group).map(|(id, _)| id).collect();
         if parts.is_empty() {
             return Err(format!("there is no node group `{group}`"));
         }
         let now = self.store.now();
         for index in 0..count {
-            let part = &parts[index as usize % parts.len()];
-            let joined = self.steps.joined.entry(part.name.clone()).or_insert(0);
-            *joined += 1;
-            let node = part.node(part.size + *joined);
-            let mut stream = self.store.seed().stream("node-boot", node.name());
-            let boot = self.plan.latencies.node_boot.sample(&mut stream);
-            self.schedule(now + boot, Event::NodeJoins(Box::new(node)));
+            let part = parts[index as usize % parts.len()];
+            let (at, node) = self.fleet.request(part, now, &self.plan.latencies, self.store.seed());
+            self.schedule(at, Event::NodeJoins(Box::new(node)));
         }
         Ok(())
     }
@@ -147,6 +143,9 @@ impl World {
     pub(in crate::sim) fn node_joins(&mut self, planned: PlannedNode) {
         let PlannedNode { node, csi_node, .. } = planned;
         let name = node.meta.name.clone();
+        if !self.fleet.join(&name, self.store.now()) {
+            return;
+        }
         if let Err(error) = self.with_kubelets(|kubelets, ctx| kubelets.join(node, csi_node, ctx)) {
             self.refuse("addNodes", format!("node {name} cannot join: {error}"));
         }
@@ -155,10 +154,7 @@ impl World {
     /// The machines are terminated; the cloud's node controller finds their Nodes without one.
     pub(super) fn remove_nodes(&mut self, nodes: &NodeSet) -> Result<(), Refusal> {
         for name in self.resolve_nodes(nodes)? {
-            self.with_kubelets(|kubelets, ctx| kubelets.fail_node(&name, ctx));
-            self.store
-                .delete::<Node>(&ObjectKey::cluster(name), &DeleteOptions::default())
-                .map_err(|e| e.to_string())?;
+            self.terminate(&name);
         }
         Ok(())
     }
