@@ -126,6 +126,11 @@ impl Scheduler {
         &self.cache.snapshot
     }
 
+    /// The first profile, which a component that simulates the scheduler takes its plugins from.
+    pub fn default_framework(&self) -> Option<&Framework> {
+        self.frameworks.first().map(Arc::as_ref)
+    }
+
     /// What a cycle for this Pod sees; none if no profile is for it.
     pub fn view(&self, pod: &Pod) -> Option<View<'_>> {
         let framework = self.frameworks.iter().find(|f| f.profile_name == pod.spec.scheduler_name)?;
