@@ -5,6 +5,7 @@
 use super::PodStep;
 use super::pod::{Stage, Verdict};
 use super::worker::Worker;
+use crate::api::pod::QosClass;
 use crate::api::resources::{CPU, PODS};
 use crate::api::taint::find_untolerated;
 use crate::api::{Node, ObjectKey, TaintEffect};
@@ -44,6 +45,7 @@ impl Worker<'_, '_> {
         let Some(node) = self.ctx.store.get::<Node>(&ObjectKey::cluster(&self.machine.name)) else {
             return Ok(());
         };
+        self.bears_pressure()?;
         self.fits(node)?;
         let spec = &self.pod.spec;
         let labels = &node.meta.labels;
@@ -60,6 +62,31 @@ impl Worker<'_, '_> {
             return Err(predicate("TaintToleration", "node(s) had taints that the pod didn't tolerate"));
         }
         Ok(())
+    }
+
+    /// Whether a node under pressure takes the Pod.
+    ///
+    /// Upstream: `eviction_manager.go` `Admit`.
+    fn bears_pressure(&self) -> Result<(), Refusal> {
+        let pressure = &self.machine.pressure;
+        let (memory, disk) = (pressure.of_memory(), pressure.of_disk());
+        if !memory && !disk || self.pod.is_critical() {
+            return Ok(());
+        }
+        let taint = crate::api::Taint {
+            key: lit!("node.kubernetes.io/memory-pressure"),
+            value: Str::new(),
+            effect: TaintEffect::NoSchedule,
+            time_added: None,
+        };
+        let tolerates = || self.pod.spec.tolerations.iter().any(|t| t.tolerates(&taint));
+        if memory && !disk && (self.pod.spec.qos != QosClass::BestEffort || tolerates()) {
+            return Ok(());
+        }
+        let mut held = Vec::new();
+        held.extend(memory.then_some("MemoryPressure"));
+        held.extend(disk.then_some("DiskPressure"));
+        Err((lit!("Evicted"), format!("The node had condition: [{}]. ", held.join(" ")).into()))
     }
 
     /// Whether the node has room, by the requests of all admitted Pods.

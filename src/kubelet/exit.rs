@@ -33,6 +33,7 @@ impl Worker<'_, '_> {
         let (now, at) = (self.now(), self.ctx.store.timestamp());
         let started_at = self.started_at(index, now);
         let message = Str::new();
+        self.machine.pressure.stale |= !self.pod.containers[index].memory.is_nothing();
         mark_ended(
             self.pod,
             index,
@@ -102,6 +103,7 @@ pub fn mark_ended(pod: &mut LocalPod, index: usize, now: SimTime, end: Terminate
     life.held = false;
     life.doom = None;
     life.probes = None;
+    life.over_limit = None;
     life.new_epoch();
 }
 

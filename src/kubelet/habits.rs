@@ -4,7 +4,7 @@ use super::Params;
 use super::pod::LocalPod;
 use crate::base::SimDuration;
 use crate::params::Behaviour;
-use crate::params::behaviour::Completion;
+use crate::params::behaviour::{Completion, MemoryUse};
 use crate::params::latency::Delay;
 
 /// How long an init container runs that nothing is said of.
@@ -22,6 +22,8 @@ pub struct Habits {
     pub startup: Option<Delay>,
     /// From SIGTERM to its end.
     pub shutdown: Option<Delay>,
+    /// The memory it uses.
+    pub memory: Option<MemoryUse>,
     /// It ends by itself.
     pub completes: Option<Completion>,
 }
@@ -44,6 +46,7 @@ pub fn of(params: &Params<'_>, pod: &LocalPod, index: usize) -> Habits {
         habits.size = habits.size.or(entry.size);
         habits.startup = habits.startup.or(entry.startup);
         habits.shutdown = habits.shutdown.or(entry.shutdown);
+        habits.memory = habits.memory.or(entry.memory);
         habits.completes = habits.completes.or(entry.completes);
     }
     if !regular && !container.sidecar {

@@ -15,9 +15,9 @@ use crate::store::{ApiError, Change, ObjId, Verb};
 /// The kubelets and container runtimes of all nodes.
 #[derive(Clone, Debug, Default)]
 pub struct Kubelets {
-    machines: Vec<Machine>,
+    pub(super) machines: Vec<Machine>,
     by_name: LookupMap<Str, u32>,
-    pods: LookupMap<ObjId, Box<LocalPod>>,
+    pub(super) pods: LookupMap<ObjId, Box<LocalPod>>,
     common: Common,
 }
 
@@ -205,7 +205,7 @@ impl Kubelets {
     }
 
     /// Lets the agent of a Pod work on it; none if no agent knows it.
-    fn work<R>(
+    pub(super) fn work<R>(
         &mut self,
         id: ObjId,
         ctx: &mut Ctx<'_>,
@@ -214,10 +214,14 @@ impl Kubelets {
         let mut pod = self.pods.remove(&id)?;
         let machine = &mut self.machines[pod.node as usize];
         let result = act(&mut Worker { pod: &mut pod, machine, common: &mut self.common, ctx });
+        let (number, stale) = (pod.node, machine.pressure.stale);
         if pod.gone {
             machine.pods.remove(&id);
         } else {
             self.pods.insert(id, pod);
+        }
+        if stale {
+            self.plan_monitor(number, ctx);
         }
         Some(result)
     }
@@ -246,6 +250,7 @@ impl Kubelets {
                     match step {
                         NodeStep::Ready => self.network_ready(node, ctx),
                         NodeStep::Resync => self.resync(node, ctx),
+                        NodeStep::Monitor => self.monitor(node, ctx),
                     }
                 }
             }
@@ -265,7 +270,7 @@ impl Kubelets {
         }
     }
 
-    fn pods_of(&self, number: u32) -> Vec<ObjId> {
+    pub(super) fn pods_of(&self, number: u32) -> Vec<ObjId> {
         self.machines[number as usize].pods.iter().copied().collect()
     }
 
@@ -281,7 +286,7 @@ impl Kubelets {
         self.look_for_pods(number, ctx);
     }
 
-    fn machine(&self, node: &str) -> Option<u32> {
+    pub(super) fn machine(&self, node: &str) -> Option<u32> {
         self.by_name.get(node).copied()
     }
 

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::images::Images;
+use super::pressure::Pressure;
 use super::{Ctx, say};
 use crate::api::policy::{Lease, Renewals};
 use crate::api::storage::CsiNode;
@@ -56,6 +57,8 @@ pub struct Machine {
     pub host_ports: BTreeMap<(i32, Str), u32>,
     /// Attachable volumes in use, by unique name, with the number of Pods.
     pub volumes: BTreeMap<Str, u32>,
+    /// Memory and disk that run short.
+    pub pressure: Pressure,
     renewals: Option<Renewals>,
     next_address: usize,
     addresses: BTreeSet<usize>,
@@ -80,6 +83,7 @@ impl Machine {
             admitted: 0,
             host_ports: BTreeMap::new(),
             volumes: BTreeMap::new(),
+            pressure: Pressure::default(),
             renewals: None,
             next_address: 0,
             addresses: BTreeSet::new(),
@@ -193,10 +197,10 @@ impl Machine {
         }
         let at = ctx.store.timestamp();
         let mut said = Vec::new();
-        let (network, volumes) = (self.network, self.volumes.keys().cloned().collect::<Vec<_>>());
+        let volumes: Vec<Str> = self.volumes.keys().cloned().collect();
         // A Node that somebody has deleted is not made anew.
         let _ = ctx.store.update::<Node>(&ObjectKey::cluster(&self.name), |node| {
-            said = set_conditions(&mut node.status.conditions, network, at);
+            said = set_conditions(&mut node.status.conditions, self, at);
             node.status.volumes_in_use = volumes;
         });
         for reason in said {
@@ -237,7 +241,7 @@ pub fn register(
         let [_, b, c, _] = pod_network(machine.number).to_be_bytes();
         node.pod_cidr = format!("10.{b}.{c}.0/24").into();
     }
-    set_conditions(&mut node.status.conditions, machine.network, ctx.store.timestamp());
+    set_conditions(&mut node.status.conditions, machine, ctx.store.timestamp());
     let node = ctx.store.create(node)?;
     // A CSINode that a manifest brought stays.
     let _ = ctx.store.create(csi_node);
@@ -245,25 +249,34 @@ pub fn register(
     Ok(())
 }
 
-/// The conditions of a node without pressure. Reasons that its Events tell of, for those that changed.
-fn set_conditions(conditions: &mut Vec<Condition>, ready: bool, at: Timestamp) -> Vec<&'static str> {
-    let pressure = [
-        (
-            "MemoryPressure",
-            "KubeletHasSufficientMemory",
-            "kubelet has sufficient memory available",
-            "NodeHasSufficientMemory",
-        ),
-        ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", "NodeHasNoDiskPressure"),
-        (
-            "PIDPressure",
-            "KubeletHasSufficientPID",
-            "kubelet has sufficient PID available",
-            "NodeHasSufficientPID",
-        ),
-    ];
+/// A condition of pressure: type, then reason, message and Event when it holds and when it does not.
+type PressureWords = (&'static str, [&'static str; 3], [&'static str; 3]);
+
+const MEMORY_WORDS: PressureWords = (
+    "MemoryPressure",
+    [
+        "KubeletHasInsufficientMemory",
+        "kubelet has insufficient memory available",
+        "NodeHasInsufficientMemory",
+    ],
+    ["KubeletHasSufficientMemory", "kubelet has sufficient memory available", "NodeHasSufficientMemory"],
+);
+const DISK_WORDS: PressureWords = (
+    "DiskPressure",
+    ["KubeletHasDiskPressure", "kubelet has disk pressure", "NodeHasDiskPressure"],
+    ["KubeletHasNoDiskPressure", "kubelet has no disk pressure", "NodeHasNoDiskPressure"],
+);
+const PID_WORDS: PressureWords = (
+    "PIDPressure",
+    ["KubeletHasInsufficientPID", "kubelet has insufficient PID available", "NodeHasInsufficientPID"],
+    ["KubeletHasSufficientPID", "kubelet has sufficient PID available", "NodeHasSufficientPID"],
+);
+
+/// Sets the conditions of a node. Reasons that its Events tell of, for those that changed.
+fn set_conditions(conditions: &mut Vec<Condition>, machine: &Machine, at: Timestamp) -> Vec<&'static str> {
     let mut said = Vec::new();
-    let mut put = |kind: &'static str, status, reason: &'static str, message: Str, event| {
+    let mut put = |kind: &'static str, holds: bool, reason: &'static str, message: Str, event| {
+        let status = ConditionStatus::of(holds);
         let before = condition::find(conditions, kind).map(|c| c.status);
         let mut new = Condition::new(kind, status, reason, message, at);
         new.updated = Some(at);
@@ -272,19 +285,17 @@ fn set_conditions(conditions: &mut Vec<Condition>, ready: bool, at: Timestamp) -
             said.push(event);
         }
     };
-    for (kind, reason, message, event) in pressure {
-        put(kind, ConditionStatus::False, reason, message.into(), event);
+    let pressure = &machine.pressure;
+    for ((kind, yes, no), holds) in
+        [(MEMORY_WORDS, pressure.of_memory()), (DISK_WORDS, pressure.of_disk()), (PID_WORDS, false)]
+    {
+        let [reason, message, event] = if holds { yes } else { no };
+        put(kind, holds, reason, message.into(), event);
     }
-    if ready {
-        put(
-            "Ready",
-            ConditionStatus::True,
-            "KubeletReady",
-            lit!("kubelet is posting ready status"),
-            "NodeReady",
-        );
+    if machine.network {
+        put("Ready", true, "KubeletReady", lit!("kubelet is posting ready status"), "NodeReady");
     } else {
-        put("Ready", ConditionStatus::False, "KubeletNotReady", NETWORK_NOT_READY, "NodeNotReady");
+        put("Ready", false, "KubeletNotReady", NETWORK_NOT_READY, "NodeNotReady");
     }
     said
 }

@@ -8,7 +8,7 @@
 //! * [`pod`]: what an agent knows of a Pod. * [`worker`]: the steps of one Pod: [`start`], [`exit`], [`terminate`],
 //!   and [`resume`]: what is due, was changed, was missed.
 //! * [`admission`], [`volumes`], [`images`], [`probes`]: what stands between a bound Pod and a ready one.
-//! * [`recipe`]: what a spec asks of a node. * [`habits`]: what the scenario says containers do.
+//! * [`pressure`]: memory and disk that run short, by [`usage`]. * [`recipe`]: what a spec asks of a node. * [`habits`]: what the scenario says containers do.
 //! * [`status`]: the status of a Pod from what its containers do. * [`say`]: Events in the kubelet's words.
 //!
 //! Nothing ticks for nothing: a healthy node and a ready Pod cost no event. Lease renewals are a rule in the
@@ -40,6 +40,7 @@ mod images;
 pub mod kubelets;
 pub mod machine;
 pub mod pod;
+pub mod pressure;
 mod probes;
 mod recipe;
 mod resume;
@@ -47,6 +48,7 @@ mod say;
 mod start;
 mod status;
 mod terminate;
+mod usage;
 mod volumes;
 mod worker;
 
@@ -142,6 +144,8 @@ pub enum ContainerStep {
     Hooked,
     /// It ends.
     Exit,
+    /// It crosses its memory limit.
+    OutOfMemory,
     /// It becomes ready by the latency `probeReady`.
     Ready,
     /// A probe is asked.
@@ -168,4 +172,6 @@ pub enum NodeStep {
     Ready,
     /// After a time without its agent or without the API server: its Pods are looked at.
     Resync,
+    /// The eviction monitor looks at memory and disk.
+    Monitor,
 }

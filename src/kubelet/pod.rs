@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::admission::MIRROR;
 use super::probes::Probes;
 use super::recipe::Recipe;
+use super::usage::Level;
 use crate::api::pod::Terminated;
 use crate::api::{Container, Labels, ObjectKey, Pod, PodSpec};
 use crate::base::{SimDuration, SimTime, Str, Timestamp, text::lit};
@@ -322,6 +323,12 @@ pub struct Life {
     pub backoff: Backoff,
     /// Of image pulls.
     pub pull_backoff: Backoff,
+    /// Memory in use while it runs.
+    pub memory: Level,
+    /// Disk it has written; its own layer and scratch volumes go with the Pod.
+    pub disk: Level,
+    /// When it crosses its memory limit.
+    pub over_limit: Option<SimTime>,
     /// Its probes.
     pub probes: Option<Box<Probes>>,
 }
@@ -346,6 +353,9 @@ impl Life {
             refused: 0,
             backoff: Backoff::default(),
             pull_backoff: Backoff::default(),
+            memory: Level::default(),
+            disk: Level::default(),
+            over_limit: None,
             probes: None,
         }
     }

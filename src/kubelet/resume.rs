@@ -32,6 +32,7 @@ impl Worker<'_, '_> {
     pub fn container_due(&mut self, index: usize, step: ContainerStep) {
         match step {
             ContainerStep::Exit => self.exits(index),
+            ContainerStep::OutOfMemory => self.out_of_memory(index),
             ContainerStep::Recover => self.recover(index),
             _ if !self.machine.acts() || self.pod.is_over() => {}
             ContainerStep::Pulled => {
@@ -138,16 +139,20 @@ impl Worker<'_, '_> {
                 self.report();
                 self.bury();
             }
+            (_, Some(_)) if self.pod.mirror => {
+                let _ = self.ctx.store.delete::<Pod>(&self.pod.key, &DeleteOptions::force());
+            }
+            // What is being stopped with grace goes on so.
+            (Stage::Terminating { ends }, _) if ends > self.now() => {
+                self.pod.new_epoch();
+                self.at(ends, PodStep::End);
+            }
             // Those that were marked meanwhile end now: their time to end has passed.
             (_, Some(_)) => {
                 self.pod.new_epoch();
                 self.all_ended();
             }
-            (Stage::Terminating { ends }, None) => {
-                self.pod.new_epoch();
-                let at = ends.max(self.now());
-                self.at(at, PodStep::End);
-            }
+            (Stage::Terminating { .. }, None) => self.all_ended(),
             (Stage::Arrived, None) => self.proceed(),
             (Stage::Volumes, None) => self.mount(),
             (Stage::Sandbox, None) => self.make_sandbox(),

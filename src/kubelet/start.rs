@@ -245,6 +245,7 @@ impl Worker<'_, '_> {
             let after = self.sample_container(&completion.after, "completion", index);
             self.container_at(index, now + after, ContainerStep::Exit);
         }
+        self.begin_usage(index);
         self.begin_probes(index);
         let hook = self.pod.recipe.post_start[index];
         if hook.is_zero() {

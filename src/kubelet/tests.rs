@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::pressure::{InUse, Scarce};
 use super::{Ctx, KubeletEvent, Kubelets, Params};
 use crate::api::k8s::core::v1 as core;
 use crate::api::lower::lower_pod;
 use crate::api::node::Node;
 use crate::api::policy::Lease;
-use crate::api::resources::{CPU, MEMORY, PODS};
+use crate::api::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, PODS};
 use crate::api::storage::{ClaimPhase, CsiNode, PersistentVolume, PersistentVolumeClaim, VolumeAttachment};
 use crate::api::{ContainerState, Event, LabelSelector, Meta, ObjectKey, Pod, condition};
 use crate::base::{Quantity, SimDuration, SimTime, SourceId, Span, Str};
-use crate::params::behaviour::{Behaviour, Completion, Matches};
+use crate::params::behaviour::{Behaviour, Completion, Matches, MemoryUse};
 use crate::params::settings::Kubelet as KubeletSettings;
 use crate::params::{Delay, ImagePull, KubeVersion, Latencies};
 use crate::store::{Change, DeleteOptions, Store, Verb};
@@ -121,6 +122,7 @@ impl Rig {
         for (resource, amount) in [
             (CPU, Quantity::from_units(2)),
             (MEMORY, Quantity::from_bytes(4 << 30)),
+            (EPHEMERAL_STORAGE, Quantity::from_bytes(100 << 30)),
             (PODS, Quantity::from_units(110)),
         ] {
             node.status.capacity.0.insert(resource.into(), amount);
@@ -353,7 +355,10 @@ fn restarts_back_off() {
     let ContainerState::Waiting { message, .. } = &rig.get("crash").status.containers[0].state else {
         panic!("not waiting");
     };
-    assert!(message.starts_with("back-off 2m40s restarting failed container=c pod=crash_default("), "{message}");
+    assert!(
+        message.starts_with("back-off 2m40s restarting failed container=c pod=crash_default("),
+        "{message}"
+    );
 }
 
 #[test]
@@ -419,10 +424,7 @@ fn images_are_pulled_one_at_a_time_and_kept() {
     rig.pod("late", app());
     rig.run(30);
     let running: Vec<String> = rig.trace().into_iter().filter(|l| l.contains("Running")).collect();
-    assert_eq!(
-        running,
-        ["5.5 a Running 1/1 Ready", "10 b Running 1/1 Ready", "21 late Running 1/1 Ready"]
-    );
+    assert_eq!(running, ["5.5 a Running 1/1 Ready", "10 b Running 1/1 Ready", "21 late Running 1/1 Ready"]);
     assert_eq!(
         rig.events("b")[1],
         "Pulled: Successfully pulled image \"other:v1\" in 4.5s (9s including waiting). Image size: 100000000 bytes."
@@ -539,13 +541,13 @@ fn a_container_that_hangs_is_found_by_its_probes() {
     rig.run(200);
     // Readiness is asked at 21 s and 31 s and waits a second each; liveness at 20, 30, 40 and waits two.
     // The process does not obey SIGTERM: 30 s of grace.
-    assert_eq!(
-        rig.trace(),
-        ["32 web Running 0/1", "72 web Running 0/1 x1", "74 web Running 1/1 x1 Ready"]
-    );
+    assert_eq!(rig.trace(), ["32 web Running 0/1", "72 web Running 0/1 x1", "74 web Running 1/1 x1 Ready"]);
     let events = rig.events("web");
     assert!(events.contains(&"Killing: Container c failed liveness probe, will be restarted".to_owned()));
-    assert!(events.iter().any(|e| e.starts_with("Unhealthy: Liveness probe failed: Get") && e.ends_with("x3")), "{events:#?}");
+    assert!(
+        events.iter().any(|e| e.starts_with("Unhealthy: Liveness probe failed: Get") && e.ends_with("x3")),
+        "{events:#?}"
+    );
     assert!(rig.kubelets.answers(id, rig.store.now()));
     assert!(rig.timers.is_empty());
 }
@@ -666,7 +668,9 @@ fn a_pod_waits_for_claim_and_attachment() {
     let mut rig = Rig::new();
     let mut spec = app();
     spec["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]);
-    rig.store.create(PersistentVolumeClaim { meta: Meta::named("default", "data"), ..Default::default() }).unwrap();
+    rig.store
+        .create(PersistentVolumeClaim { meta: Meta::named("default", "data"), ..Default::default() })
+        .unwrap();
     rig.pod("db", spec);
     rig.run(10);
     let volume = PersistentVolume {
@@ -723,17 +727,15 @@ fn a_node_joins_and_becomes_ready() {
     rig.pod("p", app());
     let ready = |rig: &Rig| {
         let node = rig.store.find::<Node>("", "n1").unwrap();
-        condition::find(&node.status.conditions, "Ready").map(|c| (c.status.as_str(), c.reason.to_string())).unwrap()
+        condition::find(&node.status.conditions, "Ready")
+            .map(|c| (c.status.as_str(), c.reason.to_string()))
+            .unwrap()
     };
     assert_eq!(ready(&rig), ("False", "KubeletNotReady".to_owned()));
     rig.run(20);
     assert_eq!(ready(&rig), ("True", "KubeletReady".to_owned()));
     assert_eq!(rig.trace(), ["7 p Pending 0/1 ContainerCreating", "10 p Running 1/1 Ready"]);
-    assert_eq!(
-        rig.reasons("n1"),
-        ["Starting", "NodeReady"],
-        "conditions that a new Node brings are no news"
-    );
+    assert_eq!(rig.reasons("n1"), ["Starting", "NodeReady"], "conditions that a new Node brings are no news");
 }
 
 #[test]
@@ -873,4 +875,78 @@ fn a_static_pod_outlives_its_mirror() {
     assert!(pod.meta.uid != uid && pod.is_ready() && !pod.meta.is_deleting());
     let ContainerState::Running { started_at } = pod.status.containers[0].state else { panic!("stopped") };
     assert_eq!(rig.store.calendar().instant(started_at), SimTime::from_secs(1));
+}
+
+const MI: i64 = 1 << 20;
+
+#[test]
+fn a_leak_ends_at_the_memory_limit() {
+    let mut rig = Rig::new();
+    rig.behave("leak", |b| b.memory = Some(MemoryUse { idle: 40 * MI, per_request: 0, growth: 2 * MI }));
+    rig.pod("leak", container(json!({"resources": {"limits": {"memory": "100Mi"}}})));
+    rig.run(40);
+    let trace = rig.trace();
+    assert_eq!(trace[1], "1 leak Running 1/1 Ready");
+    // Over the limit after 30 s.
+    assert!(trace[2].starts_with("31.") && trace[2].ends_with("leak Running 1/1 x1 Ready"), "{trace:#?}");
+    let end = rig.get("leak").status.containers[0].last_termination.clone().unwrap();
+    assert_eq!((end.exit_code, end.reason.as_str()), (137, "OOMKilled"));
+}
+
+#[test]
+fn a_node_short_of_memory_evicts_the_greediest() {
+    let mut rig = Rig::new();
+    for (name, mi) in [("modest", 200), ("greedy", 900)] {
+        rig.behave(name, |b| b.memory = Some(MemoryUse { idle: mi * MI, per_request: 0, growth: 0 }));
+    }
+    rig.pod("modest", container(json!({"resources": {"requests": {"memory": "500Mi"}}})));
+    rig.pod("greedy", container(json!({"resources": {"requests": {"memory": "500Mi"}}})));
+    rig.run(15);
+    rig.trace();
+    let none = SimDuration::ZERO;
+    assert!(rig.with(|k, ctx| k.fill_node("n1", (Scarce::Memory, InUse::Bytes(2950 * MI), none), ctx)));
+    rig.run(60);
+    assert_eq!(rig.trace(), ["21 greedy Failed 0/1 Completed(0)"]);
+    assert_eq!(
+        rig.get("greedy").status.message,
+        "The node was low on resource: memory. Threshold quantity: 100Mi, available: 46Mi. \
+         Container c was using 900Mi, request is 500Mi, has larger consumption of memory. "
+    );
+    let pressure = |rig: &Rig| {
+        let node = rig.store.find::<Node>("", "n1").unwrap();
+        condition::find(&node.status.conditions, "MemoryPressure").map(|c| c.reason.to_string()).unwrap()
+    };
+    assert_eq!(pressure(&rig), "KubeletHasInsufficientMemory");
+    // Pods that asked for nothing are turned away meanwhile.
+    rig.pod("late", app());
+    assert_eq!(rig.get("late").status.reason, "Evicted");
+    assert_eq!(
+        rig.get("late").status.message,
+        "Pod was rejected: The node had condition: [MemoryPressure]. "
+    );
+    rig.run(1000);
+    assert_eq!(pressure(&rig), "KubeletHasSufficientMemory");
+    assert_eq!(
+        rig.reasons("n1"),
+        ["NodeHasInsufficientMemory", "EvictionThresholdMet", "NodeHasSufficientMemory"]
+    );
+    assert!(rig.timers.is_empty());
+}
+
+#[test]
+fn a_container_that_writes_more_than_it_may_is_evicted() {
+    let mut rig = Rig::new();
+    rig.pod("logs", container(json!({"resources": {"limits": {"ephemeral-storage": "1Gi"}}})));
+    rig.run(5);
+    rig.trace();
+    let key = ObjectKey::new("default", "logs");
+    let minute = SimDuration::from_mins(1);
+    assert!(rig.with(|k, ctx| k.fill_pod(&key, None, (Scarce::Disk, InUse::Percent(200), minute), ctx)));
+    rig.run(100);
+    // Half of the minute, then the monitor's next turn.
+    assert_eq!(rig.trace(), ["41 logs Failed 0/1 Completed(0)"]);
+    assert_eq!(
+        rig.get("logs").status.message,
+        "Container c exceeded its local ephemeral storage limit \"1Gi\". "
+    );
 }

@@ -277,6 +277,8 @@ impl Worker<'_, '_> {
     pub fn release(&mut self) {
         self.unadmit();
         self.unmount();
+        self.machine.pressure.stale |=
+            self.pod.containers.iter().any(|life| !life.memory.is_nothing() || !life.disk.is_nothing());
         if !self.pod.ip.is_empty() && !self.pod.spec.host_network {
             self.machine.free_address(&self.pod.ip);
         }

@@ -3,7 +3,8 @@
 use super::Refusal;
 use crate::api::Kind;
 use crate::base::{SimDuration, Str};
-use crate::plan::step::{Fill, FillPlace, Load, LoadAmount, Target};
+use crate::kubelet::pressure::{InUse, Scarce};
+use crate::plan::step::{Fill, FillAmount, FillPlace, Load, LoadAmount, NodeSet, Target};
 use crate::sim::world::World;
 use crate::traffic::usage::{self, Amount};
 
@@ -57,11 +58,54 @@ impl World {
     }
 
     pub(super) fn fill(&mut self, fill: &Fill) -> Result<(), Refusal> {
-        let place = match &fill.place {
-            FillPlace::PodMemory(target, _) | FillPlace::PodDisk(target, _) => target.to_string(),
-            FillPlace::NodeMemory(nodes) | FillPlace::NodeDisk(nodes) => nodes.to_string(),
+        let amount = match fill.amount {
+            FillAmount::Bytes(bytes) => InUse::Bytes(bytes),
+            FillAmount::Percent(percent) => InUse::Percent(percent),
         };
-        Err(format!("memory and disk usage are not simulated; nothing fills up on {place}"))
+        match &fill.place {
+            FillPlace::PodMemory(target, container) => {
+                self.fill_pods(target, container.as_ref(), (Scarce::Memory, amount, fill.over))
+            }
+            FillPlace::PodDisk(target, container) => {
+                self.fill_pods(target, container.as_ref(), (Scarce::Disk, amount, fill.over))
+            }
+            FillPlace::NodeMemory(nodes) => self.fill_nodes(nodes, (Scarce::Memory, amount, fill.over)),
+            FillPlace::NodeDisk(nodes) => self.fill_nodes(nodes, (Scarce::Disk, amount, fill.over)),
+        }
+    }
+
+    fn fill_pods(
+        &mut self,
+        target: &Target,
+        container: Option<&Str>,
+        fill: (Scarce, InUse, SimDuration),
+    ) -> Result<(), Refusal> {
+        let mut reached = false;
+        for object in self.resolve(target)? {
+            if object.kind() != Kind::Pod {
+                return Err(format!("{target} is not a Pod"));
+            }
+            let key = object.key();
+            reached |= self.with_kubelets(|kubelets, ctx| {
+                kubelets.fill_pod(&key, container.map(Str::as_str), fill, ctx)
+            });
+        }
+        match fill.1 {
+            _ if reached => Ok(()),
+            InUse::Percent(_) => {
+                Err(format!("no running container of {target} has a limit to take a percentage of"))
+            }
+            InUse::Bytes(_) => Err(format!("no running container of {target}")),
+        }
+    }
+
+    fn fill_nodes(&mut self, nodes: &NodeSet, fill: (Scarce, InUse, SimDuration)) -> Result<(), Refusal> {
+        for name in self.resolve_nodes(nodes)? {
+            if !self.with_kubelets(|kubelets, ctx| kubelets.fill_node(&name, fill, ctx)) {
+                return Err(format!("node {name} has no power, or no capacity that could fill up"));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn load(&mut self, load: &Load) -> Result<(), Refusal> {
