@@ -136,6 +136,13 @@ impl Counter<'_> {
     }
 }
 
+/// More volumes than this are not attached to the node, whatever their drivers: a cheap bound.
+fn at_most(node: &NodeInfo, listers: &Listers) -> usize {
+    let pods = node.pods().iter().filter(|p| p.shape.has_storage);
+    let mounted: usize = pods.map(|p| p.pod.spec.volumes.len()).sum();
+    mounted + listers.attachments_of_node(node.name()).count()
+}
+
 fn by_driver(volumes: impl Iterator<Item = Attachable>) -> BTreeMap<Str, i64> {
     let mut counts = BTreeMap::new();
     for (driver, _) in volumes {
@@ -166,6 +173,10 @@ impl Filter for NodeVolumeLimits {
         counter.add(&pod.pod, true, &mut wanted)?;
         wanted.retain(|(driver, _)| counter.limit(driver).is_some());
         if wanted.is_empty() {
+            return Ok(());
+        }
+        let least = wanted.iter().filter_map(|(driver, _)| counter.limit(driver)).min().unwrap_or(i64::MAX);
+        if at_most(node, listers) + wanted.len() <= usize::try_from(least).unwrap_or(0) {
             return Ok(());
         }
         let mut used = Volumes::new();

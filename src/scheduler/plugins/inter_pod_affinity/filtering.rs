@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::counts::{TopologySums, TrialCounts};
 use super::term::{OwnTerm, all_match};
 use crate::api::Labels;
-use crate::base::Str;
+use crate::base::{LookupMap, Str};
 use crate::scheduler::framework::listers::Listers;
 use crate::scheduler::framework::node_info::NodeInfo;
-use crate::scheduler::framework::pod_info::PodInfo;
+use crate::scheduler::framework::pod_info::{AffinityTerm, PodInfo, PodShape};
 
 /// Why a node does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,15 +133,23 @@ impl Neighbours {
 impl Wishes {
     fn repelled<'a>(&self, nodes: impl Iterator<Item = &'a NodeInfo>) -> TopologySums {
         let mut sums = TopologySums::default();
+        // Replicas share their shape, so each shape is asked once.
+        let mut known: LookupMap<*const PodShape, Vec<&Str>> = LookupMap::new();
         for node in nodes {
-            let terms = node.pods_with_required_anti_affinity().iter();
-            for term in terms.flat_map(|p| &p.shape.required_anti_affinity) {
-                if term.matches(&self.namespace, &self.labels, &self.namespace_labels) {
-                    sums.add(&node.node().meta.labels, &term.topology_key, 1);
+            for pod in node.pods_with_required_anti_affinity() {
+                let keys = known.or_insert_with(Arc::as_ptr(&pod.shape), || self.repelled_by(&pod.shape));
+                for key in keys {
+                    sums.add(&node.node().meta.labels, key, 1);
                 }
             }
         }
         sums
+    }
+
+    /// The topology keys of the anti-affinity terms that mean this Pod.
+    fn repelled_by<'a>(&self, shape: &'a PodShape) -> Vec<&'a Str> {
+        let means = |t: &&AffinityTerm| t.matches(&self.namespace, &self.labels, &self.namespace_labels);
+        shape.required_anti_affinity.iter().filter(means).map(|t| &t.topology_key).collect()
     }
 
     fn found<'a>(&self, nodes: impl Iterator<Item = &'a NodeInfo>) -> (TopologySums, TopologySums) {

@@ -4,13 +4,15 @@
 
 #![allow(clippy::float_arithmetic, clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 
+use std::sync::Arc;
+
 use super::counts::TopologySums;
 use super::term::OwnTerm;
 use crate::api::Labels;
-use crate::base::Str;
+use crate::base::{LookupMap, Str};
 use crate::scheduler::framework::listers::Listers;
 use crate::scheduler::framework::node_info::NodeInfo;
-use crate::scheduler::framework::pod_info::{PodInfo, WeightedAffinityTerm};
+use crate::scheduler::framework::pod_info::{AffinityTerm, PodInfo, PodShape, WeightedAffinityTerm};
 
 /// The highest score of a node.
 const MAX_NODE_SCORE: f64 = 100.0;
@@ -20,6 +22,9 @@ const MAX_NODE_SCORE: f64 = 100.0;
 pub struct Attraction {
     sums: TopologySums,
 }
+
+/// What Pods of each shape think of the Pod to be placed.
+type Likes<'a> = LookupMap<*const PodShape, Vec<(&'a Str, i64)>>;
 
 /// The Pod to be placed, as terms see it.
 struct Incoming<'a> {
@@ -55,8 +60,10 @@ impl Attraction {
             hard_weight,
         };
         let mut sums = TopologySums::default();
+        // Replicas share their shape, so each shape is asked once.
+        let mut known = LookupMap::new();
         for node in nodes {
-            incoming.add_node(node, &mut sums);
+            incoming.add_node(node, &mut known, &mut sums);
         }
         (!sums.is_empty()).then_some(Self { sums })
     }
@@ -68,7 +75,7 @@ impl Attraction {
 }
 
 impl Incoming<'_> {
-    fn add_node(&self, node: &NodeInfo, sums: &mut TopologySums) {
+    fn add_node<'a>(&self, node: &'a NodeInfo, known: &mut Likes<'a>, sums: &mut TopologySums) {
         let labels = &node.node().meta.labels;
         if labels.is_empty() {
             return;
@@ -83,27 +90,23 @@ impl Incoming<'_> {
             }
         }
         for existing in node.pods_with_affinity() {
-            self.add_existing(existing, labels, sums);
+            let likes = known.or_insert_with(Arc::as_ptr(&existing.shape), || self.liked_by(&existing.shape));
+            for (key, weight) in likes {
+                sums.add(labels, key, *weight);
+            }
         }
     }
 
-    /// What an existing Pod thinks of the Pod to be placed.
-    fn add_existing(&self, existing: &PodInfo, node: &Labels, sums: &mut TopologySums) {
-        let shape = &existing.shape;
-        if self.hard_weight > 0 {
-            for term in &shape.required_affinity {
-                if term.matches(self.namespace, self.labels, &self.namespace_labels) {
-                    sums.add(node, &term.topology_key, self.hard_weight);
-                }
-            }
-        }
+    /// What a Pod of this shape thinks of the Pod to be placed: topology keys with weights.
+    fn liked_by<'a>(&self, shape: &'a PodShape) -> Vec<(&'a Str, i64)> {
+        let means = |t: &AffinityTerm| t.matches(self.namespace, self.labels, &self.namespace_labels);
+        let hard = shape.required_affinity.iter().filter(|t| self.hard_weight > 0 && means(t));
+        let mut likes: Vec<(&Str, i64)> = hard.map(|t| (&t.topology_key, self.hard_weight)).collect();
         for (sign, terms) in [(1, &shape.preferred_affinity), (-1, &shape.preferred_anti_affinity)] {
-            for t in terms {
-                if t.term.matches(self.namespace, self.labels, &self.namespace_labels) {
-                    sums.add(node, &t.term.topology_key, sign * i64::from(t.weight));
-                }
-            }
+            let meant = terms.iter().filter(|t| means(&t.term));
+            likes.extend(meant.map(|t| (&t.term.topology_key, sign * i64::from(t.weight))));
         }
+        likes
     }
 }
 

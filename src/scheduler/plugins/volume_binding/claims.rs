@@ -7,19 +7,27 @@ use std::sync::Arc;
 
 use super::super::csi_migration::effective_affinity;
 use super::matching::{Candidates, reaches};
+use super::places::Places;
 use crate::api::selector::NodeSelectorTerm;
 use crate::api::storage::{
     ClaimPhase, CsiNode, CsiStorageCapacity, PersistentVolume, PersistentVolumeClaim, StorageClass,
     annotation,
 };
-use crate::api::volume::VolumeSource;
-use crate::api::{Labels, Node, ObjectKey, Pod};
+use crate::api::volume::{Volume, VolumeSource};
+use crate::api::{Labels, Node, ObjectKey, Pod, resources};
 use crate::base::{Quantity, Str};
 use crate::scheduler::decision::VolumeStep;
 use crate::scheduler::framework::{Listers, Status, cause};
 
 /// The provisioner of classes whose volumes are made by hand.
 const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
+
+/// Capacities that suffice for a claim.
+#[derive(Clone, Debug, Default)]
+struct Room {
+    capacities: Vec<Arc<CsiStorageCapacity>>,
+    places: Places,
+}
 
 /// A claim that binds once its Pod has a node.
 #[derive(Clone, Debug)]
@@ -30,7 +38,7 @@ struct Delayed {
     candidates: Candidates,
     class: Arc<StorageClass>,
     /// Where its driver says that there is room for it; none if the driver does not say.
-    room: Option<Vec<Arc<CsiStorageCapacity>>>,
+    room: Option<Room>,
 }
 
 /// A claim's volume; none if it is gone.
@@ -68,7 +76,7 @@ pub struct Conflicts {
 }
 
 /// The claim of a volume of the Pod by its key, and whether it is an ephemeral one's.
-pub fn claim_key(pod: &Pod, volume: &crate::api::volume::Volume) -> Option<(ObjectKey, bool)> {
+pub fn claim_key(pod: &Pod, volume: &Volume) -> Option<(ObjectKey, bool)> {
     let key = |name| ObjectKey { namespace: pod.meta.namespace.clone(), name };
     match &volume.source {
         VolumeSource::Claim { claim, .. } => Some((key(claim.clone()), false)),
@@ -226,10 +234,11 @@ impl Delayed {
     }
 
     fn has_room(&self, labels: &Labels) -> bool {
-        let reaches = |capacity: &Arc<CsiStorageCapacity>| {
-            capacity.node_topology.as_ref().is_some_and(|s| s.matches(labels))
+        let Some(room) = &self.room else { return true };
+        let reaches = |index: usize| {
+            room.capacities[index].node_topology.as_ref().is_some_and(|topology| topology.matches(labels))
         };
-        self.room.as_ref().is_none_or(|room| room.iter().any(reaches))
+        room.places.first(labels, reaches).is_some()
     }
 }
 
@@ -239,15 +248,18 @@ fn topology_allows(terms: &[NodeSelectorTerm], labels: &Labels) -> bool {
 }
 
 /// The capacities of a class that suffice for a claim; none if its driver does not publish any.
-fn room_for(
-    claim: &PersistentVolumeClaim,
-    class: &StorageClass,
-    listers: &Listers,
-) -> Option<Vec<Arc<CsiStorageCapacity>>> {
-    let size = claim.spec.requests.get(crate::api::resources::STORAGE)?.value();
+fn room_for(claim: &PersistentVolumeClaim, class: &StorageClass, listers: &Listers) -> Option<Room> {
+    let size = claim.spec.requests.get(resources::STORAGE)?.value();
     listers.csi_drivers.named(&class.provisioner).filter(|driver| driver.storage_capacity)?;
-    let suffices = |c: &&Arc<CsiStorageCapacity>| volume_limit(c).is_some_and(|limit| limit.value() >= size);
-    Some(listers.capacities_of_class(&class.meta.name).filter(suffices).cloned().collect())
+    let mut room = Room::default();
+    for capacity in listers.capacities_of_class(&class.meta.name) {
+        let suffices = volume_limit(capacity).is_some_and(|limit| limit.value() >= size);
+        if let Some(topology) = capacity.node_topology.as_ref().filter(|_| suffices) {
+            room.places.add_labelled(room.capacities.len(), topology);
+            room.capacities.push(capacity.clone());
+        }
+    }
+    Some(room)
 }
 
 /// The largest volume that a capacity allows.
@@ -268,5 +280,178 @@ impl Found {
             node: node.clone(),
         };
         self.bindings.iter().map(bind).chain(self.provisions.iter().map(provision)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::storage::{AccessMode, CsiDriver, PvSource, VolumePhase};
+    use crate::api::{LabelSelector, Meta, NodeSelector, Object};
+    use crate::testkit::{self, labels};
+
+    fn class(name: &str, provisioner: &str, allowed: &str) -> Object {
+        let LabelSelector::Requirements(expressions) = LabelSelector::parse(allowed).unwrap() else {
+            unreachable!("a parsed selector has requirements")
+        };
+        let term = NodeSelectorTerm { expressions, fields: Vec::new() };
+        Object::StorageClass(Arc::new(StorageClass {
+            meta: Meta::named("", name),
+            provisioner: provisioner.into(),
+            parameters: Labels::default(),
+            reclaim_policy: Default::default(),
+            wait_for_first_consumer: true,
+            allow_expansion: false,
+            allowed_topologies: if allowed.is_empty() { Vec::new() } else { vec![term] },
+            mount_options: Vec::new(),
+        }))
+    }
+
+    fn volume(name: &str, size: i64, zone: &str) -> Object {
+        let LabelSelector::Requirements(expressions) = LabelSelector::parse(&format!("zone={zone}")).unwrap()
+        else {
+            unreachable!("a parsed selector has requirements")
+        };
+        let term = NodeSelectorTerm { expressions, fields: Vec::new() };
+        Object::PersistentVolume(Arc::new(PersistentVolume {
+            meta: Meta::named("", name),
+            capacity: [("storage", Quantity::from_units(size))].into_iter().collect(),
+            access_modes: vec![AccessMode::ReadWriteOnce],
+            claim_ref: None,
+            reclaim_policy: Default::default(),
+            storage_class: "disk".into(),
+            block: false,
+            node_affinity: Some(NodeSelector { terms: vec![term] }),
+            source: PvSource::Local("/".into()),
+            attributes_class: None,
+            mount_options: Vec::new(),
+            rest: None,
+            phase: VolumePhase::Available,
+            reason: Str::new(),
+            message: Str::new(),
+        }))
+    }
+
+    /// A claim `name` of 5 units in the class `disk`, with an annotation or a volume.
+    fn claim(name: &str, selected: &str, bound_to: &str) -> Object {
+        let mut claim = PersistentVolumeClaim { meta: Meta::named("default", name), ..Default::default() };
+        claim.spec.storage_class = Some("disk".into());
+        claim.spec.access_modes = vec![AccessMode::ReadWriteOnce];
+        claim.spec.requests = [("storage", Quantity::from_units(5))].into_iter().collect();
+        if !selected.is_empty() {
+            claim.meta.annotations = [(annotation::SELECTED_NODE, selected)].into_iter().collect();
+        }
+        if !bound_to.is_empty() {
+            claim.spec.volume_name = bound_to.into();
+            claim.meta.annotations = [(annotation::BIND_COMPLETED, "yes")].into_iter().collect();
+        }
+        Object::PersistentVolumeClaim(Arc::new(claim))
+    }
+
+    fn pod(claims: &[&str]) -> Pod {
+        let mut spec = testkit::pod_spec("app:v1");
+        spec.volumes = claims
+            .iter()
+            .map(|name| Volume {
+                name: (*name).into(),
+                source: VolumeSource::Claim { claim: (*name).into(), read_only: false },
+            })
+            .collect();
+        Pod { spec: Arc::new(spec), ..testkit::pod("p", "") }
+    }
+
+    /// What a node `n` of zone `a` has for the claims, in short words.
+    fn found(objects: &[Object], claims: &[&str]) -> String {
+        let mut listers = Listers::default();
+        objects.iter().for_each(|o| listers.change(None, Some(o)));
+        let pod = pod(claims);
+        assert_eq!(check_claims(&pod, &listers), Ok(true));
+        let all = PodClaims::of(&pod, &listers);
+        if all.has_unbound_immediate {
+            return "unbound".to_owned();
+        }
+        let node =
+            Node { meta: Meta { labels: labels("zone=a"), ..Meta::named("", "n") }, ..Node::default() };
+        match all.find(&node, None) {
+            Ok(found) => {
+                let step = |step: &VolumeStep| match step {
+                    VolumeStep::Bind { claim, volume } => format!("{}={volume}", claim.name),
+                    VolumeStep::Provision { claim, node } => format!("{}@{node}", claim.name),
+                    VolumeStep::Wait { claim } => claim.name.to_string(),
+                };
+                found.steps(&"n".into()).iter().map(step).collect::<Vec<_>>().join(" ")
+            }
+            Err(c) => [
+                (c.node_affinity, "affinity"),
+                (c.no_match, "match"),
+                (c.no_room, "room"),
+                (c.volume_gone, "gone"),
+            ]
+            .iter()
+            .filter_map(|(given, word)| given.then_some(*word))
+            .collect::<Vec<_>>()
+            .join("+"),
+        }
+    }
+
+    #[test]
+    fn claims_are_matched_then_provisioned() {
+        let made = || class("disk", "csi.example", "");
+        let by_hand = || class("disk", NO_PROVISIONER, "");
+        let (near, far) = (|| volume("near", 9, "a"), || volume("far", 6, "b"));
+        for (objects, claims, expected) in [
+            (vec![made(), claim("c", "", ""), near(), far()], vec!["c"], "c=near"),
+            (vec![made(), claim("c", "", ""), far()], vec!["c"], "c@n"),
+            (vec![by_hand(), claim("c", "", ""), far()], vec!["c"], "match"),
+            (vec![made(), claim("c", "n", ""), near()], vec!["c"], "c@n"),
+            (vec![made(), claim("c", "other", ""), near()], vec!["c"], "match"),
+            (vec![class("disk", "csi.example", "zone=b"), claim("c", "", "")], vec!["c"], "match"),
+            (vec![made(), claim("c", "", ""), claim("d", "", ""), near()], vec!["c", "d"], "c=near d@n"),
+            (
+                vec![made(), claim("c", "", ""), near(), volume("more", 8, "a")],
+                vec!["c", "c"],
+                "c=more c=near",
+            ),
+            (vec![claim("c", "", "near"), near()], vec!["c"], ""),
+            (vec![claim("c", "", "far"), far()], vec!["c"], "affinity"),
+            (vec![claim("c", "", "none")], vec!["c"], "gone"),
+            (
+                vec![made(), claim("c", "", "far"), far(), claim("d", "other", "")],
+                vec!["c", "d"],
+                "affinity+match",
+            ),
+            (vec![claim("c", "", ""), near()], vec!["c"], "unbound"),
+        ] {
+            assert_eq!(found(&objects, &claims), expected, "{claims:?}");
+        }
+    }
+
+    #[test]
+    fn a_driver_that_publishes_capacity_needs_room() {
+        let driver = |storage_capacity| {
+            let meta = Meta::named("", "csi.example");
+            Object::CsiDriver(Arc::new(CsiDriver { meta, storage_capacity, ..CsiDriver::default() }))
+        };
+        let capacity = |zone: &str, units: i64| {
+            Object::CsiStorageCapacity(Arc::new(CsiStorageCapacity {
+                meta: Meta::named("kube-system", "room"),
+                storage_class: "disk".into(),
+                node_topology: Some(LabelSelector::parse(&format!("zone={zone}")).unwrap()),
+                capacity: Some(Quantity::from_units(units)),
+                maximum_volume_size: None,
+            }))
+        };
+        let ground = || vec![class("disk", "csi.example", ""), claim("c", "", "")];
+        for (more, expected) in [
+            (vec![], "c@n"),
+            (vec![driver(false)], "c@n"),
+            (vec![driver(true)], "room"),
+            (vec![driver(true), capacity("a", 5)], "c@n"),
+            (vec![driver(true), capacity("a", 4)], "room"),
+            (vec![driver(true), capacity("b", 9)], "room"),
+        ] {
+            let objects: Vec<Object> = ground().into_iter().chain(more).collect();
+            assert_eq!(found(&objects, &["c"]), expected);
+        }
     }
 }

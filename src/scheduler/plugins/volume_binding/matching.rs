@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::places::Places;
 use crate::api::storage::{PersistentVolume, PersistentVolumeClaim, VolumePhase};
 use crate::api::{Labels, NodeSelector};
 use crate::base::Str;
@@ -30,6 +31,7 @@ pub struct Candidates {
     reserved: Vec<Arc<PersistentVolume>>,
     /// The others, the smallest first; equal ones by name.
     free: Vec<Arc<PersistentVolume>>,
+    places: Places,
 }
 
 impl Candidates {
@@ -53,6 +55,9 @@ impl Candidates {
             }
         }
         found.free.sort_by_key(|volume| volume.size().nanos());
+        for (index, volume) in found.free.iter().enumerate() {
+            found.places.add_selected(index, volume.node_affinity.as_ref());
+        }
         found
     }
 
@@ -63,7 +68,10 @@ impl Candidates {
         match self.reserved.iter().find(is_left) {
             // A claim with a reserved volume takes no other.
             Some(reserved) => Some(reserved).filter(fits),
-            None => self.free.iter().filter(is_left).find(fits),
+            None => {
+                let suits = |index: usize| is_left(&&self.free[index]) && fits(&&self.free[index]);
+                self.places.first(labels, suits).map(|index| &self.free[index])
+            }
         }
     }
 }

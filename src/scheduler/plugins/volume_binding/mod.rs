@@ -1,6 +1,7 @@
 //! VolumeBinding: nodes from which the Pod's volumes can be reached, or where they can be made.
 //!
 //! * [`matching`]: which volume fits a claim. [`claims`]: what a node has for all claims of a Pod.
+//! * [`places`]: which of many volumes a node can reach at all.
 //!
 //! What is decided is only *assumed* until it has been written; the listers keep it
 //! ([`Listers::assume`](crate::scheduler::framework::Listers::assume)).
@@ -9,6 +10,7 @@
 
 pub mod claims;
 pub mod matching;
+pub mod places;
 
 use claims::{Conflicts, PodClaims, check_claims, claim_key, volume_limit};
 
