@@ -8,7 +8,7 @@
 //! owner is of a kind that nobody knows are left alone; upstream asks again and again, and leaves them, too.
 
 use crate::api::{Kind, Meta, Object, ObjectKey, OwnerReference, Uid};
-use crate::base::Str;
+use crate::base::{SimDuration, Str};
 use crate::controller::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::store::write::{FINALIZER_FOREGROUND, FINALIZER_ORPHAN};
 use crate::store::{ApiError, Change, DeleteOptions, Propagation, Store, Verb};
@@ -17,6 +17,9 @@ use crate::store::{ApiError, Change, DeleteOptions, Propagation, Store, Verb};
 const DELETE: &str = "delete";
 /// The task that lets the dependents of an owner go.
 const ORPHAN: &str = "orphan";
+
+/// What the calls that let dependents go take.
+const CALLS: SimDuration = SimDuration::from_millis(10);
 
 /// The garbage collector. Its keys carry identities for names, since names may be used again.
 #[derive(Clone, Debug)]
@@ -84,10 +87,10 @@ impl Controller for GarbageCollector {
         let uid = &key.key.name;
         let result = match key.task {
             ORPHAN => orphan_dependents(uid, ctx),
-            _ => attempt_to_delete(uid, ctx),
+            _ => attempt_to_delete(uid, ctx).map(|()| Action::Done),
         };
         match result {
-            Ok(()) => Action::Done,
+            Ok(action) => action,
             Err(error) if error.is_not_found() => Action::Done,
             Err(error) => Action::Retry(error.to_string().into()),
         }
@@ -273,12 +276,18 @@ fn free_or_delete_dependents(owner: &Object, ctx: &mut Ctx<'_>) -> Result<(), Ap
 }
 
 /// Upstream: `attemptToOrphanWorker`.
-fn orphan_dependents(uid: &Uid, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
-    let Some(owner) = ctx.store().by_uid(uid) else { return Ok(()) };
-    for dependent in ctx.store().dependents(uid) {
-        ctx.update_meta(&dependent, |meta| meta.owners.retain(|reference| reference.uid != *uid))?;
+fn orphan_dependents(uid: &Uid, ctx: &mut Ctx<'_>) -> Result<Action, ApiError> {
+    let Some(owner) = ctx.store().by_uid(uid) else { return Ok(Action::Done) };
+    let dependents = ctx.store().dependents(uid);
+    for dependent in &dependents {
+        ctx.update_meta(dependent, |meta| meta.owners.retain(|reference| reference.uid != *uid))?;
     }
-    remove_finalizer(&owner, FINALIZER_ORPHAN, ctx)
+    if !dependents.is_empty() {
+        // The owner's controller sees that it has lost them before the owner goes.
+        return Ok(Action::After(CALLS));
+    }
+    remove_finalizer(&owner, FINALIZER_ORPHAN, ctx)?;
+    Ok(Action::Done)
 }
 
 fn remove_finalizer(object: &Object, finalizer: &str, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {

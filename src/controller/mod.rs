@@ -25,6 +25,7 @@ pub mod podautoscaler;
 pub mod podgc;
 pub mod queue;
 pub mod replica_set;
+pub mod resourcequota;
 pub mod rollout;
 pub mod statefulset;
 pub mod table;

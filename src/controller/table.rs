@@ -5,7 +5,7 @@ use super::{
     cronjob::CronJobController, daemonset::DaemonSetController, deployment::DeploymentController,
     disruption::DisruptionController, endpointslice::EndpointSliceController, garbage_collector::GarbageCollector, job::JobController,
     namespace::NamespaceController, nodelifecycle::NodeLifecycle, podautoscaler::HorizontalController,
-    podgc::PodGc, replica_set::ReplicaSetController,
+    podgc::PodGc, replica_set::ReplicaSetController, resourcequota::ResourceQuotaController,
     statefulset::StatefulSetController, taint_eviction::TaintEviction, ttlafterfinished::TtlAfterFinished,
 };
 use super::volume::{
@@ -49,6 +49,7 @@ pub const TABLE: &[(&str, Make)] = &[
     ("ephemeral-volume-controller", |_| EphemeralVolumes::boxed()),
     ("cronjob-controller", |p| Box::new(CronJobController::new(workers(p.settings.kube_controller_manager.concurrent_cron_job_syncs)))),
     ("ttl-after-finished-controller", |_| Box::new(TtlAfterFinished)),
+    ("resourcequota-controller", |p| Box::new(ResourceQuotaController::new(workers(p.settings.kube_controller_manager.concurrent_resource_quota_syncs)))),
     ("disruption-controller", |_| Box::new(DisruptionController)),
     ("garbage-collector-controller", |p| Box::new(GarbageCollector::new(workers(p.settings.kube_controller_manager.concurrent_gc_syncs)))),
     ("namespace-controller", |p| Box::new(NamespaceController::new(workers(p.settings.kube_controller_manager.concurrent_namespace_syncs)))),

@@ -13,6 +13,8 @@ use crate::base::{SimDuration, SimTime, Str, text::lit};
 
 /// What the runtime gives a container in any case. Upstream: `minimumGracePeriodInSeconds`.
 const GRACE_MIN: SimDuration = SimDuration::from_secs(2);
+/// From the end of the last container to the status that tells of it: the runtime's event, the status manager, the call.
+const REPORT: SimDuration = SimDuration::from_millis(10);
 /// The exit code of a process that was killed.
 const KILLED: i32 = 137;
 
@@ -49,7 +51,7 @@ impl Worker<'_, '_> {
             ends = now + takes.min(grace);
         }
         self.pod.stage = Stage::Terminating { ends };
-        self.at(ends, PodStep::End);
+        self.at(ends + REPORT, PodStep::End);
     }
 
     fn stop_for_good(&mut self, index: usize, begins: SimTime, grace: SimDuration) -> SimTime {
@@ -100,7 +102,7 @@ impl Worker<'_, '_> {
         }
         self.pod.new_epoch();
         self.pod.stage = Stage::Terminating { ends: limit };
-        self.at(limit, PodStep::End);
+        self.at(limit + REPORT, PodStep::End);
     }
 
     /// All containers have ended.

@@ -272,9 +272,9 @@ fn a_pod_starts_and_ends() {
         rig.trace(),
         [
             "5 web Running 1/1 Ready deleted",
-            "6 web Succeeded 0/1 Completed(0) deleted",
-            "6 web Succeeded 0/1 Completed(0) deleted",
-            "6 web gone",
+            "6.01 web Succeeded 0/1 Completed(0) deleted",
+            "6.01 web Succeeded 0/1 Completed(0) deleted",
+            "6.01 web gone",
         ]
     );
     assert_eq!(rig.reasons("web"), ["Pulling", "Pulled", "Created", "Started", "Killing"]);
@@ -285,14 +285,14 @@ fn a_pod_starts_and_ends() {
 fn grace_and_shutdown_decide_how_a_pod_ends() {
     // Grace asked for, seconds of shutdown, seconds of preStop: when it is gone and with which code.
     for (grace, shutdown, hook, expected) in [
-        (None, None, 0, "11 Completed(0)"),
-        (Some(1), None, 0, "11 Completed(0)"),
-        (None, Some(4), 0, "14 Completed(0)"),
-        (None, Some(60), 0, "40 Error(137)"),
-        (Some(1), Some(60), 0, "12 Error(137)"),
-        (None, Some(4), 5, "19 Completed(0)"),
-        (Some(5), Some(4), 5, "17 Error(137)"),
-        (None, None, 5, "16 Completed(0)"),
+        (None, None, 0, "11.01 Completed(0)"),
+        (Some(1), None, 0, "11.01 Completed(0)"),
+        (None, Some(4), 0, "14.01 Completed(0)"),
+        (None, Some(60), 0, "40.01 Error(137)"),
+        (Some(1), Some(60), 0, "12.01 Error(137)"),
+        (None, Some(4), 5, "19.01 Completed(0)"),
+        (Some(5), Some(4), 5, "17.01 Error(137)"),
+        (None, None, 5, "16.01 Completed(0)"),
     ] {
         let mut rig = Rig::new();
         if let Some(seconds) = shutdown {
@@ -325,7 +325,7 @@ fn a_shorter_grace_hurries() {
     rig.trace();
     rig.delete("web", Some(10));
     rig.run(100);
-    assert_eq!(rig.trace()[1], "25 web Failed 0/1 Error(137) deleted");
+    assert_eq!(rig.trace()[1], "25.01 web Failed 0/1 Error(137) deleted");
 }
 
 #[test]
@@ -457,7 +457,7 @@ fn init_containers_go_one_by_one_and_sidecars_stay() {
             "2 p Pending 0/1 Completed(0) PodInitializing",
             "3 p Running 1/1 Completed(0) Completed(0) Ready",
             "13 p Running 0/1 Completed(0) Completed(0) Completed(0)",
-            "14 p Succeeded 0/1 Completed(0) Completed(0) Completed(0) Completed(0)",
+            "14.01 p Succeeded 0/1 Completed(0) Completed(0) Completed(0) Completed(0)",
         ]
     );
 }
@@ -584,7 +584,7 @@ fn a_deadline_fails_the_pod() {
     spec["activeDeadlineSeconds"] = 20.into();
     rig.pod("p", spec);
     rig.run(60);
-    assert_eq!(rig.trace().last().unwrap(), "21 p Failed 0/1 Completed(0)");
+    assert_eq!(rig.trace().last().unwrap(), "21.01 p Failed 0/1 Completed(0)");
     let status = &rig.get("p").status;
     assert_eq!(status.reason, "DeadlineExceeded");
     assert_eq!(status.message, "Pod was active on the node longer than the specified deadline");
@@ -599,7 +599,7 @@ fn an_evicted_pod_stays_as_failed() {
     let message = Str::from("The node was low on resource: memory. ");
     assert!(rig.with(|k, ctx| k.evict(&key, &message, SimDuration::from_secs(1), ctx)));
     rig.run(60);
-    assert_eq!(rig.trace().last().unwrap(), "6 p Failed 0/1 Completed(0)");
+    assert_eq!(rig.trace().last().unwrap(), "6.01 p Failed 0/1 Completed(0)");
     let status = &rig.get("p").status;
     assert_eq!((status.reason.as_str(), &status.message), ("Evicted", &message));
     let disruption = condition::find(&status.conditions, "DisruptionTarget").unwrap();

@@ -14,6 +14,7 @@ pub mod events;
 pub mod index;
 pub mod metrics;
 mod job;
+pub mod quota;
 mod service;
 pub mod table;
 pub mod write;

@@ -75,6 +75,7 @@ impl Store {
         if self.id_of::<T>(&key).is_some() {
             return Err(ApiError::AlreadyExists { kind: T::KIND, name: object.meta().name.clone() });
         }
+        super::quota::charge(self, None, &object)?;
         super::service::complete(self, None, &mut object)?;
         self.revision += 1;
         let revision = self.revision;
@@ -138,6 +139,7 @@ impl Store {
         let mut new = T::clone(&old);
         change(&mut new);
         if spec {
+            super::quota::charge(self, Some(&*old), &new)?;
             super::service::complete(self, Some(&*old), &mut new)?;
         }
         if new == *old {

@@ -107,9 +107,11 @@ impl JobController {
 /// What the sync that follows finished work must know of it.
 fn resume(plan: Plan, failure: Option<Str>) -> Resumed {
     match plan.work {
-        Work::Create(_) => Resumed { managed: true, failure, ending: None },
-        Work::Delete(deletion) => Resumed { managed: true, failure, ending: deletion.ending },
-        Work::Untrack { .. } => Resumed { managed: false, failure, ending: None },
+        Work::Create(_) => Resumed { managed: true, failure, ..Resumed::default() },
+        Work::Delete(deletion) => {
+            Resumed { managed: true, failure, ending: deletion.ending, untracked: false }
+        }
+        Work::Untrack { .. } => Resumed { failure, untracked: true, ..Resumed::default() },
     }
 }
 

@@ -49,6 +49,8 @@ pub(super) struct Sync {
     /// Failed Pods that keep their finalizer until their index has a new Pod.
     pub kept_per_index: BTreeMap<i32, Arc<Pod>>,
     pub backoff: Record,
+    /// Finalizers of Pods in the status have just been removed: what is left is to count them.
+    pub untracked: bool,
 }
 
 /// What a sync leaves behind.
@@ -76,11 +78,14 @@ pub(super) struct Resumed {
     pub failure: Option<Str>,
     /// How the Job ends.
     pub ending: Option<Condition>,
+    /// Finalizers of Pods in the status have just been removed.
+    pub untracked: bool,
 }
 
 /// Syncs a Job that has not ended.
 pub(super) fn sync(job: &Job, record: Record, resumed: Resumed, ctx: &mut Ctx<'_>) -> Outcome {
     let mut sync = Sync::new(job, record, ctx);
+    sync.untracked = resumed.untracked;
     let now = ctx.timestamp();
     if sync.job.status.start_time.is_none() && !sync.job.suspend {
         sync.job.status.start_time = Some(now);
@@ -166,6 +171,7 @@ impl Sync {
             failed_indexes: None,
             kept_per_index: BTreeMap::new(),
             backoff: record,
+            untracked: false,
             job: job.clone(),
             pods,
             active,

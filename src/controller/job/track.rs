@@ -13,39 +13,48 @@ use super::policies;
 use super::sync::{Outcome, Sync};
 use crate::api::workload::{Job, JobStatus};
 use crate::api::{Condition, EventType, ObjectRef, Phase, Pod, Resource};
-use crate::base::{Str, Timestamp};
+use crate::base::{SimDuration, Str, Timestamp};
 use crate::controller::framework::{Action, Ctx};
 use crate::store::ApiError;
 
+/// What the write of a status takes before the first finalizer is removed.
+const CALL: SimDuration = SimDuration::from_millis(10);
 /// Identities in the status at most.
 const UNCOUNTED_MAX: usize = 500;
 
 /// Writes the status, removes finalizers and ends the Job if it is at its end.
 pub(super) fn track(sync: &mut Sync, changed: bool, ctx: &mut Ctx<'_>) -> Outcome {
-    let mut flush = changed;
+    let mut news = changed;
     if sync.job.indexed {
         // Completed indexes shall appear in order.
         sync.pods.sort_by_key(|p| completion_index(p));
     }
     let mut tracked: BTreeSet<Str> =
         sync.pods.iter().filter(|p| is_tracked(p)).map(|p| p.meta.uid.clone()).collect();
-    flush |= settle(&mut sync.job.status, &tracked);
+    let settled = settle(&mut sync.job.status, &tracked);
     let found = note_ended(sync);
-    flush |= found.news;
+    news |= found.news;
     if sync.job.indexed {
-        flush |= note_indexes(sync, &found.succeeded_indexes);
+        news |= note_indexes(sync, &found.succeeded_indexes);
     }
-    flush |= announce_ending(sync, ctx.timestamp());
+    news |= announce_ending(sync, ctx.timestamp());
+    let mut flush = settled || news;
     let mut record = None;
-    if flush {
+    let keys: Vec<_> = found.untrack.iter().map(|p| p.meta.key()).collect();
+    let removes = !keys.is_empty();
+    let mut plan = Plan::new(&sync.job, Work::Untrack { pods: keys, done: 0 });
+    // What only counts the Pods that were let go just now is written with what follows from it.
+    if flush && (news || removes || !sync.untracked) {
         if let Err(error) = write(sync, ctx) {
             return Outcome::retry(format!("tracking status: adding uncounted pods to status: {error}"));
         }
         record = Some(sync.backoff);
+        if removes {
+            // Others see this status before the finalizers go.
+            return Outcome { action: Action::After(CALL), plan: Some(plan), record };
+        }
         flush = false;
     }
-    let keys = found.untrack.iter().map(|p| p.meta.key()).collect();
-    let mut plan = Plan::new(&sync.job, Work::Untrack { pods: keys, done: 0 });
     if let Progressed::Wait(wait) = plan.run(ctx) {
         return Outcome { action: Action::After(wait), plan: Some(plan), record };
     }
