@@ -10,6 +10,7 @@ use super::{
 };
 use super::volume::{
     attach_detach::AttachDetach, attacher::Attacher, binder::Binder, ephemeral::EphemeralVolumes,
+    expansion::Expander, expansion::Resizer,
     protection::ClaimProtection, protection::VolumeProtection, provisioner::Provisioner,
 };
 use crate::api::workload::{ReplicaSet, ReplicationController};
@@ -44,6 +45,8 @@ pub const TABLE: &[(&str, Make)] = &[
     ("csi-provisioner", |p| Provisioner::boxed(p.latencies.volume_provision)),
     ("persistentvolume-attach-detach-controller", |p| AttachDetach::boxed(p.settings.kube_controller_manager.attach_detach_reconcile_sync_period)),
     ("csi-attacher", |p| Attacher::boxed(p.latencies.volume_attach, p.latencies.volume_detach)),
+    ("persistentvolume-expander-controller", |_| Expander::boxed()),
+    ("csi-resizer", |p| Resizer::boxed(p.latencies.volume_provision)),
     ("persistentvolumeclaim-protection-controller", |_| ClaimProtection::boxed()),
     ("persistentvolume-protection-controller", |_| VolumeProtection::boxed()),
     ("ephemeral-volume-controller", |_| EphemeralVolumes::boxed()),

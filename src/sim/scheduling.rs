@@ -38,8 +38,8 @@ pub struct SchedulerDriver {
     busy_until: SimTime,
     /// The earliest wake-up that has been asked for and has not come.
     wake: Option<SimTime>,
-    /// Something was heard since the last cycle.
-    stirred: Option<SimTime>,
+    /// The first Pod to wait is heard of then.
+    ready_from: SimTime,
     attempts: u64,
 }
 
@@ -55,7 +55,7 @@ impl SchedulerDriver {
             ),
             busy_until: SimTime::ZERO,
             wake: None,
-            stirred: None,
+            ready_from: SimTime::ZERO,
             attempts: 0,
         }
     }
@@ -67,13 +67,16 @@ impl SchedulerDriver {
 
     /// Hears of a change.
     pub fn on_change(&mut self, change: &Change) {
+        let idle = !self.inner.has_ready(change.at);
         self.inner.change(change.at, change.old.as_ref(), change.new());
-        self.stirred.get_or_insert(change.at + WATCH_DELAY);
+        if idle && self.inner.has_ready(change.at) {
+            self.ready_from = change.at + WATCH_DELAY;
+        }
     }
 
     /// When the next cycle can run, if there is anything to do.
     fn next(&mut self, now: SimTime) -> Option<SimTime> {
-        let ready = if self.inner.has_ready(now) { Some(self.stirred.unwrap_or(now).max(now)) } else { None };
+        let ready = self.inner.has_ready(now).then(|| self.ready_from.max(now));
         let by_itself = self.inner.next_wakeup(now);
         ready.into_iter().chain(by_itself).min().map(|at| at.max(self.busy_until))
     }
@@ -95,8 +98,7 @@ impl World {
         let now = self.store.now();
         let driver = &mut self.scheduler;
         driver.wake = driver.wake.filter(|wake| *wake > now);
-        driver.stirred = None;
-        if driver.busy_until > now {
+        if driver.busy_until > now || driver.ready_from > now {
             return;
         }
         driver.inner.wake(now);

@@ -13,6 +13,7 @@ pub mod error;
 pub mod events;
 pub mod index;
 pub mod metrics;
+mod claim;
 mod job;
 pub mod quota;
 mod service;

@@ -148,6 +148,7 @@ macro_rules! tables {
                 match object { $(Object::$kind(o) => {
                     let new = Arc::unwrap_or_clone(o);
                     let key = Resource::key(&new);
+                    super::claim::check_update(self, &new)?;
                     self.update_spec::<$kind>(&key, move |live| super::write::adopt(live, new)).map(|o| $kind::wrap(o))
                 })* }
             }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::storage::{CsiDriver, PersistentVolume, VolumeAttachment};
 use crate::api::{Kind, ObjectKey, Resource};
-use crate::base::{SimTime, Str};
+use crate::base::{SimDuration, SimTime, Str};
 use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::params::{Delay, drivers};
 use crate::store::{Change, Store};
@@ -22,6 +22,10 @@ const ATTACHMENT: &str = "attachment";
 const VOLUME: &str = "volume";
 /// `--worker-threads` of the EBS chart; the default is 10.
 const WORKERS: usize = 100;
+
+/// What a sidecar needs besides its driver: its calls of the API, for finalizers before and the status after. So it was
+/// on the recorded control plane.
+const SIDECAR: (SimDuration, SimDuration) = (SimDuration::from_millis(70), SimDuration::from_millis(110));
 
 /// The external attachers.
 #[derive(Clone, Debug)]
@@ -122,7 +126,11 @@ impl Attacher {
                 let driver = ctx.store().find::<CsiDriver>("", &attachment.attacher).map(|d| &**d);
                 let works = drivers::attaches(&attachment.attacher, driver);
                 let mut stream = ctx.seed().stream(purpose, &attachment.meta.uid);
-                let due = if works { now + delay.sample(&mut stream) } else { now };
+                let due = if works {
+                    now + delay.sample(&mut stream) + stream.duration_between(SIDECAR.0, SIDECAR.1)
+                } else {
+                    now
+                };
                 self.calls.insert(key.clone(), (detach, due));
                 due
             }

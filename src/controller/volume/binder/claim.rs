@@ -10,10 +10,13 @@ use crate::api::storage::{
     ClaimPhase, PersistentVolume, PersistentVolumeClaim, StorageClass, annotation, migrated_driver,
 };
 use crate::api::{EventType, ObjectRef, Pod};
-use crate::base::{Str, text::lit};
+use crate::base::{SimDuration, Str, text::lit};
 use crate::controller::common::pods::is_terminated;
 use crate::controller::framework::Ctx;
 use crate::store::admission;
+
+/// How long the provisioner is being written and spoken of.
+const WRITING: (SimDuration, SimDuration) = (SimDuration::from_millis(2), SimDuration::from_millis(10));
 
 impl Binder {
     /// Moves a claim towards its volume.
@@ -41,7 +44,7 @@ impl Binder {
         if delayed && !claim.meta.annotations.contains_key(annotation::SELECTED_NODE) {
             say_waiting(claim, ctx);
         } else if !claim.class().is_empty() {
-            provision(claim, ctx);
+            self.provision(claim, ctx);
             return;
         } else {
             say(
@@ -94,45 +97,65 @@ fn say_waiting(claim: &PersistentVolumeClaim, ctx: &mut Ctx<'_>) {
     say(ctx, claim, EventType::Normal, reason, message);
 }
 
-/// Leaves the claim to the provisioner of its class.
-fn provision(claim: &PersistentVolumeClaim, ctx: &mut Ctx<'_>) {
-    let name = claim.class();
-    let Some(class) = ctx.store().find::<StorageClass>("", &name) else {
-        let message = format!("storageclass.storage.k8s.io \"{name}\" not found");
-        say(ctx, claim, EventType::Warning, "ProvisioningFailed", message.into());
-        return;
-    };
-    let provisioner = class.provisioner.clone();
-    let driver = migrated_driver(&provisioner).map_or_else(|| provisioner.clone(), Str::from);
-    if driver.starts_with("kubernetes.io/") {
-        // Upstream knows no such plugin; `kubernetes.io/no-provisioner` is the usual one.
-        let message = format!("no volume plugin matched name: {driver}");
-        say(ctx, claim, EventType::Warning, "ProvisioningFailed", message.into());
-        return;
-    }
-    if claim.meta.annotations.get(annotation::STORAGE_PROVISIONER) != Some(&driver) {
-        let written = ctx.update::<PersistentVolumeClaim>(&claim.meta.key(), |c| {
-            for key in [annotation::STORAGE_PROVISIONER_BETA, annotation::STORAGE_PROVISIONER] {
-                c.meta.annotations = c.meta.annotations.with(key, driver.clone());
-            }
-        });
-        if let Err(error) = written {
-            say(
-                ctx,
-                claim,
-                EventType::Warning,
-                "ProvisioningFailed",
-                format!("Error saving claim: {error}").into(),
-            );
+impl Binder {
+    /// Leaves the claim to the provisioner of its class.
+    fn provision(&mut self, claim: &PersistentVolumeClaim, ctx: &mut Ctx<'_>) {
+        let name = claim.class();
+        let Some(class) = ctx.store().find::<StorageClass>("", &name) else {
+            let message = format!("storageclass.storage.k8s.io \"{name}\" not found");
+            say(ctx, claim, EventType::Warning, "ProvisioningFailed", message.into());
+            return;
+        };
+        let provisioner = class.provisioner.clone();
+        let driver = migrated_driver(&provisioner).map_or_else(|| provisioner.clone(), Str::from);
+        if driver.starts_with("kubernetes.io/") {
+            // Upstream knows no such plugin; `kubernetes.io/no-provisioner` is the usual one.
+            let message = format!("no volume plugin matched name: {driver}");
+            say(ctx, claim, EventType::Warning, "ProvisioningFailed", message.into());
             return;
         }
+        if !self.begin_writing(claim, ctx) {
+            return;
+        }
+        if claim.meta.annotations.get(annotation::STORAGE_PROVISIONER) != Some(&driver) {
+            let written = ctx.update::<PersistentVolumeClaim>(&claim.meta.key(), |c| {
+                for key in [annotation::STORAGE_PROVISIONER_BETA, annotation::STORAGE_PROVISIONER] {
+                    c.meta.annotations = c.meta.annotations.with(key, driver.clone());
+                }
+            });
+            if let Err(error) = written {
+                say(
+                    ctx,
+                    claim,
+                    EventType::Warning,
+                    "ProvisioningFailed",
+                    format!("Error saving claim: {error}").into(),
+                );
+                return;
+            }
+        }
+        let message = format!(
+            "Waiting for a volume to be created either by the external provisioner '{driver}' or manually by the system \
+             administrator. If volume creation is delayed, please verify that the provisioner is running and correctly \
+             registered."
+        );
+        say(ctx, claim, EventType::Normal, "ExternalProvisioning", message.into());
     }
-    let message = format!(
-        "Waiting for a volume to be created either by the external provisioner '{driver}' or manually by the system \
-         administrator. If volume creation is delayed, please verify that the provisioner is running and correctly \
-         registered."
-    );
-    say(ctx, claim, EventType::Normal, "ExternalProvisioning", message.into());
+
+    /// Whether the provisioner may be written: not while that is still going on. Whether the news of the first writing
+    /// comes before its own end, and so is passed over, is a race upstream too.
+    fn begin_writing(&mut self, claim: &PersistentVolumeClaim, ctx: &Ctx<'_>) -> bool {
+        let (now, key) = (ctx.now(), claim.meta.key());
+        self.writing.retain(|_, until| *until > now);
+        if self.writing.contains_key(&key) {
+            return false;
+        }
+        let parts = [claim.meta.uid.as_bytes(), &now.as_nanos().to_le_bytes()];
+        let mut stream = ctx.seed().stream_of("write-provisioner", &parts);
+        let (least, most) = WRITING;
+        self.writing.insert(key, now + stream.duration_between(least, most));
+        true
+    }
 }
 
 /// A claim that names its volume and is not bound yet.

@@ -46,6 +46,8 @@ pub struct Binder {
     free: BTreeMap<Str, BTreeSet<Str>>,
     /// Volumes that are reserved for a claim by name.
     reserved: BTreeMap<ObjectKey, BTreeSet<Str>>,
+    /// Claims whose provisioner is being written, until when.
+    writing: BTreeMap<ObjectKey, SimTime>,
     /// Claims that name a volume which is not there.
     missing: BTreeMap<Str, BTreeSet<ObjectKey>>,
 }
