@@ -40,7 +40,8 @@ impl Domains {
 
     /// The two least counts with their domains, the least first.
     fn least(&self) -> [Option<(Str, i64)>; 2] {
-        let (mut first, mut second): (Option<&(Str, i64)>, Option<&(Str, i64)>) = (None, None);
+        let mut first: Option<&(Str, i64)> = None;
+        let mut second: Option<&(Str, i64)> = None;
         for entry in &self.entries {
             if first.is_none_or(|f| entry.1 < f.1) {
                 second = first.replace(entry);
