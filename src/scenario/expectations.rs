@@ -62,11 +62,11 @@ pub fn expectation(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Optio
             let help = format!("subjects are {}", list(&words));
             return reader.cure(code::BAD_SUBJECT, tree.head_span(), "the expectation has no subject", help);
         }
-        [(first, _), (second, key), ..] => {
+        [(_, first), (_, key), ..] => {
             return reader.cure(
                 code::BAD_SUBJECT,
                 key.span,
-                format!("the expectation has two subjects, `{first}` and `{second}`"),
+                format!("the expectation has two subjects, `{}` and `{}`", first.text, key.text),
                 "write two expectations",
             );
         }

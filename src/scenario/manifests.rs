@@ -16,6 +16,8 @@ use crate::api::{Kind, Object};
 use crate::base::{Diagnostic, SourceId, Span, Str};
 use crate::plan::PlannedObject;
 
+/// At most so many Pods of one workload; what asks for more would only fill the memory.
+pub const PODS_MAX: i64 = 1_000_000;
 /// At most so many files in one scenario.
 const FILES_MAX: usize = 10_000;
 
@@ -65,6 +67,7 @@ impl<'a> Manifests<'a> {
                 let Some(fields) = Fields::open(reader, tree, &tables::INLINE) else { return };
                 let Some(inline) = fields.get("inline") else { return };
                 match &inline.value {
+                    Value::Str(_) if in_place(reader, inline.span, documents) => {}
                     Value::Str(text) => {
                         let line = reader.sources.line_column(inline.span).map_or(0, |(line, _)| line);
                         let name = format!("{}:{line}: inline", self.scenario);
@@ -159,6 +162,10 @@ impl<'a> Manifests<'a> {
         let json = applied(loaded);
         match lower::object(json.clone()) {
             Ok(object) => {
+                if let Some(error) = too_many_pods(loaded, &object) {
+                    reader.note(error);
+                    return None;
+                }
                 let origin = loaded.tree.path_span("metadata.name");
                 Some(PlannedObject { json: Arc::new(json), object, origin })
             }
@@ -178,14 +185,86 @@ pub(super) fn cannot_be_applied(loaded: &Loaded) -> Vec<Diagnostic> {
         return Vec::new();
     }
     match lower::object(applied(loaded)) {
-        Ok(_) => Vec::new(),
+        Ok(object) => too_many_pods(loaded, &object).into_iter().collect(),
         Err(errors) => errors.iter().map(|error| bad_manifest(loaded, error)).collect(),
     }
+}
+
+fn too_many_pods(loaded: &Loaded, object: &Object) -> Option<Diagnostic> {
+    let (pods, path) = match object {
+        Object::Deployment(o) => (o.replicas, "spec.replicas"),
+        Object::ReplicaSet(o) => (o.replicas, "spec.replicas"),
+        Object::ReplicationController(o) => (o.0.replicas, "spec.replicas"),
+        Object::StatefulSet(o) => (o.replicas, "spec.replicas"),
+        Object::Job(o) => (o.parallelism.min(o.completions.unwrap_or(i32::MAX)), "spec.parallelism"),
+        Object::CronJob(o) => {
+            let job = &o.job_template;
+            (job.parallelism.min(job.completions.unwrap_or(i32::MAX)), "spec.jobTemplate.spec.parallelism")
+        }
+        _ => return None,
+    };
+    (i64::from(pods) > PODS_MAX).then(|| {
+        let message =
+            format!("{} \"{}\" asks for {pods} Pods, more than {PODS_MAX}", loaded.kind, loaded.name());
+        Diagnostic::error(code::LIMIT, message).at(loaded.tree.path_span(path), "")
+    })
 }
 
 fn bad_manifest(loaded: &Loaded, error: &lower::LowerError) -> Diagnostic {
     let message = format!("{} \"{}\" is invalid: {error}", loaded.kind, loaded.name());
     Diagnostic::error(code::BAD_MANIFEST, message).at(loaded.tree.path_span(&error.path), "")
+}
+
+/// Reads the documents of a literal block (`inline: |`) where they stand, so that mistakes have their place in the
+/// scenario file. False if the text is not one, or is divided in a way that only a reader of the whole sees.
+fn in_place(reader: &mut Reader<'_>, span: Span, documents: &mut Vec<Tree>) -> bool {
+    let Some(pieces) = reader.sources.get(span.source).and_then(|s| pieces_of(&s.text, span)) else {
+        return false;
+    };
+    for (start, text) in pieces {
+        let (trees, diagnostics) = read_documents(span.source, &text, &Limits::default());
+        for mut diagnostic in diagnostics {
+            for (span, _) in diagnostic.label.iter_mut().chain(&mut diagnostic.related) {
+                *span = moved(*span, start);
+            }
+            reader.note(diagnostic);
+        }
+        documents.extend(trees.into_iter().map(|mut tree| {
+            tree.move_by(start);
+            tree
+        }));
+    }
+    true
+}
+
+fn moved(span: Span, by: u32) -> Span {
+    Span { source: span.source, start: span.start.saturating_add(by), end: span.end.saturating_add(by) }
+}
+
+/// The documents of a literal block with the bytes at which they begin in the whole text.
+fn pieces_of(text: &str, span: Span) -> Option<Vec<(u32, String)>> {
+    // The value begins with its first line; the line before it says that it is literal.
+    let body = text.get(..span.start as usize)?.rfind('\n')? + 1;
+    let header = text[..body].lines().next_back()?.split(" #").next().unwrap_or_default().trim_end();
+    if !["|", "|-", "|+"].iter().any(|mark| header.ends_with(&format!(": {mark}"))) {
+        return None;
+    }
+    let lines = || text.get(body..span.end as usize).unwrap_or_default().split_inclusive('\n');
+    let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let depth = lines().filter(|l| !l.trim().is_empty()).map(indent).min()?;
+    let (mut pieces, mut at) = (vec![(body as u32, String::new())], body);
+    for line in lines() {
+        let content = line.get(depth..).unwrap_or_default().trim_end();
+        at += line.len();
+        match content {
+            "---" => pieces.push((at as u32, String::new())),
+            _ if content.starts_with("---") || content.starts_with("...") || content.starts_with('%') => {
+                return None;
+            }
+            _ => pieces.last_mut()?.1.push_str(line),
+        }
+    }
+    Some(pieces)
 }
 
 fn documents_of(reader: &mut Reader<'_>, id: SourceId, documents: &mut Vec<Tree>) {

@@ -80,7 +80,10 @@ impl<'a> Reader<'a> {
             | Value::Float(_)
             | Value::Str(_)
             | Value::Map(_) => {
-                let help = format!("write a list: `- …` on a line for each {what}");
+                let help = match tree.as_map() {
+                    Some(_) => format!("begin every {what} with `- `"),
+                    None => format!("write a list, also of one: `[{}]`", self.raw(tree.span)),
+                };
                 self.cure::<()>(
                     code::BAD_VALUE,
                     tree.head_span(),

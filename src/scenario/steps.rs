@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::behaviour::exit_code;
 use super::cluster::{self, Cluster};
 use super::code;
-use super::manifests::Manifests;
+use super::manifests::{Manifests, PODS_MAX};
 use super::read::{Fields, Reader, list};
 use super::scalar::{
     boolean, duration, instant, integer, label_changes, labels, name, natural, parse_taint, quantities,
@@ -188,7 +188,14 @@ fn delete(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<Step> {
 fn scale(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<Step> {
     let fields = Fields::open(reader, tree, &tables::SCALE)?;
     let target = target::target(reader, &fields, known);
-    let replicas = fields.read(reader, "replicas", natural);
+    let replicas = fields.read(reader, "replicas", |reader, tree| {
+        let replicas = natural(reader, tree)?;
+        if i64::from(replicas) > PODS_MAX {
+            let message = format!("{replicas} Pods are more than {PODS_MAX}");
+            return reader.error(code::LIMIT, tree.span, message);
+        }
+        Some(replicas)
+    });
     let target = of_kinds(
         reader,
         &fields,

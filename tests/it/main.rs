@@ -1,6 +1,7 @@
 //! What must hold from outside: one binary, a module per topic.
 
 mod determinism;
+mod invalid;
 mod milestones;
 mod oracle;
 mod properties;

@@ -330,11 +330,22 @@ impl Reader {
 ///
 /// Upstream: `kustomize/api/types/kustomization.go` `FixKustomizationPostUnmarshalling`.
 fn is_kustomization(tree: &Tree) -> bool {
-    const FIELDS: [&str; 8] =
-        ["resources", "bases", "components", "patches", "images", "configMapGenerator", "namePrefix", "transformers"];
+    const FIELDS: [&str; 8] = [
+        "resources",
+        "bases",
+        "components",
+        "patches",
+        "images",
+        "configMapGenerator",
+        "namePrefix",
+        "transformers",
+    ];
     let entries = tree.as_map().unwrap_or_default();
     let has = |name: &str| entries.iter().any(|(key, _)| key.text == name);
-    !has("kind") && !has("apiVersion") && !has("spec") && entries.iter().any(|(key, _)| FIELDS.contains(&key.text.as_str()))
+    !has("kind")
+        && !has("apiVersion")
+        && !has("spec")
+        && entries.iter().any(|(key, _)| FIELDS.contains(&key.text.as_str()))
 }
 
 fn is_list(tree: &Tree) -> bool {
@@ -352,7 +363,8 @@ fn unknown_field(field: &UnknownField) -> Diagnostic {
     let diagnostic = Diagnostic::error("WT0107", format!("unknown field {:?}", field.path))
         .at(field.span, "unknown field");
     if field.name == "$patch" {
-        return diagnostic.help("`$patch` belongs to a patch of kustomize or `kubectl patch`, not to an object");
+        return diagnostic
+            .help("`$patch` belongs to a patch of kustomize or `kubectl patch`, not to an object");
     }
     match did_you_mean(&field.name, field.candidates.iter().copied()) {
         Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
@@ -369,6 +381,9 @@ fn type_error(error: &TypeError) -> Diagnostic {
         None => "".into(),
     };
     let diagnostic = Diagnostic::error("WT0106", error.message.clone()).at(error.span, label);
+    if error.message.starts_with("quantities must match") {
+        return diagnostic.help("amounts read like `500m`, `2`, `512Mi`, `1G`");
+    }
     match error.message.rsplit_once(" of type ") {
         Some((found, "string")) if found.contains("unmarshal number") || found.contains("unmarshal bool") => {
             diagnostic.help("put it in quotes")

@@ -68,7 +68,8 @@ impl Notes {
             out.push(Diagnostic::note("WT0120", message).at(count.first, "the first of them"));
         }
         if let Some((_, first)) = self.left_out.first() {
-            let list: Vec<String> = self.left_out.iter().map(|(kind, c)| format!("{} {kind}", c.objects)).collect();
+            let list: Vec<String> =
+                self.left_out.iter().map(|(kind, c)| format!("{} {kind}", c.objects)).collect();
             let message = format!("not for the API server: {}; left out", list.join(", "));
             let diagnostic = Diagnostic::warning("WT0124", message).at(first.first, "input of kustomize");
             out.push(diagnostic.help("to read what it makes, render it: `kubectl kustomize DIR`"));

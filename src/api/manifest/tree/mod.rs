@@ -92,6 +92,29 @@ pub enum Step<'a> {
 }
 
 impl Tree {
+    /// Moves every place in the tree, for a text that is a piece of another.
+    pub fn move_by(&mut self, bytes: u32) {
+        let moved = |span: Span| Span {
+            source: span.source,
+            start: span.start.saturating_add(bytes),
+            end: span.end.saturating_add(bytes),
+        };
+        self.span = moved(self.span);
+        match &mut self.value {
+            Value::Seq(elements) => elements.iter_mut().for_each(|tree| tree.move_by(bytes)),
+            Value::Map(entries) => entries.iter_mut().for_each(|(key, tree)| {
+                key.span = moved(key.span);
+                tree.move_by(bytes);
+            }),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::UInt(_)
+            | Value::Float(_)
+            | Value::Str(_) => {}
+        }
+    }
+
     /// The entry under `key`, if this is a mapping that has it.
     pub fn get(&self, key: &str) -> Option<&Tree> {
         self.entry(key).map(|(_, tree)| tree)

@@ -399,6 +399,9 @@ impl<'l> Reader<'l> {
                 diagnostic.help("if the text is a template, render it first, as `helm template` does");
         } else if line.contains('\t') {
             diagnostic = diagnostic.help("YAML is indented with spaces; a tab is not allowed there");
+        } else if matches!(diagnostic.message.as_str(), m if m.starts_with("while parsing a block")) {
+            let help = "look at the indentation: what belongs together begins in one column";
+            diagnostic = diagnostic.help(help);
         }
         self.diagnostics.push(diagnostic);
     }

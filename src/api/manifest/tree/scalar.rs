@@ -44,7 +44,11 @@ pub(super) fn resolve(text: &str, plain: bool, tag: ScalarTag) -> Result<Value, 
 /// Whether a plain scalar of this text is a string for every reader of YAML that Kubernetes' users have:
 /// no number, boolean or null, and no time or number to the base of sixty either.
 pub fn reads_as_text(text: &str) -> bool {
-    matches!(resolve_plain(text), Ok(Value::Str(_))) && text != "<<" && text != "=" && !is_time(text) && !is_base_60(text)
+    matches!(resolve_plain(text), Ok(Value::Str(_)))
+        && text != "<<"
+        && text != "="
+        && !is_time(text)
+        && !is_base_60(text)
 }
 
 /// Whether text begins as a date does: `2006-1-2`.
