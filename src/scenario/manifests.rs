@@ -138,7 +138,13 @@ impl<'a> Manifests<'a> {
         match loaded.class {
             Class::Configuration => {
                 if loaded.kind == "KubeSchedulerConfiguration" {
-                    self.scheduler_config = Some((loaded.json(), loaded.origin));
+                    let json = loaded.json();
+                    if let Err(wrong) = crate::scheduler::Config::from_json(&json) {
+                        for message in wrong {
+                            reader.error::<()>("WT0111", loaded.origin, message);
+                        }
+                    }
+                    self.scheduler_config = Some((json, loaded.origin));
                 }
                 return None;
             }

@@ -29,6 +29,12 @@ pub mod plugins;
 pub mod preemption;
 pub mod profile;
 pub mod queue;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 pub mod view;
 
 use std::sync::Arc;

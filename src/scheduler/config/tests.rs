@@ -46,7 +46,6 @@ fn the_default_profile_has_upstreams_plugins_in_upstreams_order() {
             "VolumeZone",
             "PodTopologySpread",
             "InterPodAffinity",
-            "DynamicResources",
         ]
     );
     assert_eq!(
