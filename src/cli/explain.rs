@@ -19,6 +19,9 @@ use crate::scheduler::plugins::registry::Registry;
 use crate::scheduler::{Placer, Wording};
 use crate::sim::World;
 
+/// Names that a Pod that is not there is compared with.
+const NAMES_MAX: usize = 8;
+
 /// Answers.
 pub fn main(args: &Explain, context: &Context) -> Exit {
     if let Some(row) = diag_codes::find(&args.subject.to_ascii_uppercase()) {
@@ -49,9 +52,15 @@ fn key_of(subject: &str, namespace: Option<&str>) -> ObjectKey {
     }
 }
 
-fn not_found(key: &ObjectKey, context: &Context) -> Exit {
+/// Says that there is no such Pod, and which there are whose names begin alike.
+fn not_found<'a>(key: &ObjectKey, all: impl Iterator<Item = &'a Arc<Pod>>, context: &Context) -> Exit {
     let error = crate::store::ApiError::not_found(Kind::Pod, key);
-    context.complain(&format!("Error from server (NotFound): {error}"));
+    let alike = |pod: &&Arc<Pod>| {
+        pod.meta.name == key.name || pod.meta.namespace == key.namespace && pod.meta.name.starts_with(&*key.name)
+    };
+    let names: Vec<String> = all.filter(alike).take(NAMES_MAX).map(|pod| pod.meta.key().to_string()).collect();
+    let hint = if names.is_empty() { String::new() } else { format!("; there is {}", names.join(", ")) };
+    context.complain(&format!("Error from server (NotFound): {error}{hint}"));
     Exit::Failed
 }
 
@@ -69,7 +78,9 @@ fn of_snapshot(paths: &[String], key: &ObjectKey, context: &Context) -> Exit {
     };
     let mut placer = Placer::new(profiles);
     read.objects.into_iter().for_each(|object| placer.add(object));
-    let Some(pod) = placer.get::<Pod>(key).cloned() else { return not_found(key, context) };
+    let Some(pod) = placer.get::<Pod>(key).cloned() else {
+        return not_found(key, placer.list::<Pod>(), context);
+    };
     answer(&mut placer, &pod, None, context)
 }
 
@@ -79,7 +90,9 @@ fn of_scenario(args: &Explain, path: &str, key: &ObjectKey, context: &Context) -
         Ok(world) => world,
         Err(exit) => return exit,
     };
-    let Some(pod) = world.store().get::<Pod>(key).cloned() else { return not_found(key, context) };
+    let Some(pod) = world.store().get::<Pod>(key).cloned() else {
+        return not_found(key, world.store().list::<Pod>(), context);
+    };
     let placed = match pod.node_name.is_some() {
         true => match placement(&look, &pod, context) {
             Ok(placed) => placed,
@@ -97,11 +110,23 @@ fn answer(
     placed: Option<(SimTime, &Evaluation)>,
     context: &Context,
 ) -> Exit {
-    let now = explain::explain(placer, pod);
+    let now = explain::explain(placer, &as_if_new(placer, pod));
     let nodes: Vec<Arc<Node>> = placer.list::<Node>().cloned().collect();
     let nodes: BTreeMap<Str, &Node> = nodes.iter().map(|n| (n.meta.name.clone(), &**n)).collect();
     let subject = Subject { pod, now: &now, placed, nodes: &nodes };
     context.print(&explanation::render(&subject, Style { color: context.color, quiet: context.quiet }))
+}
+
+/// A Pod as it would be placed now: one that has a node is taken off it.
+fn as_if_new(placer: &mut Placer, pod: &Arc<Pod>) -> Arc<Pod> {
+    if pod.node_name.is_none() {
+        return pod.clone();
+    }
+    placer.remove(Kind::Pod, &pod.meta.key());
+    let mut new = Pod::clone(pod);
+    new.node_name = None;
+    new.status.nominated_node = None;
+    Arc::new(new)
 }
 
 /// Hears when a Pod is bound.

@@ -90,9 +90,9 @@ fn as_text(pod: &Pod, filled: &Filled, style: Style) -> String {
         None => page.line(format!("after {COPIES_MAX} copies there is no end in sight")),
         Some(next) => {
             page.line("the next one stays Pending:");
-            page.wrapped(next.message.as_deref().unwrap_or_default(), 4);
+            page.line(format!("    {}", next.message.as_deref().unwrap_or_default()));
             for (why, nodes) in placements_text::grouped(&next.nodes) {
-                page.line(format!("    {why}: {}", placements_text::some_names(&nodes)));
+                page.line(format!("    {}: {why}", placements_text::some_names(&nodes)));
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::base::{Quantity, SimTime, Str};
 use crate::scheduler::evaluation::{Evaluation, NodeEvaluation, PostFilter};
 use crate::scheduler::explain::chain::ClaimState;
 use crate::scheduler::explain::lack::Missing;
-use crate::scheduler::explain::{Change, ClaimChain, Cure, Explanation, Lack};
+use crate::scheduler::explain::{Change, ClaimChain, Cure, Explanation, Lack, NewNode};
 use crate::scheduler::framework::Status;
 
 /// Nodes that are shown in a table before the rest is only counted.
@@ -74,6 +74,24 @@ fn running(page: &mut Page, subject: &Subject<'_>, node: &Str) {
         }
     }
     chains(page, &subject.now.chains, subject);
+    anew(page, subject, node);
+}
+
+/// What would become of a Pod with a node if it were placed now.
+fn anew(page: &mut Page, subject: &Subject<'_>, node: &Str) {
+    let now = &subject.now.evaluation;
+    if subject.pod.meta.controller().is_some_and(|owner| owner.kind == "DaemonSet") {
+        return;
+    }
+    page.gap();
+    match &now.chosen {
+        _ if now.ties.contains(node) => page.wrapped(&format!("Placed anew now, it could come to {node} again."), 2),
+        Some(other) => page.wrapped(&format!("Placed anew now, it would go to {other} {}.", how_chosen(now)), 2),
+        None => {
+            page.line("  Placed anew now, it would stay Pending:");
+            page.line(format!("  {}", now.message.as_deref().unwrap_or_default()));
+        }
+    }
 }
 
 fn pending(page: &mut Page, subject: &Subject<'_>) {
@@ -87,7 +105,7 @@ fn pending(page: &mut Page, subject: &Subject<'_>) {
     if let Some(said) = condition::find(&pod.status.conditions, cond::POD_SCHEDULED)
         && !said.message.is_empty()
     {
-        page.wrapped(&format!("The scheduler said: {}", said.message), 2);
+        page.line(format!("  The scheduler said: {}", said.message));
     }
     if let Some(node) = &now.chosen {
         let why = if pod.status.nominated_node.is_some() { "it is nominated, or waits" } else { "it waits" };
@@ -97,7 +115,7 @@ fn pending(page: &mut Page, subject: &Subject<'_>) {
         return;
     }
     if pod_said(pod) != now.message.as_deref() {
-        page.wrapped(&format!("Now: {}", now.message.as_deref().unwrap_or_default()), 2);
+        page.line(format!("  Now it says: {}", now.message.as_deref().unwrap_or_default()));
     }
     if let Some(refusal) = &now.pre_filter {
         page.wrapped(&format!("{} refuses it before any node is looked at.", refusal.plugin), 2);
@@ -252,8 +270,10 @@ fn ways_out(page: &mut Page, subject: &Subject<'_>) {
     if let Some(post) = &now.evaluation.post_filter {
         lines.extend(preemption_words(subject.pod, post));
     }
-    if let Some(model) = &now.new_node_like {
-        lines.push(format!("one more node like {model} would take it"));
+    if let Some(NewNode { like, labels }) = &now.new_node {
+        let but: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let but = if but.is_empty() { String::new() } else { format!(", but with {},", but.join(" and ")) };
+        lines.push(format!("one more node like {like}{but} would take it"));
     }
     page.heading("What would have to change");
     if lines.is_empty() {

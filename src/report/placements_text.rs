@@ -60,20 +60,21 @@ pub fn how_chosen(evaluation: &Evaluation) -> String {
     let best = evaluation.nodes.iter().filter_map(|n| n.total).max().unwrap_or(0);
     let ties = match evaluation.ties.len() {
         0 | 1 => String::new(),
-        n => format!(", as have {} others", n - 1).replace(" 1 others", " 1 other"),
+        2 => ", as has another; one of them is drawn".to_owned(),
+        n => format!(", as have {} others; one of them is drawn", n - 1),
     };
     format!("({} of {} fit; it has the highest score, {best}{ties})", evaluation.feasible, count(nodes, "node"))
 }
 
 fn refused(page: &mut Page, evaluation: &Evaluation) {
     if let Some(message) = &evaluation.message {
-        page.wrapped(message, 4);
+        page.line(format!("    {message}"));
     }
     if let Some(gate) = &evaluation.pre_enqueue {
         page.line(format!("    {}: {}", gate.plugin, gate.message()));
     }
     for (why, nodes) in grouped(&evaluation.nodes) {
-        page.line(format!("    {why}: {}", some_names(&nodes)));
+        page.line(format!("    {}: {why}", some_names(&nodes)));
     }
     if let Some(post) = &evaluation.post_filter {
         preemption(page, post);
@@ -107,11 +108,11 @@ pub fn grouped(nodes: &[NodeEvaluation]) -> Vec<(String, Vec<&str>)> {
     groups
 }
 
-/// A refusal in one line: `NodeResourcesFit: Insufficient cpu`.
+/// A refusal in one line: `Insufficient cpu (NodeResourcesFit)`.
 pub fn words(refusal: &Status) -> String {
     match refusal.plugin {
         "" => refusal.message(),
-        plugin => format!("{plugin}: {}", refusal.message()),
+        plugin => format!("{} ({plugin})", refusal.message()),
     }
 }
 

@@ -1,10 +1,11 @@
 //! From a Pod over its claims and volumes to the nodes that can reach them.
 
-use crate::api::selector::NodeSelectorTerm;
+use crate::api::node::HOSTNAME_LABEL;
+use crate::api::selector::{NodeSelectorTerm, Operator};
 use crate::api::storage::ClaimPhase;
 use crate::api::{ObjectKey, Pod};
 use crate::base::Str;
-use crate::scheduler::framework::{Snapshot, Status};
+use crate::scheduler::framework::{Listers, Snapshot, Status};
 
 /// A claim of a Pod and where it holds the Pod.
 #[derive(Clone, Debug)]
@@ -82,6 +83,26 @@ fn state(snapshot: &Snapshot, key: &ObjectKey, refusals: &[(Str, Vec<Status>)]) 
         others: refusals.len() - nodes.len(),
         nodes,
     }
+}
+
+/// Labels that a node must have to reach the volumes of a Pod, as far as they leave no choice.
+pub fn wanted_labels(listers: &Listers, pod: &Pod) -> Vec<(Str, Str)> {
+    let mut out: Vec<(Str, Str)> = Vec::new();
+    for name in pod.spec.claim_names(&pod.meta.name) {
+        let volume = listers.claims.get(&pod.meta.namespace, &name).map(|c| &c.spec.volume_name);
+        let volume = volume.and_then(|name| listers.volumes.named(name));
+        let Some([term]) = volume.and_then(|v| v.node_affinity.as_ref()).map(|a| a.terms.as_slice()) else { continue };
+        for requirement in &term.expressions {
+            if let (Operator::In, [value]) = (requirement.operator, requirement.values.as_slice())
+                && requirement.key != HOSTNAME_LABEL
+            {
+                out.push((requirement.key.clone(), value.clone()));
+            }
+        }
+    }
+    out.sort();
+    out.dedup();
+    out
 }
 
 fn words(term: &NodeSelectorTerm) -> String {

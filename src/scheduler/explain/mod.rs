@@ -38,10 +38,19 @@ pub struct Explanation {
     pub lacks: Vec<Lack>,
     /// What would let nodes pass, the smallest change and the most nodes first.
     pub cures: Vec<Cure>,
-    /// An empty node like this one would take the Pod.
-    pub new_node_like: Option<Str>,
+    /// An empty node that would take the Pod.
+    pub new_node: Option<NewNode>,
     /// Where the Pod's volumes hold it.
     pub chains: Vec<ClaimChain>,
+}
+
+/// A node that is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewNode {
+    /// It is like this one.
+    pub like: Str,
+    /// But for these labels, which the Pod's volumes ask for.
+    pub labels: Vec<(Str, Str)>,
 }
 
 /// Changes that together let nodes pass.
@@ -61,7 +70,7 @@ pub fn explain(placer: &mut Placer, pod: &Arc<Pod>) -> Explanation {
         refusals: Vec::new(),
         lacks: Vec::new(),
         cures: Vec::new(),
-        new_node_like: None,
+        new_node: None,
         chains: Vec::new(),
     };
     let Some(view) = placer.view(pod) else { return out };
@@ -73,7 +82,10 @@ pub fn explain(placer: &mut Placer, pod: &Arc<Pod>) -> Explanation {
     }
     out.lacks = lack::lacks(&view, pod, &out.refusals);
     out.cures = cures(placer, pod, &out.refusals);
-    out.new_node_like = new_node(placer, pod);
+    out.new_node = new_node(placer, pod, &[]).or_else(|| {
+        let wanted = chain::wanted_labels(&placer.view(pod)?.snapshot.listers, pod);
+        if wanted.is_empty() { None } else { new_node(placer, pod, &wanted) }
+    });
     out
 }
 
@@ -125,23 +137,26 @@ fn subsets(n: usize, size: usize) -> Vec<Vec<usize>> {
     all
 }
 
-/// A node of the cluster such that an empty one like it would take the Pod.
-fn new_node(placer: &Placer, pod: &Arc<Pod>) -> Option<Str> {
+/// An empty node, like one of the cluster but for these labels, that would take the Pod.
+fn new_node(placer: &Placer, pod: &Arc<Pod>, labels: &[(Str, Str)]) -> Option<NewNode> {
     let view = placer.view(pod)?;
     let info = PodInfo::new(pod.clone());
     let mut tried: Vec<Arc<Node>> = Vec::new();
     for model in view.snapshot.nodes().map(|n| n.node()) {
-        let alike = |other: &Arc<Node>| same_sort(other, model);
-        if tried.iter().any(alike) || tried.len() >= MODELS_MAX {
+        if tried.iter().any(|other| same_sort(other, model)) || tried.len() >= MODELS_MAX {
             continue;
         }
         tried.push(model.clone());
-        let twin = twin(model);
+        let mut twin = twin(model);
+        for (key, value) in labels {
+            twin.meta.labels = twin.meta.labels.with(key.clone(), value.clone());
+        }
+        let name = twin.meta.name.clone();
         let mut snapshot: Snapshot = view.snapshot.clone();
-        snapshot.set_node(&Arc::new(twin.clone()));
+        snapshot.set_node(&Arc::new(twin));
         let passes = super::view::View { snapshot: &snapshot, ..view }.feasible(&info);
-        if passes.contains(&twin.meta.name) {
-            return Some(model.meta.name.clone());
+        if passes.contains(&name) {
+            return Some(NewNode { like: model.meta.name.clone(), labels: labels.to_vec() });
         }
     }
     None
