@@ -15,6 +15,7 @@ use crate::report::explanation::{self, Subject};
 use crate::report::text::{Style, wrap};
 use crate::scheduler::evaluation::Evaluation;
 use crate::scheduler::explain;
+use crate::scheduler::framework::PodInfo;
 use crate::scheduler::plugins::registry::Registry;
 use crate::scheduler::{Placer, Wording};
 use crate::sim::World;
@@ -110,7 +111,8 @@ fn answer(
     placed: Option<(SimTime, &Evaluation)>,
     context: &Context,
 ) -> Exit {
-    let now = explain::explain(placer, &as_if_new(placer, pod));
+    let new = as_if_new(placer, pod);
+    let now = explain::explain(placer, &new);
     let nodes: Vec<Arc<Node>> = placer.list::<Node>().cloned().collect();
     let nodes: BTreeMap<Str, &Node> = nodes.iter().map(|n| (n.meta.name.clone(), &**n)).collect();
     let subject = Subject { pod, now: &now, placed, nodes: &nodes };
@@ -170,7 +172,9 @@ fn placement(look: &Look, pod: &Pod, context: &Context) -> Result<Option<(SimTim
     for _ in 1..events {
         world.next_event(&mut NullRecorder).map_err(broken)?;
     }
-    let Some(before) = world.store().get::<Pod>(&pod.meta.key()).cloned() else { return Ok(None) };
-    let mut placer = Placer::of(world.scheduler().inner().frameworks(), world.store());
-    Ok(Some((at, placer.evaluate(&before).evaluation)))
+    // The scheduler's own view: what it has placed and not yet written counts.
+    let scheduler = world.scheduler().inner();
+    let before = world.store().get::<Pod>(&pod.meta.key());
+    let found = before.and_then(|before| Some(scheduler.view(before)?.evaluate(&PodInfo::new(before.clone()))));
+    Ok(found.map(|found| (at, found.evaluation)))
 }

@@ -68,6 +68,8 @@ fn running(page: &mut Page, subject: &Subject<'_>, node: &Str) {
         Some((at, evaluation)) => {
             let how = how_chosen(evaluation);
             let how = how.trim_start_matches('(').trim_end_matches(')');
+            let sampled = !evaluation.nominated_first && !evaluation.ties.contains(node);
+            let how = if sampled { "it had the highest score of those it looked at, which were not all" } else { how };
             page.wrapped(&format!("The scheduler took that node at {at}: {how}."), 2);
             scores(page, evaluation);
             refused_nodes(page, subject, &evaluation.nodes, &[]);
