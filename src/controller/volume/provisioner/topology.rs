@@ -30,7 +30,7 @@ pub(super) fn place(
     }
     let registered = || store.list::<CsiNode>().find_map(|node| keys_of(node, driver));
     let Some(node) = selected else {
-        let assumed = || known.map(|d| assumed_keys(d));
+        let assumed = || known.map(assumed_keys);
         let Some(keys) = registered().or_else(assumed) else { return Ok(None) };
         return immediate(store, &keys, class, claim).map(Some);
     };
