@@ -33,7 +33,7 @@ pub struct Emit {
     pub reason: Str,
     /// A sentence.
     pub message: Str,
-    /// Through the `events.k8s.io` recorder, which folds repeats whatever their message.
+    /// Through the `events.k8s.io` recorder, which folds repeats about one version of the object, whatever their message.
     pub series: bool,
 }
 
@@ -46,7 +46,7 @@ pub struct Correlator {
     serial: u64,
 }
 
-/// Source, host, object, type, reason, message; later parts are empty in coarser keys.
+/// Source, host, object, type, reason, message (or the object's version); later parts are empty in coarser keys.
 type Key = (Str, Str, ObjectRef, bool, Str, Str);
 
 #[derive(Clone, Debug)]
@@ -121,7 +121,11 @@ impl Store {
 
     fn emit_series(&mut self, emit: Emit) {
         let now = self.now;
-        let key = emit.key(true, false);
+        let mut key = emit.key(true, false);
+        // Upstream's key holds the whole reference, its resourceVersion included: once the object was written (a
+        // condition with a new message, say), what is said of it begins a new Event.
+        let version = self.by_uid(&emit.regarding.uid).map_or(0, |object| object.meta().resource_version);
+        key.5 = version.to_string().into();
         let known = self.correlator.observed.get(&key).cloned();
         let observed = match known {
             Some(known) if now.since(known.last) <= SERIES_SILENCE => {

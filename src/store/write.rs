@@ -171,12 +171,17 @@ impl Store {
     }
 
     fn remove<T: Stored>(&mut self, id: ObjId, object: &Arc<T>) {
+        self.remove_as(id, object, object);
+    }
+
+    /// Removes an object whose last state differs from the one it is found in.
+    fn remove_as<T: Stored>(&mut self, id: ObjId, object: &Arc<T>, last: &Arc<T>) {
         self.revision += 1;
         self.indexes.remove(id, &**object);
         super::service::release(self, &**object);
         T::table_mut(&mut self.tables).remove(id);
         self.objects -= 1;
-        self.log_change(Verb::Deleted, id, Some(object), object);
+        self.log_change(Verb::Deleted, id, Some(object), last);
     }
 
     fn log_change<T: Stored>(&mut self, verb: Verb, id: ObjId, old: Option<&Arc<T>>, object: &Arc<T>) {
@@ -217,8 +222,9 @@ impl Store {
             return Ok(Deleted::Accepted);
         }
         if may_vanish(&new) && old.meta().deletion.is_none() {
-            // Nothing holds it: it vanishes without ever showing a deletion timestamp.
-            self.remove(id, &old);
+            // Nothing holds it: it vanishes at once. Only kinds with grace show the mark in their last state.
+            let last = if T::KIND == Kind::Pod { Arc::new(new) } else { old.clone() };
+            self.remove_as(id, &old, &last);
             return Ok(Deleted::Gone);
         }
         let gone = may_vanish(&new);

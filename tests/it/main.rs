@@ -4,6 +4,7 @@ mod determinism;
 mod invalid;
 mod milestones;
 mod oracle;
+mod pages;
 mod properties;
 mod scenarios;
 mod support;

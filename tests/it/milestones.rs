@@ -191,9 +191,17 @@ impl Names {
                 aliases.push((life.name.clone(), format!("{deployment}/rs{number}")));
             }
         }
+        let mut jobs: BTreeMap<&str, usize> = BTreeMap::new();
+        for life in lives.iter().filter(|l| l.kind == "Job") {
+            if let Some((_, cron)) = life.owner.as_ref().filter(|(kind, _)| kind == "CronJob") {
+                let number = jobs.entry(cron).or_insert(0);
+                *number += 1;
+                aliases.push((life.name.clone(), format!("{cron}/job{number}")));
+            }
+        }
         for life in lives.iter().filter(|l| l.kind == "Pod") {
-            if let Some((kind, owner)) = life.owner.as_ref().filter(|(kind, _)| kind != "StatefulSet") {
-                let alias = aliases.iter().find(|(name, _)| kind == "ReplicaSet" && name == owner);
+            if let Some((_, owner)) = &life.owner {
+                let alias = aliases.iter().find(|(name, _)| name == owner);
                 let owner = alias.map_or(owner.as_str(), |(_, alias)| alias);
                 aliases.push((life.name.clone(), format!("{owner}-*")));
             }
@@ -216,8 +224,29 @@ impl Names {
                 out = out.replace(name.as_str(), alias);
             }
         }
-        out
+        without_suffixes(&out)
     }
+}
+
+/// Replaces the random ends of names of Pods that never came to be: `web/rs1-4m4xs`.
+fn without_suffixes(text: &str) -> String {
+    const SUFFIX: usize = 5;
+    let mut parts = text.split("/rs");
+    let mut out = parts.next().unwrap_or("").to_owned();
+    for part in parts {
+        let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+        let rest = part[digits..].strip_prefix('-').unwrap_or("");
+        let random = rest.chars().take_while(|c| c.is_ascii_alphanumeric()).count();
+        out.push_str("/rs");
+        if random == SUFFIX {
+            out.push_str(&part[..digits]);
+            out.push_str("-*");
+            out.push_str(&rest[SUFFIX..]);
+        } else {
+            out.push_str(part);
+        }
+    }
+    out
 }
 
 fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {

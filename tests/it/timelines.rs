@@ -12,12 +12,14 @@ use crate::milestones::{Milestones, of_timeline};
 use crate::support;
 
 macro_rules! recordings {
-    ($($test:ident: $name:literal,)*) => {
+    ($($test:ident: $name:literal $(within $slack:literal)?,)*) => {
         const LISTED: &[&str] = &[$($name),*];
-        $(#[test] fn $test() { comes_out_as_recorded($name); })*
+        $(#[test] fn $test() { comes_out_as_recorded($name, 0.0 $(+ $slack)?); })*
     };
 }
 
+// `within`: seconds that the phases of loops may add: when a lease was renewed before a failure (10 s) and which node of a
+// zone is tainted first (10 s), when dead Pods are collected (20 s); or what kubectl took for the documents of one file.
 recordings! {
     recording_01_deployment_create: "01-deployment-create",
     recording_02a_rolling_default: "02a-rolling-default",
@@ -28,12 +30,12 @@ recordings! {
     recording_03d_recreate: "03d-recreate",
     recording_04a_statefulset_wffc: "04a-statefulset-wffc",
     recording_04c_statefulset_bad_update: "04c-statefulset-bad-update",
-    recording_05_node_failure: "05-node-failure",
-    recording_06_zone_failure: "06-zone-failure",
-    recording_07_full_loss: "07-full-loss",
-    recording_08_zonal_pv_zone_dies: "08-zonal-pv-zone-dies",
-    recording_08b_multi_attach: "08b-multi-attach",
-    recording_09_daemonset: "09-daemonset",
+    recording_05_node_failure: "05-node-failure" within 10.5,
+    recording_06_zone_failure: "06-zone-failure" within 10.5,
+    recording_07_full_loss: "07-full-loss" within 10.5,
+    recording_08_zonal_pv_zone_dies: "08-zonal-pv-zone-dies" within 10.5,
+    recording_08b_multi_attach: "08b-multi-attach" within 10.5,
+    recording_09_daemonset: "09-daemonset" within 20.0,
     recording_10a_job: "10a-job",
     recording_10b_job_backoff: "10b-job-backoff",
     recording_10d_job_deadline: "10d-job-deadline",
@@ -47,7 +49,7 @@ recordings! {
     recording_16c_delete_orphan: "16c-delete-orphan",
     recording_16d_namespace: "16d-namespace",
     recording_17_topology_spread: "17-topology-spread",
-    recording_18_unschedulable_messages: "18-unschedulable-messages",
+    recording_18_unschedulable_messages: "18-unschedulable-messages" within 1.1,
     recording_19_crash_and_self_heal: "19-crash-and-self-heal",
 }
 
@@ -111,16 +113,16 @@ fn unpacked(path: &std::path::Path) -> String {
     text
 }
 
-fn comes_out_as_recorded(name: &str) {
+fn comes_out_as_recorded(name: &str, slack: f64) {
     let (recorded, simulated) = (recorded(name), simulated(name));
-    let differences = differences(&recorded, &simulated);
+    let differences = differences(&recorded, &simulated, slack);
     assert!(differences.is_empty(), "{name} differs from its recording:\n{}", differences.join("\n"));
 }
 
-fn differences(recorded: &Milestones, simulated: &Milestones) -> Vec<String> {
+fn differences(recorded: &Milestones, simulated: &Milestones, slack: f64) -> Vec<String> {
     let mut out = Vec::new();
-    pods(recorded, simulated, &mut out);
-    events(recorded, simulated, &mut out);
+    pods(recorded, simulated, slack, &mut out);
+    events(recorded, simulated, slack, &mut out);
     extremes(recorded, simulated, &mut out);
     ends(recorded, simulated, &mut out);
     out
@@ -132,7 +134,7 @@ fn drift(recorded: &Milestones, t: f64) -> f64 {
     CALL + (DRIFT * since).min(DRIFT_MAX)
 }
 
-fn pods(recorded: &Milestones, simulated: &Milestones, out: &mut Vec<String>) {
+fn pods(recorded: &Milestones, simulated: &Milestones, slack: f64, out: &mut Vec<String>) {
     let owners =
         recorded.pods.keys().chain(simulated.pods.keys().filter(|k| !recorded.pods.contains_key(*k)));
     for owner in owners {
@@ -152,7 +154,10 @@ fn pods(recorded: &Milestones, simulated: &Milestones, out: &mut Vec<String>) {
                 ));
                 continue;
             }
-            let far = real.iter().zip(&ours).find(|(r, o)| (*r - *o).abs() > INSTANT + drift(recorded, **r));
+            let far = real
+                .iter()
+                .zip(&ours)
+                .find(|(r, o)| (*r - *o).abs() > INSTANT + slack + drift(recorded, **r));
             if let Some((r, o)) = far {
                 out.push(format!("{owner}: a Pod was {stage} at {r:.2}, here at {o:.2}: {real:?} {ours:?}"));
             }
@@ -167,7 +172,7 @@ fn loose(milestones: &Milestones) -> Milestones {
     out
 }
 
-fn events(recorded: &Milestones, simulated: &Milestones, out: &mut Vec<String>) {
+fn events(recorded: &Milestones, simulated: &Milestones, slack: f64, out: &mut Vec<String>) {
     let (recorded, simulated) = (loose(recorded), loose(simulated));
     for (key, real) in &recorded.events {
         match simulated.events.get(key) {
@@ -175,7 +180,7 @@ fn events(recorded: &Milestones, simulated: &Milestones, out: &mut Vec<String>) 
             Some(ours) if ours.count != real.count => {
                 out.push(format!("said {} times, here {}: {key}", real.count, ours.count));
             }
-            Some(ours) if (ours.first - real.first).abs() > EVENT + drift(&recorded, real.first) => {
+            Some(ours) if (ours.first - real.first).abs() > EVENT + slack + drift(&recorded, real.first) => {
                 out.push(format!("first said at {:.2}, here at {:.2}: {key}", real.first, ours.first));
             }
             Some(_) => {}
