@@ -6,6 +6,7 @@ mod milestones;
 mod oracle;
 mod pages;
 mod properties;
+mod readme;
 mod scenarios;
 mod support;
 mod swarm;

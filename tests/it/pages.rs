@@ -36,7 +36,9 @@ fn the_tutorial_is_made_of_scenarios_that_can_be_read() {
     let blocks: Vec<&str> = page.split("```yaml\n").skip(1).filter_map(|b| b.split("```").next()).collect();
     assert_eq!(blocks.len(), 4, "head, behaviour, steps, expectations");
     let text = blocks.concat();
-    let shop = std::fs::read_to_string(format!("{}/scenarios/manifests/shop.yaml", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let shop =
+        std::fs::read_to_string(format!("{}/scenarios/manifests/shop.yaml", env!("CARGO_MANIFEST_DIR")))
+            .unwrap();
     let files = wavetank::scenario::MemoryFiles::default().with("s/manifests/shop.yaml", shop);
     let mut sources = wavetank::base::SourceMap::default();
     let (plan, found) = wavetank::scenario::load_text(&files, "s/first.yaml", &text, &mut sources);
