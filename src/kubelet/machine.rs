@@ -21,6 +21,8 @@ const NAMESPACE_NODE_LEASE: Str = lit!("kube-node-lease");
 pub const NETWORK_NOT_READY: Str = lit!(
     "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized"
 );
+/// Upstream: `--node-status-max-images`.
+const IMAGES_MAX: usize = 50;
 /// Addresses of Pods per node before they are handed out again.
 const POD_ADDRESSES: usize = 254;
 
@@ -209,6 +211,20 @@ impl Machine {
         }
     }
 
+    /// Tells of an image that the node has now. Upstream lists at most 50, the largest first.
+    pub fn post_image(&self, image: Str, size: i64, ctx: &mut Ctx<'_>) {
+        if self.hears() {
+            let _ = ctx.store.update::<Node>(&ObjectKey::cluster(&self.name), |node| {
+                let images = &mut node.status.images;
+                if !images.iter().any(|(names, _)| names.contains(&image)) {
+                    images.push((vec![image], size));
+                    images.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
+                    images.truncate(IMAGES_MAX);
+                }
+            });
+        }
+    }
+
     /// Tells which volumes are in use, and nothing else.
     pub fn post_volumes(&self, ctx: &mut Ctx<'_>) {
         if self.hears() {
@@ -307,7 +323,7 @@ const fn pod_network(number: u32) -> u32 {
     if number < FITS {
         FIRST + (number << 8)
     } else {
-        (10 << 24 | 128 << 16) + ((number - FITS) % (116 << 8) << 8)
+        (10 << 24 | 128 << 16) + (((number - FITS) % (116 << 8)) << 8)
     }
 }
 

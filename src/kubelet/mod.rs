@@ -25,6 +25,7 @@
 //! * A node's unchanged status is not posted every five minutes, so heartbeat times are those of changes.
 //! * A container that never started ends, when its Pod is deleted, with exit code 0 like all others;
 //!   upstream gives it code 137 and the reason `ContainerStatusUnknown`.
+//! * A Pod shows its address once one of its containers has started; upstream shows it with the sandbox.
 //! * Processes obey SIGTERM with exit code 0, unless their `shutdown` is longer than the grace period (137).
 //!   A container that hangs does not obey.
 

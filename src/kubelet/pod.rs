@@ -286,6 +286,8 @@ pub struct PullNote {
     pub fails: bool,
     /// Bytes of the image.
     pub size: u64,
+    /// Whether the scenario gives that size; only such images are told of in the node's status.
+    pub told: bool,
 }
 
 /// A container as its agent and the runtime know it.

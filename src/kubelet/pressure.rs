@@ -338,7 +338,7 @@ impl Kubelets {
     /// When a container will have written more than it may.
     fn over_limit_from(&self, number: u32, now: SimTime) -> Option<SimTime> {
         let pods = self.machines[number as usize].pods.iter().filter_map(|id| self.pods.get(id));
-        let crossing = |pod: &Box<LocalPod>| {
+        let crossing = |pod: &LocalPod| {
             let containers = pod.containers.iter().enumerate().filter(|(_, life)| !life.disk.is_nothing());
             let at = containers.filter_map(|(index, life)| {
                 let limit = pod.container(index).limits.get(EPHEMERAL_STORAGE)?.value();
@@ -346,7 +346,7 @@ impl Kubelets {
             });
             at.min()
         };
-        pods.filter(|pod| !pod.is_over()).filter_map(crossing).min()
+        pods.filter(|pod| !pod.is_over()).filter_map(|pod| crossing(pod)).min()
     }
 
     /// The monitor looks.
@@ -440,11 +440,11 @@ impl Kubelets {
     fn victim(&self, number: u32, what: Scarce, now: SimTime) -> Option<ObjId> {
         let pods = self.machines[number as usize].pods.iter().filter_map(|id| self.pods.get(id));
         let candidates = pods.filter(|pod| !pod.is_over() && !pod.is_critical());
-        let rank = |pod: &&Box<LocalPod>| {
+        let rank = |pod: &LocalPod| {
             let request = pod.recipe.requests.get(what.resource()).map_or(0, |q| q.value());
             let over = pod.usage(what, now).saturating_sub(request);
             (over <= 0, pod.spec.priority, std::cmp::Reverse(over), pod.id)
         };
-        candidates.min_by_key(rank).map(|pod| pod.id)
+        candidates.min_by_key(|pod| rank(pod)).map(|pod| pod.id)
     }
 }

@@ -139,7 +139,7 @@ impl Worker<'_, '_> {
             at = at.max(tick(answers));
         }
         if hung {
-            at = at + SimDuration::from_api_secs(probe.timeout_seconds);
+            at += SimDuration::from_api_secs(probe.timeout_seconds);
         }
         watch.due = Some(at);
         self.container_at(index, at, ContainerStep::Probe(kind));

@@ -51,7 +51,7 @@ impl Recipe {
         let all = || spec.init_containers.iter().chain(&spec.containers);
         Self {
             requests: requests(spec),
-            host_ports: all().flat_map(|c| host_ports(c)).collect(),
+            host_ports: all().flat_map(host_ports).collect(),
             claims: spec.volumes.iter().filter_map(claim).collect(),
             mounts: raw.volumes.iter().flatten().flat_map(mounts).collect(),
             env: containers().map(environment).collect(),

@@ -116,7 +116,7 @@ impl Worker<'_, '_> {
         if self.speaks() {
             self.normal(lit!("Pulling"), format!("Pulling image \"{image}\""));
         }
-        let note = PullNote { asked: now, takes: pull.takes, fails, size };
+        let note = PullNote { asked: now, takes: pull.takes, fails, size, told: habits.size.is_some() };
         self.pod.containers[index].pull = Some(Box::new(note));
         if pull.done > now {
             self.container_at(index, pull.done, ContainerStep::Pulled);
@@ -136,6 +136,10 @@ impl Worker<'_, '_> {
         let life = &mut self.pod.containers[index];
         life.image_ready = true;
         life.pull_error = Str::new();
+        if note.told {
+            let (name, size) = (full_name(&image), i64::try_from(note.size).unwrap_or(i64::MAX));
+            self.machine.post_image(name.into(), size, self.ctx);
+        }
         if self.speaks() {
             let millis = |span: SimDuration| SimDuration::from_millis(span.as_millis());
             let (alone, waited) = (millis(note.takes), millis(self.now() - note.asked));

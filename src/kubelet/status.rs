@@ -39,7 +39,7 @@ pub fn of(
         }
     }
     status.host_ip = machine.ip.clone();
-    if !pod.ip.is_empty() {
+    if pod.containers.iter().any(|life| life.starts > 0) {
         status.pod_ip = pod.ip.clone();
     }
     let inits = pod.init_count();
@@ -86,7 +86,8 @@ fn phase(pod: &LocalPod) -> Phase {
     let (mut pending, mut failed_init) = (false, false);
     for (index, life) in pod.containers[..pod.init_count()].iter().enumerate() {
         if pod.is_sidecar(index) {
-            pending |= !pod.initialized && !(life.is_running() && life.started) && life.end().is_none();
+            let passed = life.is_running() && life.started || life.end().is_some();
+            pending |= !(pod.initialized || passed);
         } else {
             failed_init |= life.end().is_some_and(|end| end.exit_code != 0);
             pending |= !pod.initialized && (life.is_running() || life.end().is_none());

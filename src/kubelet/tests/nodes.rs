@@ -1,0 +1,253 @@
+//! What nodes say and suffer, and what they make Pods wait for.
+
+use super::*;
+
+#[test]
+fn what_does_not_fit_is_rejected() {
+    for (spec, reason, message) in [
+        (
+            container(json!({"resources": {"requests": {"cpu": "1500m"}}})),
+            "OutOfcpu",
+            "Pod was rejected: Node didn't have enough resource: cpu, requested: 1500, used: 1000, capacity: 2000",
+        ),
+        (
+            container(json!({"resources": {"requests": {"memory": "5Gi"}}})),
+            "OutOfmemory",
+            "Pod was rejected: Node didn't have enough resource: memory, requested: 5368709120, used: 0, capacity: 4294967296",
+        ),
+        (
+            json!({"nodeSelector": {"pool": "b"}, "containers": [{"name": "c", "image": "a"}]}),
+            "NodeAffinity",
+            "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
+        ),
+        (
+            container(json!({"ports": [{"containerPort": 80, "hostPort": 80}]})),
+            "NodePorts",
+            "Pod was rejected: Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports",
+        ),
+    ] {
+        let mut rig = Rig::new();
+        let first = json!({"resources": {"requests": {"cpu": "1"}}, "ports": [{"containerPort": 80, "hostPort": 80}]});
+        rig.pod("first", container(first));
+        rig.pod("second", spec);
+        let status = &rig.get("second").status;
+        assert_eq!((status.phase.as_str(), status.reason.as_str()), ("Failed", reason));
+        assert_eq!(status.message, message);
+        assert_eq!(rig.reasons("second"), [reason]);
+    }
+}
+
+#[test]
+fn a_config_map_that_comes_late_is_used() {
+    let mut rig = Rig::new();
+    rig.pod("env", container(json!({"envFrom": [{"configMapRef": {"name": "cfg"}}]})));
+    let mut spec = app();
+    spec["volumes"] = json!([{"name": "files", "configMap": {"name": "cfg"}}]);
+    rig.pod("files", spec);
+    rig.run(5);
+    assert_eq!(
+        rig.trace()[2..],
+        ["1 env Pending 0/1 CreateContainerConfigError"],
+        "the volume is waited for before anything starts"
+    );
+    rig.store.create(testkit::config_map("cfg")).unwrap();
+    rig.run(60);
+    assert_eq!(rig.trace(), ["8.5 files Running 1/1 Ready", "13 env Running 1/1 Ready"]);
+    assert!(rig.events("env").contains(&"Failed: Error: configmap \"cfg\" not found".to_owned()));
+    assert!(rig.events("files").iter().any(|e| e.starts_with(
+        "FailedMount: MountVolume.SetUp failed for volume \"files\" : configmap \"cfg\" not found"
+    )));
+}
+
+#[test]
+fn a_pod_waits_for_claim_and_attachment() {
+    let mut rig = Rig::new();
+    let mut spec = app();
+    spec["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]);
+    rig.store
+        .create(PersistentVolumeClaim { meta: Meta::named("default", "data"), ..Default::default() })
+        .unwrap();
+    rig.pod("db", spec);
+    rig.run(10);
+    let volume = PersistentVolume {
+        meta: Meta::named("", "pv1"),
+        capacity: Default::default(),
+        access_modes: Vec::new(),
+        claim_ref: None,
+        reclaim_policy: Default::default(),
+        storage_class: Str::new(),
+        block: false,
+        node_affinity: None,
+        source: crate::api::storage::PvSource::Csi { driver: "ebs".into(), handle: "vol-1".into() },
+        attributes_class: None,
+        mount_options: Vec::new(),
+        rest: None,
+        phase: Default::default(),
+        reason: Str::new(),
+        message: Str::new(),
+    };
+    rig.store.create(volume).unwrap();
+    rig.store
+        .update::<PersistentVolumeClaim>(&ObjectKey::new("default", "data"), |claim| {
+            claim.phase = ClaimPhase::Bound;
+            claim.spec.volume_name = "pv1".into();
+        })
+        .unwrap();
+    rig.settle();
+    let in_use = |rig: &Rig| rig.store.find::<Node>("", "n1").unwrap().status.volumes_in_use.clone();
+    assert_eq!(in_use(&rig), ["kubernetes.io/csi/ebs^vol-1"]);
+    rig.run(20);
+    let attachment = VolumeAttachment {
+        meta: Meta::named("", "csi-1"),
+        attacher: "ebs".into(),
+        node_name: "n1".into(),
+        pv_name: "pv1".into(),
+        attached: true,
+        ..Default::default()
+    };
+    rig.store.create(attachment).unwrap();
+    rig.run(30);
+    assert_eq!(rig.trace(), ["0 db Pending 0/1 ContainerCreating", "21 db Running 1/1 Ready"]);
+    rig.delete("db", None);
+    rig.run(40);
+    assert!(in_use(&rig).is_empty());
+}
+
+#[test]
+fn a_node_joins_and_becomes_ready() {
+    let mut rig = Rig::without_nodes();
+    rig.run(7);
+    let (node, csi) = Rig::node("n1");
+    rig.with(|kubelets, ctx| kubelets.join(node, csi, ctx)).unwrap();
+    rig.settle();
+    rig.pod("p", app());
+    let ready = |rig: &Rig| {
+        let node = rig.store.find::<Node>("", "n1").unwrap();
+        condition::find(&node.status.conditions, "Ready")
+            .map(|c| (c.status.as_str(), c.reason.to_string()))
+            .unwrap()
+    };
+    assert_eq!(ready(&rig), ("False", "KubeletNotReady".to_owned()));
+    rig.run(20);
+    assert_eq!(ready(&rig), ("True", "KubeletReady".to_owned()));
+    assert_eq!(rig.trace(), ["7 p Pending 0/1 ContainerCreating", "10 p Running 1/1 Ready"]);
+    assert_eq!(rig.reasons("n1"), ["Starting", "NodeReady"], "conditions that a new Node brings are no news");
+}
+
+#[test]
+fn leases_are_renewed_by_rule_until_the_node_goes_silent() {
+    let mut rig = Rig::new();
+    rig.run(31);
+    assert_eq!(rig.kubelets.last_renewal("n1", rig.store.now()), Some(SimTime::from_secs(30)));
+    let last = rig.with(|k, ctx| k.partition("n1", ctx));
+    assert_eq!(last, Some(SimTime::from_secs(30)));
+    rig.run(75);
+    let lease = |rig: &Rig| {
+        let lease = rig.store.find::<Lease>("kube-node-lease", "n1").unwrap();
+        lease.last_renewal(rig.store.now(), rig.store.calendar()).unwrap().as_secs()
+    };
+    assert_eq!((lease(&rig), rig.kubelets.is_up("n1")), (30, false));
+    rig.with(|k, ctx| k.heal("n1", ctx));
+    assert_eq!((lease(&rig), rig.kubelets.is_up("n1")), (75, true));
+    rig.run(80);
+    assert_eq!(lease(&rig), 80);
+    // A renewal that is due in the instant of the failure does not come.
+    assert_eq!(rig.with(|k, ctx| k.fail_node("n1", ctx)), Some(SimTime::from_secs(75)));
+}
+
+#[test]
+fn after_a_partition_statuses_are_told_and_marked_pods_end() {
+    let mut rig = Rig::new();
+    rig.pod("stays", app());
+    rig.pod("goes", app());
+    rig.run(10);
+    rig.trace();
+    rig.with(|k, ctx| k.partition("n1", ctx));
+    rig.delete("goes", None);
+    rig.store
+        .update::<Pod>(&ObjectKey::new("default", "stays"), |pod| {
+            let ready = pod.status.conditions.iter_mut().find(|c| c.kind == "Ready").unwrap();
+            ready.status = crate::api::ConditionStatus::False;
+        })
+        .unwrap();
+    rig.pod("new", app());
+    rig.run(100);
+    rig.trace();
+    rig.with(|k, ctx| k.heal("n1", ctx));
+    rig.run(110);
+    assert_eq!(
+        rig.trace(),
+        [
+            "101 stays Running 1/1 Ready",
+            "101 goes Succeeded 0/1 Completed(0) deleted",
+            "101 goes Succeeded 0/1 Completed(0) deleted",
+            "101 goes gone",
+            "101 new Pending 0/1 ContainerCreating",
+            "102 new Running 1/1 Ready",
+        ]
+    );
+}
+
+#[test]
+fn a_machine_without_power_loses_its_containers() {
+    let mut rig = Rig::new();
+    rig.pod("web", app());
+    let mut job = app();
+    job["restartPolicy"] = "Never".into();
+    rig.pod("job", job);
+    rig.run(10);
+    rig.trace();
+    rig.with(|k, ctx| k.fail_node("n1", ctx));
+    rig.run(60);
+    let id = rig.store.id_of::<Pod>(&ObjectKey::new("default", "web")).unwrap();
+    assert!(!rig.kubelets.answers(id, rig.store.now()));
+    assert!(rig.trace().is_empty(), "nothing is reported");
+    rig.with(|k, ctx| k.restore_node("n1", ctx));
+    rig.run(100);
+    assert_eq!(rig.trace(), ["61 job Failed 0/1 Unknown(255)", "63 web Running 1/1 x1 Ready"]);
+    assert!(rig.kubelets.answers(id, rig.store.now()));
+    assert!(rig.reasons("n1").contains(&"Rebooted".to_owned()));
+}
+
+#[test]
+fn without_its_kubelet_a_node_goes_on_blindly() {
+    let mut rig = Rig::new();
+    rig.exits("crash", 20, 1);
+    rig.pod("crash", app());
+    rig.pod("goes", app());
+    rig.run(10);
+    rig.trace();
+    rig.with(|k, ctx| k.stop_kubelet("n1", ctx));
+    rig.delete("goes", None);
+    rig.run(60);
+    assert_eq!(rig.trace(), ["10 goes Running 1/1 Ready deleted"]);
+    let id = rig.store.id_of::<Pod>(&ObjectKey::new("default", "goes")).unwrap();
+    assert!(rig.kubelets.answers(id, rig.store.now()), "nobody has stopped it");
+    rig.with(|k, ctx| k.start_kubelet("n1", ctx));
+    rig.run(62);
+    assert_eq!(
+        rig.trace(),
+        [
+            "61 crash Running 1/1 x1 Ready",
+            "61 goes Succeeded 0/1 Completed(0) deleted",
+            "61 goes Succeeded 0/1 Completed(0) deleted",
+            "61 goes gone",
+        ]
+    );
+}
+
+#[test]
+fn a_static_pod_outlives_its_mirror() {
+    let mut rig = Rig::new();
+    rig.create(&json!({
+        "metadata": {"name": "etcd-n1", "namespace": "default", "annotations": {"kubernetes.io/config.mirror": "x"}},
+        "spec": app(),
+    }));
+    rig.run(10);
+    let uid = rig.get("etcd-n1").meta.uid.clone();
+    rig.delete("etcd-n1", None);
+    let pod = rig.get("etcd-n1").clone();
+    assert!(pod.meta.uid != uid && pod.is_ready() && !pod.meta.is_deleting());
+    let ContainerState::Running { started_at } = pod.status.containers[0].state else { panic!("stopped") };
+    assert_eq!(rig.store.calendar().instant(started_at), SimTime::from_secs(1));
+}
