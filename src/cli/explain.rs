@@ -47,7 +47,9 @@ fn is_scenario(path: &str) -> bool {
 /// `name`, `pod/name` or `namespace/name`.
 fn key_of(subject: &str, namespace: Option<&str>) -> ObjectKey {
     match subject.split_once('/') {
-        Some((kind, name)) if Kind::parse(kind) == Some(Kind::Pod) => ObjectKey::new(namespace.unwrap_or("default"), name),
+        Some((kind, name)) if Kind::parse(kind) == Some(Kind::Pod) => {
+            ObjectKey::new(namespace.unwrap_or("default"), name)
+        }
         Some((inside, name)) => ObjectKey::new(inside, name),
         None => ObjectKey::new(namespace.unwrap_or("default"), subject),
     }
@@ -57,9 +59,11 @@ fn key_of(subject: &str, namespace: Option<&str>) -> ObjectKey {
 fn not_found<'a>(key: &ObjectKey, all: impl Iterator<Item = &'a Arc<Pod>>, context: &Context) -> Exit {
     let error = crate::store::ApiError::not_found(Kind::Pod, key);
     let alike = |pod: &&Arc<Pod>| {
-        pod.meta.name == key.name || pod.meta.namespace == key.namespace && pod.meta.name.starts_with(&*key.name)
+        pod.meta.name == key.name
+            || pod.meta.namespace == key.namespace && pod.meta.name.starts_with(&*key.name)
     };
-    let names: Vec<String> = all.filter(alike).take(NAMES_MAX).map(|pod| pod.meta.key().to_string()).collect();
+    let names: Vec<String> =
+        all.filter(alike).take(NAMES_MAX).map(|pod| pod.meta.key().to_string()).collect();
     let hint = if names.is_empty() { String::new() } else { format!("; there is {}", names.join(", ")) };
     context.complain(&format!("Error from server (NotFound): {error}{hint}"));
     Exit::Failed
@@ -175,6 +179,7 @@ fn placement(look: &Look, pod: &Pod, context: &Context) -> Result<Option<(SimTim
     // The scheduler's own view: what it has placed and not yet written counts.
     let scheduler = world.scheduler().inner();
     let before = world.store().get::<Pod>(&pod.meta.key());
-    let found = before.and_then(|before| Some(scheduler.view(before)?.evaluate(&PodInfo::new(before.clone()))));
+    let found =
+        before.and_then(|before| Some(scheduler.view(before)?.evaluate(&PodInfo::new(before.clone()))));
     Ok(found.map(|found| (at, found.evaluation)))
 }

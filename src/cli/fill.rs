@@ -44,7 +44,11 @@ pub fn main(args: &Schedule, placer: &mut Placer, pending: &[Arc<Pod>], context:
         RunOutput::Json => format!("{:#}\n", as_json(pod, &filled)),
         RunOutput::Text => as_text(pod, &filled, Style { color: context.color, quiet: context.quiet }),
     };
-    context.print(&written).and(if args.require_all && filled.copies == 0 { Exit::Failed } else { Exit::Fine })
+    context.print(&written).and(if args.require_all && filled.copies == 0 {
+        Exit::Failed
+    } else {
+        Exit::Fine
+    })
 }
 
 fn fill(placer: &mut Placer, pod: &Arc<Pod>) -> Filled {

@@ -44,14 +44,17 @@ pub fn read(patterns: &[String], context: &Context) -> Result<Snapshot, Exit> {
     if serious.iter().any(|d| d.severity == Severity::Error) {
         return Err(Exit::Input);
     }
-    Ok(Snapshot { notes: notes.into_iter().map(|d| d.message).collect(), ..snapshot })
+    let mut snapshot = snapshot;
+    snapshot.notes.extend(notes.into_iter().map(|d| d.message));
+    Ok(snapshot)
 }
 
 fn add_sources(pattern: &str, sources: &mut SourceMap) -> Result<Vec<SourceId>, String> {
     let files = DiskFiles;
     let mut ids = Vec::new();
     for path in files.expand(pattern)? {
-        let bytes = files.read(&path).map_err(|why| if path == pattern { why } else { format!("{path}: {why}") })?;
+        let bytes =
+            files.read(&path).map_err(|why| if path == pattern { why } else { format!("{path}: {why}") })?;
         let text = String::from_utf8(bytes).map_err(|_| format!("{path}: the file is not text in UTF-8"))?;
         let name = if path == "-" { "<stdin>".to_owned() } else { path };
         ids.push(sources.add(name, text));
@@ -61,9 +64,9 @@ fn add_sources(pattern: &str, sources: &mut SourceMap) -> Result<Vec<SourceId>, 
 
 /// The objects of some texts, with everything that is to be said of them.
 pub fn assemble(sources: &SourceMap, ids: &[SourceId]) -> (Snapshot, Vec<Diagnostic>) {
-    let read = manifest::read(sources, ids);
-    let mut diagnostics = read.diagnostics;
-    let mut snapshot = Snapshot::default();
+    let read = manifest::read_snapshot(sources, ids);
+    let (borne, mut diagnostics) = split_borne(read.diagnostics);
+    let mut snapshot = Snapshot { notes: borne, ..Snapshot::default() };
     let mut seen = BTreeSet::new();
     for loaded in &read.objects {
         if loaded.class == Class::Configuration {
@@ -87,12 +90,31 @@ pub fn assemble(sources: &SourceMap, ids: &[SourceId]) -> (Snapshot, Vec<Diagnos
     (snapshot, diagnostics)
 }
 
+/// Takes out the warnings about what a server would not accept now: one note tells of all of them.
+fn split_borne(all: Vec<Diagnostic>) -> (Vec<String>, Vec<Diagnostic>) {
+    let is_borne =
+        |d: &Diagnostic| d.severity == Severity::Warning && ("WT0107"..="WT0116").contains(&d.code);
+    let (borne, rest): (Vec<Diagnostic>, Vec<Diagnostic>) = all.into_iter().partition(is_borne);
+    let note = match borne.as_slice() {
+        [] => None,
+        [one] => Some(format!("an API server would not accept this now: {}", one.message)),
+        [first, others @ ..] => Some(format!(
+            "an API server would not accept this now: {}; and {} more such values",
+            first.message,
+            others.len()
+        )),
+    };
+    (note.into_iter().collect(), rest)
+}
+
 fn configuration(loaded: &Loaded) -> Result<Option<Config>, Vec<Diagnostic>> {
     if loaded.kind != "KubeSchedulerConfiguration" {
         return Ok(None);
     }
     Config::from_json(&loaded.json()).map(Some).map_err(|errors| {
-        let told = |message| Diagnostic::error("WT0111", message).at(loaded.tree.path_span("kind"), "in this document");
+        let told = |message| {
+            Diagnostic::error("WT0111", message).at(loaded.tree.path_span("kind"), "in this document")
+        };
         errors.into_iter().map(told).collect()
     })
 }
@@ -158,4 +180,3 @@ fn resolve_priorities(objects: &mut [Object]) {
         spec.never_preempts |= never && spec.raw.preemption_policy.is_none();
     }
 }
-

@@ -69,7 +69,11 @@ fn running(page: &mut Page, subject: &Subject<'_>, node: &Str) {
             let how = how_chosen(evaluation);
             let how = how.trim_start_matches('(').trim_end_matches(')');
             let sampled = !evaluation.nominated_first && !evaluation.ties.contains(node);
-            let how = if sampled { "it had the highest score of those it looked at, which were not all" } else { how };
+            let how = if sampled {
+                "it had the highest score of those it looked at, which were not all"
+            } else {
+                how
+            };
             page.wrapped(&format!("The scheduler took that node at {at}: {how}."), 2);
             scores(page, evaluation);
             refused_nodes(page, subject, &evaluation.nodes, &[]);
@@ -87,8 +91,12 @@ fn anew(page: &mut Page, subject: &Subject<'_>, node: &Str) {
     }
     page.gap();
     match &now.chosen {
-        _ if now.ties.contains(node) => page.wrapped(&format!("Placed anew now, it could come to {node} again."), 2),
-        Some(other) => page.wrapped(&format!("Placed anew now, it would go to {other} {}.", how_chosen(now)), 2),
+        _ if now.ties.contains(node) => {
+            page.wrapped(&format!("Placed anew now, it could come to {node} again."), 2)
+        }
+        Some(other) => {
+            page.wrapped(&format!("Placed anew now, it would go to {other} {}.", how_chosen(now)), 2)
+        }
         None => {
             page.line("  Placed anew now, it would stay Pending:");
             page.line(format!("  {}", now.message.as_deref().unwrap_or_default()));
@@ -101,7 +109,10 @@ fn pending(page: &mut Page, subject: &Subject<'_>) {
     let state = page.paint(Paint::Bad, "is Pending");
     page.line(format!("{} {state}.", name(page, pod)));
     if let Some(gate) = &now.pre_enqueue {
-        page.wrapped(&format!("It is held back before scheduling by {}: {}.", gate.plugin, gate.message()), 2);
+        page.wrapped(
+            &format!("It is held back before scheduling by {}: {}.", gate.plugin, gate.message()),
+            2,
+        );
         return;
     }
     if let Some(said) = condition::find(&pod.status.conditions, cond::POD_SCHEDULED)
@@ -111,7 +122,8 @@ fn pending(page: &mut Page, subject: &Subject<'_>) {
     }
     if let Some(node) = &now.chosen {
         let why = if pod.status.nominated_node.is_some() { "it is nominated, or waits" } else { "it waits" };
-        let text = format!("By now it fits: {node} {}. So {why} for its next turn in the queue.", how_chosen(now));
+        let text =
+            format!("By now it fits: {node} {}. So {why} for its next turn in the queue.", how_chosen(now));
         page.wrapped(&text, 2);
         scores(page, now);
         return;
@@ -171,7 +183,8 @@ fn refused_nodes(
         return;
     }
     page.heading(if refused.len() == nodes.len() { "Node by node" } else { "Refused by" });
-    let rows: Vec<Vec<String>> = refused.iter().take(ROWS_MAX).map(|n| refused_row(subject, n, all)).collect();
+    let rows: Vec<Vec<String>> =
+        refused.iter().take(ROWS_MAX).map(|n| refused_row(subject, n, all)).collect();
     page.table(&["NODE", "ZONE", "PLUGIN", "REASON"], &rows);
     rest(page, refused.len());
 }
@@ -191,7 +204,12 @@ fn refused_row(subject: &Subject<'_>, node: &NodeEvaluation, all: &[(Str, Vec<St
         reason += &format!("; besides {}", further.join("; "));
     }
     let plugin = if plugin.is_empty() { "-" } else { plugin };
-    vec![node.name.to_string(), if zone.is_empty() { "-".to_owned() } else { zone.to_string() }, plugin.to_owned(), reason]
+    vec![
+        node.name.to_string(),
+        if zone.is_empty() { "-".to_owned() } else { zone.to_string() },
+        plugin.to_owned(),
+        reason,
+    ]
 }
 
 /// What is wrong with a node itself.
@@ -258,7 +276,9 @@ fn claim_words(state: &ClaimState) -> String {
         ClaimState::Unbound { class, .. } => {
             format!("is not bound yet, and its class {class} binds without waiting for a Pod")
         }
-        ClaimState::Bound { volume, reach: None, .. } => format!("is bound to {volume}, reachable from everywhere"),
+        ClaimState::Bound { volume, reach: None, .. } => {
+            format!("is bound to {volume}, reachable from everywhere")
+        }
         ClaimState::Bound { volume, reach: Some(reach), .. } => {
             format!("is bound to {volume}, which can be reached only from nodes with {reach}")
         }
@@ -295,9 +315,19 @@ fn lack_words(lack: &Lack) -> String {
     if lack.never {
         let too_much = lack.missing.iter().filter(|m| m.asked > m.allocatable);
         let too_much: Vec<String> = too_much
-            .map(|m| format!("{} of the {} it asks for", amount(&m.resource, m.allocatable), amount(&m.resource, m.asked)))
+            .map(|m| {
+                format!(
+                    "{} of the {} it asks for",
+                    amount(&m.resource, m.allocatable),
+                    amount(&m.resource, m.asked)
+                )
+            })
             .collect();
-        return format!("{} is too small even if it were empty: it has {}", lack.node, too_much.join(" and "));
+        return format!(
+            "{} is too small even if it were empty: it has {}",
+            lack.node,
+            too_much.join(" and ")
+        );
     }
     format!("{} lacks {joined} and has nothing else against it", lack.node)
 }
@@ -332,7 +362,12 @@ fn bytes(n: i64) -> String {
 fn cure_words(cure: &Cure) -> String {
     let changes: Vec<String> = cure.changes.iter().map(ToString::to_string).collect();
     let nodes: Vec<&str> = cure.nodes.iter().map(Str::as_str).collect();
-    format!("{} would leave {}: {}", changes.join(" and "), count(nodes.len(), "candidate"), some_names(&nodes))
+    format!(
+        "{} would leave {}: {}",
+        changes.join(" and "),
+        count(nodes.len(), "candidate"),
+        some_names(&nodes)
+    )
 }
 
 fn preemption_words(pod: &Pod, post: &PostFilter) -> Option<String> {

@@ -63,7 +63,11 @@ pub fn how_chosen(evaluation: &Evaluation) -> String {
         2 => ", as has another; one of them is drawn".to_owned(),
         n => format!(", as have {} others; one of them is drawn", n - 1),
     };
-    format!("({} of {} fit; it has the highest score, {best}{ties})", evaluation.feasible, count(nodes, "node"))
+    format!(
+        "({} of {} fit; it has the highest score, {best}{ties})",
+        evaluation.feasible,
+        count(nodes, "node")
+    )
 }
 
 fn refused(page: &mut Page, evaluation: &Evaluation) {

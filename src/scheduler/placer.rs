@@ -13,13 +13,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::decision::VolumeStep;
-use super::view::{Found, View};
 use super::evaluation::{BoundClaim, Evaluation};
 use super::framework::{Framework, Nominator, Shapes, Snapshot};
+use super::view::{Found, View};
 use crate::api::node::{HOSTNAME_LABEL, ZONE_LABEL};
 use crate::api::selector::{NodeSelectorTerm, Operator};
 use crate::api::storage::{
-    ClaimPhase, ClaimRef, PersistentVolume, PersistentVolumeClaim, PvSource, StorageClass, VolumePhase, annotation,
+    ClaimPhase, ClaimRef, PersistentVolume, PersistentVolumeClaim, PvSource, StorageClass, VolumePhase,
+    annotation,
 };
 use crate::api::{Kind, Meta, NodeSelector, Object, ObjectKey, Phase, Pod, Requirement, Resource};
 use crate::base::text::lit;
@@ -139,7 +140,10 @@ impl Placer {
     /// All objects of a kind, by namespace and name.
     pub fn list<T: Resource + 'static>(&self) -> impl Iterator<Item = &Arc<T>> {
         let first = (T::KIND, ObjectKey::default());
-        self.objects.range(first..).take_while(|((kind, _), _)| *kind == T::KIND).filter_map(|(_, o)| T::unwrap(o))
+        self.objects
+            .range(first..)
+            .take_while(|((kind, _), _)| *kind == T::KIND)
+            .filter_map(|(_, o)| T::unwrap(o))
     }
 
     /// What a scheduling cycle for this Pod sees; none if no profile has its `schedulerName`.
@@ -263,6 +267,8 @@ impl Placer {
         let node = self.get::<crate::api::Node>(&ObjectKey::cluster(node.clone()))?;
         let value = node.meta.labels.get(&key)?.clone();
         let requirement = Requirement { key, operator: Operator::In, values: vec![value] };
-        Some(NodeSelector { terms: vec![NodeSelectorTerm { expressions: vec![requirement], fields: Vec::new() }] })
+        Some(NodeSelector {
+            terms: vec![NodeSelectorTerm { expressions: vec![requirement], fields: Vec::new() }],
+        })
     }
 }

@@ -8,6 +8,7 @@ mod pages;
 mod properties;
 mod readme;
 mod scenarios;
+mod schedule;
 mod support;
 mod swarm;
 mod timelines;

@@ -22,7 +22,7 @@ use tree::{Key, Limits, Tree, Value, read_documents};
 use super::metav1::ObjectMeta;
 use super::object::Kind;
 use crate::base::diag::did_you_mean;
-use crate::base::{Diagnostic, SourceId, SourceMap, Span};
+use crate::base::{Diagnostic, Severity, SourceId, SourceMap, Span};
 
 /// Kinds that v1.34 serves and that are carried without effect, with whether they live in namespaces.
 pub fn carried_kinds() -> impl Iterator<Item = (&'static str, bool)> {
@@ -113,15 +113,19 @@ pub fn read(sources: &SourceMap, ids: &[SourceId]) -> Manifests {
 /// As [`read`], under limits.
 pub fn read_within(sources: &SourceMap, ids: &[SourceId], limits: &Limits) -> Manifests {
     let mut reader = Reader::default();
-    for id in ids {
-        let Some(source) = sources.get(*id) else { continue };
-        let (trees, diagnostics) = read_documents(*id, &source.text, limits);
-        reader.out.diagnostics.extend(diagnostics);
-        for tree in trees {
-            reader.object(tree, None);
-        }
-    }
-    let Reader { mut out, notes } = reader;
+    reader.texts(sources, ids, limits);
+    let Reader { mut out, notes, .. } = reader;
+    out.diagnostics.extend(notes.into_diagnostics());
+    out
+}
+
+/// Reads what a cluster holds, as `kubectl get -o yaml` writes it. What a server would not accept if it were created
+/// now is told in warnings and kept: unknown fields and invalid values of objects that a server has made (they have
+/// a uid), invalid values of other kinds than Pods.
+pub fn read_snapshot(sources: &SourceMap, ids: &[SourceId]) -> Manifests {
+    let mut reader = Reader { snapshot: true, ..Reader::default() };
+    reader.texts(sources, ids, &Limits::default());
+    let Reader { mut out, notes, .. } = reader;
     out.diagnostics.extend(notes.into_diagnostics());
     out
 }
@@ -132,7 +136,7 @@ pub fn read_trees(trees: Vec<Tree>) -> Manifests {
     for tree in trees {
         reader.object(tree, None);
     }
-    let Reader { mut out, notes } = reader;
+    let Reader { mut out, notes, .. } = reader;
     out.diagnostics.extend(notes.into_diagnostics());
     out
 }
@@ -141,6 +145,8 @@ pub fn read_trees(trees: Vec<Tree>) -> Manifests {
 struct Reader {
     out: Manifests,
     notes: Notes,
+    /// What is read is a cluster's state, not something to create.
+    snapshot: bool,
 }
 
 /// What the items of a typed list are, if they do not say it themselves.
@@ -151,6 +157,17 @@ struct Inherited {
 }
 
 impl Reader {
+    fn texts(&mut self, sources: &SourceMap, ids: &[SourceId], limits: &Limits) {
+        for id in ids {
+            let Some(source) = sources.get(*id) else { continue };
+            let (trees, diagnostics) = read_documents(*id, &source.text, limits);
+            self.out.diagnostics.extend(diagnostics);
+            for tree in trees {
+                self.object(tree, None);
+            }
+        }
+    }
+
     fn error(&mut self, code: &'static str, message: impl Into<String>, span: Span, label: &str) {
         self.out.diagnostics.push(Diagnostic::error(code, message).at(span, label));
     }
@@ -255,12 +272,16 @@ impl Reader {
     fn known(&mut self, tree: Tree, row: &'static kinds::Served) {
         let checked = (row.check)(&tree);
         let name = tree.lookup("metadata.name").and_then(Tree::as_str).unwrap_or_default().to_owned();
-        let before = self.out.diagnostics.len();
-        self.out.diagnostics.extend(checked.unknown.iter().map(unknown_field));
-        self.out.diagnostics.extend(checked.type_errors.iter().map(type_error));
+        let made = self.snapshot && tree.lookup("metadata.uid").is_some();
+        let borne = made || self.snapshot && row.simulated != Some(Kind::Pod);
         let owner = format!("{} {name:?} is invalid", row.kind);
-        self.out.diagnostics.extend(checked.field_errors.iter().map(|e| e.diagnostic(&owner, &tree)));
-        if self.out.diagnostics.len() > before {
+        let unknown = checked.unknown.iter().map(|field| softened(unknown_field(field), made));
+        let invalid = checked.field_errors.iter().map(|e| softened(e.diagnostic(&owner, &tree), borne));
+        let found: Vec<Diagnostic> =
+            unknown.chain(checked.type_errors.iter().map(type_error)).chain(invalid).collect();
+        let refused = found.iter().any(|d| d.severity == Severity::Error);
+        self.out.diagnostics.extend(found);
+        if refused {
             return;
         }
         let class = row.simulated.map_or(Class::Carried, Class::Simulated);
@@ -346,6 +367,14 @@ fn is_kustomization(tree: &Tree) -> bool {
         && !has("apiVersion")
         && !has("spec")
         && entries.iter().any(|(key, _)| FIELDS.contains(&key.text.as_str()))
+}
+
+/// An error as a warning, if it is to be borne.
+fn softened(mut diagnostic: Diagnostic, borne: bool) -> Diagnostic {
+    if borne && diagnostic.severity == Severity::Error {
+        diagnostic.severity = Severity::Warning;
+    }
+    diagnostic
 }
 
 fn is_list(tree: &Tree) -> bool {

@@ -91,7 +91,9 @@ pub fn wanted_labels(listers: &Listers, pod: &Pod) -> Vec<(Str, Str)> {
     for name in pod.spec.claim_names(&pod.meta.name) {
         let volume = listers.claims.get(&pod.meta.namespace, &name).map(|c| &c.spec.volume_name);
         let volume = volume.and_then(|name| listers.volumes.named(name));
-        let Some([term]) = volume.and_then(|v| v.node_affinity.as_ref()).map(|a| a.terms.as_slice()) else { continue };
+        let Some([term]) = volume.and_then(|v| v.node_affinity.as_ref()).map(|a| a.terms.as_slice()) else {
+            continue;
+        };
         for requirement in &term.expressions {
             if let (Operator::In, [value]) = (requirement.operator, requirement.values.as_slice())
                 && requirement.key != HOSTNAME_LABEL

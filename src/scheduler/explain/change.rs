@@ -132,7 +132,9 @@ fn taints(snapshot: &Snapshot, pod: &Pod) -> Vec<Taint> {
     let mut found: Vec<(usize, Taint)> = Vec::new();
     for node in snapshot.nodes() {
         let hard = |t: &Taint| t.effect != TaintEffect::PreferNoSchedule;
-        let Some(taint) = find_untolerated(&node.node().taints, &pod.spec.tolerations, hard) else { continue };
+        let Some(taint) = find_untolerated(&node.node().taints, &pod.spec.tolerations, hard) else {
+            continue;
+        };
         let taint = Taint { time_added: None, ..taint.clone() };
         match found.iter_mut().find(|(_, have)| *have == taint) {
             Some((count, _)) => *count += 1,

@@ -6,8 +6,8 @@ use super::change::Change;
 use crate::api::Pod;
 use crate::api::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, PODS};
 use crate::base::Str;
-use crate::scheduler::view::View;
 use crate::scheduler::framework::{NodeInfo, PodInfo, Resources, Status};
+use crate::scheduler::view::View;
 
 /// Nodes that are kept.
 const NODES_MAX: usize = 5;
@@ -51,7 +51,9 @@ pub fn lacks(view: &View<'_>, pod: &Arc<Pod>, refusals: &[(Str, Vec<Status>)]) -
         .filter(|lack| passes.contains(&lack.node) || lack.missing.iter().any(|m| m.resource == PODS))
         .filter(|lack| !lack.missing.is_empty())
         .collect();
-    found.sort_by_key(|lack| (lack.never, lack.missing.len(), lack.missing.iter().map(Missing::weight).sum::<i64>()));
+    found.sort_by_key(|lack| {
+        (lack.never, lack.missing.len(), lack.missing.iter().map(Missing::weight).sum::<i64>())
+    });
     found.truncate(NODES_MAX);
     found
 }

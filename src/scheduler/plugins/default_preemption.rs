@@ -9,8 +9,9 @@ use crate::api::Object;
 use crate::scheduler::decision::{Choice, Nomination};
 use crate::scheduler::framework::args::DefaultPreemptionArgs;
 use crate::scheduler::framework::{
-    ActionType, ClusterEvent, CycleState, EnqueueContext, EnqueueExtensions, EventResource, Extensions, Handle,
-    Hint, NodeStatuses, PodInfo, PostFilter, PostFiltered, PreEnqueue, Reason, Setup, Snapshot, Status,
+    ActionType, ClusterEvent, CycleState, EnqueueContext, EnqueueExtensions, EventResource, Extensions,
+    Handle, Hint, NodeStatuses, PodInfo, PostFilter, PostFiltered, PreEnqueue, Reason, Setup, Snapshot,
+    Status,
 };
 use crate::scheduler::preemption::{Evaluator, Preempted};
 
