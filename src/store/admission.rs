@@ -43,6 +43,8 @@ pub struct Admission {
     /// `--default-unreachable-toleration-seconds`.
     pub unreachable_toleration_seconds: i64,
     admitted: LookupMap<(u64, i32, bool), Arc<PodSpec>>,
+    /// Specs that LimitRanges have been applied to, by spec and ranges.
+    pub(super) limited: LookupMap<(u64, u64), super::limits::Limited>,
 }
 
 impl Default for Admission {
@@ -51,6 +53,7 @@ impl Default for Admission {
             not_ready_toleration_seconds: 300,
             unreachable_toleration_seconds: 300,
             admitted: LookupMap::default(),
+            limited: LookupMap::default(),
         }
     }
 }
@@ -59,11 +62,13 @@ impl Default for Admission {
 pub(super) fn admit<T: Stored>(store: &mut Store, object: &mut T) -> Result<(), ApiError> {
     let object = object as &mut dyn std::any::Any;
     if let Some(pod) = object.downcast_mut::<Pod>() {
+        super::limits::admit_pod(store, pod)?;
         admit_pod(store, pod)
     } else if let Some(node) = object.downcast_mut::<Node>() {
         taint_new_node(node);
         Ok(())
     } else if let Some(claim) = object.downcast_mut::<PersistentVolumeClaim>() {
+        super::limits::check_claim(store, claim)?;
         set_default_class(store, claim);
         protect(&mut claim.meta, FINALIZER_PVC_PROTECTION);
         Ok(())

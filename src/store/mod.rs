@@ -15,6 +15,7 @@ pub mod index;
 pub mod metrics;
 mod claim;
 mod job;
+mod limits;
 pub mod quota;
 mod service;
 pub mod table;

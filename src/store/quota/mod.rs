@@ -9,7 +9,7 @@
 //! after the other. The scope `VolumeAttributesClass` matches nothing.
 
 mod scope;
-mod usage;
+pub(super) mod usage;
 
 use std::collections::BTreeMap;
 

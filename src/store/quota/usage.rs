@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::service::Service;
 use crate::api::storage::{PersistentVolumeClaim, annotation};
-use crate::api::{Container, Kind, Object, Pod, ResourceList, resources};
+use crate::api::{Container, Kind, Object, Pod, PodSpec, ResourceList, resources};
 use crate::base::{Quantity, Str};
 use crate::store::Store;
 
@@ -130,27 +130,37 @@ fn compute(requests: &ResourceList, limits: &ResourceList, used: &mut BTreeMap<S
     }
 }
 
-/// What a Pod requests: the sum of its containers and sidecars, or the largest init container with the sidecars
-/// before it, and the overhead.
+/// What a Pod requests, with its overhead.
 ///
 /// Upstream: `PodRequests` in `component-helpers/resource/helpers.go`.
 fn requests(pod: &Pod) -> ResourceList {
-    total(pod, |c| &c.requests, pod.spec.pod_requests.as_ref())
+    let mut sum = sum_of(&pod.spec, |c| &c.requests, pod.spec.pod_requests.as_ref());
+    sum.add(&pod.spec.overhead);
+    sum
 }
 
+/// What a Pod may use; overhead counts where there is a limit.
 fn limits(pod: &Pod) -> ResourceList {
-    total(pod, |c| &c.limits, pod.spec.pod_limits.as_ref())
+    let mut sum = sum_of(&pod.spec, |c| &c.limits, pod.spec.pod_limits.as_ref());
+    for (name, amount) in &pod.spec.overhead.0 {
+        if let Some(have) = sum.get(name) {
+            sum.0.insert(name.clone(), have.plus(*amount));
+        }
+    }
+    sum
 }
 
-fn total(
-    pod: &Pod,
+/// The sum over containers and sidecars, or the largest init container with the sidecars before it; what the Pod as
+/// a whole says wins.
+pub(in crate::store) fn sum_of(
+    spec: &PodSpec,
     part: impl Fn(&Container) -> &ResourceList,
     pod_level: Option<&ResourceList>,
 ) -> ResourceList {
     let mut sum = ResourceList::default();
-    pod.spec.containers.iter().for_each(|c| sum.add(part(c)));
+    spec.containers.iter().for_each(|c| sum.add(part(c)));
     let (mut sidecars, mut largest) = (ResourceList::default(), ResourceList::default());
-    for container in &pod.spec.init_containers {
+    for container in &spec.init_containers {
         let mut at_once = part(container).clone();
         if container.sidecar {
             sum.add(&at_once);
@@ -164,11 +174,6 @@ fn total(
     sum.raise_to(&largest);
     for (name, amount) in pod_level.into_iter().flat_map(|level| &level.0) {
         sum.0.insert(name.clone(), *amount);
-    }
-    for (name, amount) in &pod.spec.overhead.0 {
-        if let Some(have) = sum.get(name) {
-            sum.0.insert(name.clone(), have.plus(*amount));
-        }
     }
     sum
 }
