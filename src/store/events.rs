@@ -4,6 +4,7 @@
 //! `client-go/tools/events/event_broadcaster.go` (the scheduler), v1.34.
 
 use super::Store;
+use crate::api::service::Namespace;
 use crate::api::{Event, EventType, Meta, ObjectKey, ObjectRef};
 use crate::base::{LookupMap, SimDuration, SimTime, Str};
 
@@ -148,6 +149,10 @@ impl Store {
             "" => Str::from("default"),
             _ => emit.regarding.namespace.clone(),
         };
+        if self.find::<Namespace>("", &namespace).is_some_and(|n| n.terminating) {
+            // The API server takes nothing new, Events no more than the rest.
+            return ObjectKey::default();
+        }
         // Upstream's names end in the wall clock's nanoseconds; ours in the instant and a counter.
         let name = format!("{}.{:x}", emit.regarding.name, self.now.as_nanos() + self.correlator.serial);
         let at = self.timestamp();

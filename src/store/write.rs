@@ -157,16 +157,19 @@ impl Store {
     }
 
     /// Writes `new` over `old`, or removes it if nothing holds it any more.
+    ///
+    /// A write that lets go of a deleted object is not seen: watchers hear that it is gone, as it was before.
     fn commit<T: Stored>(&mut self, id: ObjId, old: &Arc<T>, mut new: T) -> Arc<T> {
+        if may_vanish(&new) {
+            self.remove(id, old);
+            return Arc::new(new);
+        }
         self.revision += 1;
         new.meta_mut().resource_version = self.revision;
         let new = Arc::new(new);
         self.indexes.replace(id, &**old, &*new);
         T::table_mut(&mut self.tables).replace(id, new.clone());
         self.log_change(Verb::Modified, id, Some(old), &new);
-        if may_vanish(&*new) {
-            self.remove(id, &new);
-        }
         new
     }
 

@@ -26,7 +26,7 @@ const CONDITIONS: [(&str, &str, &str); 5] = [
 ];
 
 /// What a pass found.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Report {
     /// Whether what is left is reported: upstream does not while Pods are left.
     pub count_content: bool,

@@ -5,7 +5,8 @@
 //!
 //! # Fidelity
 //! Upstream goes through the kinds in the order of a hash map; here in the order of [`KINDS`]. Kinds that are not
-//! known count under their plural as one kind each.
+//! known count under their plural as one kind each. The calls of a pass take effect at its start; what they found is
+//! written when they would have ended.
 
 mod conditions;
 #[cfg(test)]
@@ -18,8 +19,8 @@ use conditions::Report;
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::api::object::{KINDS, KindInfo};
 use crate::api::service::Namespace;
-use crate::api::{Inert, Kind, Object, ObjectKey, Pod};
-use crate::base::{SimDuration, Str};
+use crate::api::{Inert, Kind, Object, ObjectKey, Pod, Uid};
+use crate::base::{LookupMap, SimDuration, SimTime, Str};
 use crate::store::admission::FINALIZER_NAMESPACE;
 use crate::store::{Change, DeleteOptions, Propagation, Store};
 
@@ -28,10 +29,16 @@ const GRACE: SimDuration = SimDuration::from_secs(5);
 /// Seconds that finalizers are expected to take.
 const FINALIZERS_SECS: i64 = 15;
 
+/// What the calls of a pass take: those about Pods, and those about all other kinds that the API server serves.
+const PODS_TIME: SimDuration = SimDuration::from_millis(100);
+const OTHERS_TIME: SimDuration = SimDuration::from_millis(400);
+
 /// The namespace controller.
 #[derive(Clone, Debug)]
 pub struct NamespaceController {
     workers: usize,
+    /// Passes whose calls are not over: the namespace's identity, and what they found.
+    passes: LookupMap<Uid, Pass>,
 }
 
 impl Default for NamespaceController {
@@ -42,8 +49,8 @@ impl Default for NamespaceController {
 
 impl NamespaceController {
     /// With `--concurrent-namespace-syncs`.
-    pub const fn new(workers: usize) -> Self {
-        Self { workers }
+    pub fn new(workers: usize) -> Self {
+        Self { workers, passes: LookupMap::new() }
     }
 }
 
@@ -75,7 +82,18 @@ impl Controller for NamespaceController {
         if !namespace.meta.is_deleting() || namespace.spec_finalizers.is_empty() {
             return Action::Done;
         }
-        let pass = Pass::run(ctx, &namespace);
+        let uid = &namespace.meta.uid;
+        let Some(pass) = self.passes.get(uid).cloned() else {
+            let pass = Pass::run(ctx, &namespace);
+            let takes = pass.takes();
+            self.passes.insert(uid.clone(), pass.until(ctx.now() + takes));
+            return Action::After(takes);
+        };
+        if pass.end > ctx.now() {
+            return Action::After(pass.end.since(ctx.now()));
+        }
+        self.passes.remove(uid);
+        pass.write_conditions(ctx, &namespace);
         if !pass.errors.is_empty() {
             return Action::Retry(pass.errors.join(", ").into());
         }
@@ -116,8 +134,10 @@ impl Collection {
 }
 
 /// A pass over the content of a namespace.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 struct Pass {
+    /// When its calls are over.
+    end: SimTime,
     /// Seconds until what is left should be gone.
     estimate: i64,
     errors: Vec<String>,
@@ -136,8 +156,16 @@ impl Pass {
             }
             pass.report.count_content = true;
         }
-        pass.write_conditions(ctx, namespace);
         pass
+    }
+
+    /// How long its calls take.
+    const fn takes(&self) -> SimDuration {
+        if self.report.count_content { OTHERS_TIME } else { PODS_TIME }
+    }
+
+    fn until(self, end: SimTime) -> Self {
+        Self { end, ..self }
     }
 
     /// Deletes what is in a collection. True if nothing is left of it.

@@ -15,7 +15,7 @@ use std::marker::PhantomData;
 
 use crate::api::workload::{ReplicaSet, ReplicationController};
 use crate::api::{ObjectKey, OwnerReference, Pod, Uid};
-use crate::base::{LookupMap, SimDuration, Str};
+use crate::base::{LookupMap, LookupSet, SimDuration, Str};
 use crate::controller::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::store::{Change, Store, Stored};
 use sync::Burst;
@@ -55,12 +55,14 @@ impl PodSet for ReplicationController {
 pub struct ReplicaSetController<T> {
     /// Creations and deletions that wait for the client's rate limit.
     bursts: LookupMap<Uid, Burst>,
+    /// Sets whose last sync failed: any change of their Pods is another try, and counts for the backoff.
+    failing: LookupSet<ObjectKey>,
     kind: PhantomData<T>,
 }
 
 impl<T: PodSet> Default for ReplicaSetController<T> {
     fn default() -> Self {
-        Self { bursts: LookupMap::default(), kind: PhantomData }
+        Self { bursts: LookupMap::default(), failing: LookupSet::default(), kind: PhantomData }
     }
 }
 
@@ -75,22 +77,35 @@ impl<T: PodSet> Controller for ReplicaSetController<T> {
                 out.now(WorkKey::sync(set.key()));
             } else if let Some(set) = old {
                 self.bursts.remove(&set.meta().uid);
+                self.failing.remove(&set.key());
             }
         } else if let Some((old, new)) = change.of::<Pod>() {
-            pod_changed::<T>(old.map(|p| &**p), new.map(|p| &**p), store, out);
+            pod_changed::<T>(&self.failing, old.map(|p| &**p), new.map(|p| &**p), store, out);
         }
     }
 
     fn reconcile(&mut self, key: &WorkKey, ctx: &mut Ctx<'_>) -> Action {
-        sync::sync::<T>(&mut self.bursts, &key.key, ctx)
+        let action = sync::sync::<T>(&mut self.bursts, &key.key, ctx);
+        if let Action::Retry(_) = action {
+            self.failing.insert(key.key.clone());
+        } else {
+            self.failing.remove(&key.key);
+        }
+        action
     }
 
     fn clone_box(&self) -> Box<dyn Controller> {
-        Box::new(Self { bursts: self.bursts.clone(), kind: PhantomData })
+        Box::new(Self { bursts: self.bursts.clone(), failing: self.failing.clone(), kind: PhantomData })
     }
 }
 
-fn pod_changed<T: PodSet>(old: Option<&Pod>, new: Option<&Pod>, store: &Store, out: &mut Enqueue) {
+fn pod_changed<T: PodSet>(
+    failing: &LookupSet<ObjectKey>,
+    old: Option<&Pod>,
+    new: Option<&Pod>,
+    store: &Store,
+    out: &mut Enqueue,
+) {
     let Some(pod) = new else {
         // Nobody cares about orphans being deleted.
         if let Some(owner) = old.and_then(|p| owner_of::<T>(p, store)) {
@@ -104,7 +119,7 @@ fn pod_changed<T: PodSet>(old: Option<&Pod>, new: Option<&Pod>, store: &Store, o
     }
     if pod.meta.controller().is_some() {
         let Some(owner) = owner_of::<T>(pod, store) else { return };
-        if owner_changed || old.is_none_or(|old| matters(old, pod)) {
+        if owner_changed || old.is_none_or(|old| matters(old, pod)) || failing.contains(&owner.key()) {
             out.now(WorkKey::sync(owner.key()));
         }
         let min_ready = owner.set().min_ready_seconds;
