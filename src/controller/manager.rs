@@ -122,7 +122,11 @@ impl Manager {
     ) -> Vec<(WorkKey, SimDuration)> {
         let slot = &mut self.slots[index];
         for (key, delay) in keys.drain(..) {
-            slot.queue.add_at(key, from + delay, now);
+            if delay.is_zero() {
+                slot.queue.deliver_at(key, from, now);
+            } else {
+                slot.queue.add_at(key, from + delay, now);
+            }
         }
         self.ask_for_wake(index, now);
         keys

@@ -17,6 +17,10 @@ pub struct WorkQueue {
     processing: LookupSet<WorkKey>,
     /// Keys that came again while they were worked on.
     dirty: LookupSet<WorkKey>,
+    /// Keys that a watch will deliver. They do not touch delayed additions: a key that comes in between is worked
+    /// on, and again when its delay is over.
+    coming: BTreeMap<(SimTime, u64), WorkKey>,
+    coming_at: LookupMap<WorkKey, SimTime>,
     delayed: BTreeMap<(SimTime, u64), WorkKey>,
     delayed_at: LookupMap<WorkKey, (SimTime, u64)>,
     failures: LookupMap<WorkKey, u32>,
@@ -31,6 +35,8 @@ impl Default for WorkQueue {
             queued: LookupSet::default(),
             processing: LookupSet::default(),
             dirty: LookupSet::default(),
+            coming: BTreeMap::new(),
+            coming_at: LookupMap::default(),
             delayed: BTreeMap::new(),
             delayed_at: LookupMap::default(),
             failures: LookupMap::default(),
@@ -56,6 +62,17 @@ impl WorkQueue {
         self.sequence += 1;
         self.delayed_at.insert(key.clone(), (at, self.sequence));
         self.delayed.insert((at, self.sequence), key);
+    }
+
+    /// Adds a key once a watch has delivered it, at `at`.
+    pub fn deliver_at(&mut self, key: WorkKey, at: SimTime, now: SimTime) {
+        if at <= now {
+            self.add(key);
+        } else if self.coming_at.get(&key).is_none_or(|last| *last != at) {
+            self.sequence += 1;
+            self.coming_at.insert(key.clone(), at);
+            self.coming.insert((at, self.sequence), key);
+        }
     }
 
     fn add(&mut self, key: WorkKey) {
@@ -91,6 +108,17 @@ impl WorkQueue {
 
     /// Takes the next key that is due.
     pub fn pop(&mut self, now: SimTime) -> Option<WorkKey> {
+        while let Some(entry) = self.coming.first_entry() {
+            let at = entry.key().0;
+            if at > now {
+                break;
+            }
+            let key = entry.remove();
+            if self.coming_at.get(&key).is_some_and(|last| *last == at) {
+                self.coming_at.remove(&key);
+            }
+            self.add(key);
+        }
         while let Some(entry) = self.delayed.first_entry() {
             if entry.key().0 > now {
                 break;
@@ -128,7 +156,8 @@ impl WorkQueue {
     /// When there is something to take: now, later, or not at all.
     pub fn next_due(&self, now: SimTime) -> Option<SimTime> {
         if self.ready.is_empty() {
-            self.delayed.keys().next().map(|(at, _)| (*at).max(now))
+            let first = |keys: &BTreeMap<(SimTime, u64), WorkKey>| keys.keys().next().map(|(at, _)| *at);
+            first(&self.coming).into_iter().chain(first(&self.delayed)).min().map(|at| at.max(now))
         } else {
             Some(now)
         }
@@ -169,6 +198,20 @@ mod tests {
         assert_eq!(queue.pop(at(3)), Some(key("a")));
         queue.done(&key("a"));
         assert_eq!(queue.next_due(at(3)), None);
+    }
+
+    #[test]
+    fn a_delivery_does_not_take_the_place_of_a_retry() {
+        let (mut queue, now) = (WorkQueue::default(), SimTime::ZERO);
+        let at = SimTime::from_secs;
+        queue.add_at(key("a"), at(5), now);
+        queue.deliver_at(key("a"), at(3), now);
+        for due in [3, 5] {
+            assert_eq!(queue.next_due(now), Some(at(due)));
+            assert_eq!(queue.pop(at(due)), Some(key("a")));
+            queue.done(&key("a"));
+        }
+        assert_eq!(queue.next_due(at(5)), None);
     }
 
     #[test]

@@ -194,3 +194,28 @@ fn replication_controllers_work_alike() {
     assert_eq!(source, "replication-controller");
     assert_eq!(h.writes(Kind::ReplicaSet).len(), 0);
 }
+
+#[test]
+fn a_set_over_its_quota_backs_off_and_keeps_the_earliest_retry() {
+    let mut h = Harness::new(vec![Box::new(ReplicaSetController::<ReplicaSet>::default())]);
+    let one = |n| [(Str::from("pods"), crate::base::Quantity::from_units(n))].into_iter().collect();
+    h.store
+        .create(crate::api::policy::ResourceQuota {
+            meta: crate::api::Meta::named("default", "q"),
+            hard: one(3),
+            status_hard: one(3),
+            used: one(0),
+            ..Default::default()
+        })
+        .unwrap();
+    h.store.create(testkit::replica_set("web", 5)).unwrap();
+    h.advance_millis(1000);
+    h.ready_all();
+    h.advance_secs(20);
+    let refused = |c: &&crate::store::Change| {
+        c.of::<crate::api::Event>().is_some_and(|(_, e)| e.is_some_and(|e| e.reason == "FailedCreate"))
+    };
+    let times: Vec<String> = h.log.iter().filter(refused).map(|c| c.at.to_string()).collect();
+    // The tries at 1.004 s and 1.015 s come from the Pods; the retry of 666 ms stays due at 1.306 s.
+    assert_eq!(times[8..].join(" "), "666ms 1.004s 1.015s 1.306s 6.426s 16.666s");
+}

@@ -180,7 +180,6 @@ fn after_a_partition_statuses_are_told_and_marked_pods_end() {
         [
             "101 stays Running 1/1 Ready",
             "101 goes Succeeded 0/1 Completed(0) deleted",
-            "101 goes Succeeded 0/1 Completed(0) deleted",
             "101 goes gone",
             "101 new Pending 0/1 ContainerCreating",
             "102 new Running 1/1 Ready",
@@ -229,7 +228,6 @@ fn without_its_kubelet_a_node_goes_on_blindly() {
         rig.trace(),
         [
             "61 crash Running 1/1 x1 Ready",
-            "61 goes Succeeded 0/1 Completed(0) deleted",
             "61 goes Succeeded 0/1 Completed(0) deleted",
             "61 goes gone",
         ]

@@ -22,7 +22,6 @@ fn a_pod_starts_and_ends() {
         [
             "5 web Running 1/1 Ready deleted",
             "6.01 web Succeeded 0/1 Completed(0) deleted",
-            "6.01 web Succeeded 0/1 Completed(0) deleted",
             "6.01 web gone",
         ]
     );
