@@ -9,7 +9,7 @@ use wavetank::api::{Node, Phase, Pod};
 use wavetank::base::{SimTime, SourceMap};
 use wavetank::facts::MemoryRecorder;
 use wavetank::facts::Tee;
-use wavetank::kernel::{Seed, Stream};
+use wavetank::kernel::{Limits, Seed, Stream};
 use wavetank::plan::Plan;
 use wavetank::report::diagnostics;
 use wavetank::scenario::{MemoryFiles, load_text};
@@ -17,11 +17,14 @@ use wavetank::sim::World;
 use wavetank::sim::history::History;
 
 /// Scenarios tried unless `WAVETANK_SWARM` says otherwise.
-const TRIES: u64 = 40;
+const TRIES: u64 = 24;
 /// Faults happen up to here, in seconds; then everything is mended.
 const FAULTS_UNTIL: u64 = 600;
 /// By then all must be well.
 const END: u64 = 2400;
+
+/// More events than that mean that something goes in circles.
+const EVENTS_MAX: u64 = 100_000;
 
 const ZONES: [&str; 3] = ["zone-a", "zone-b", "zone-c"];
 
@@ -241,6 +244,7 @@ fn attempt(text: &str) -> Result<(), String> {
     let mut recorder = Tee(&mut history, &mut facts);
     let mut world = World::new(&plan, &mut recorder);
     world.check_invariants();
+    world.set_limits(Limits { events_max: EVENTS_MAX, ..Limits::default() });
     world.run_until(SimTime::from_secs(END), &mut recorder).map_err(|fault| fault.to_string())?;
     let mut wrong = history.breaches().to_vec();
     wrong.extend(not_well(&world));
@@ -262,4 +266,13 @@ fn whatever_happens_nothing_breaks_and_all_is_well_in_the_end() {
         }
     }
     assert!(failed == 0, "{failed} of {tries} scenarios went wrong\n{failures}");
+}
+
+#[test]
+fn the_judge_sees_a_node_that_nobody_mends() {
+    let text = Author::scenario(0);
+    let end = text.find("  steps:").unwrap();
+    let broken = format!("{}  steps:\n    - {{at: 60s, failNode: node-0}}\n", &text[..end]);
+    let why = attempt(&broken).unwrap_err();
+    assert!(why.contains("node node-0 is not Ready"), "{why}");
 }
