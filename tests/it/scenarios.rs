@@ -18,6 +18,7 @@ gallery! {
     host_ports: "host-ports",
     insufficient_cpu: "insufficient-cpu",
     job_backoff: "job-backoff",
+    multi_attach: "multi-attach",
     node_failure: "node-failure",
     pods_per_node: "pods-per-node",
     preemption: "preemption",
