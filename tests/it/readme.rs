@@ -1,7 +1,8 @@
 //! What the README shows is what the program says.
 //!
 //! A fenced block after `<!-- output: ARGUMENTS -->` is the whole output of that call; one after `<!-- excerpt: ARGUMENTS -->`
-//! has lines of it, in order, with `…` where some are left out. `UPDATE_DOCS=1` rewrites whole outputs.
+//! has lines of it, in order, with `…` where some are left out. `UPDATE_DOCS=1` rewrites
+//! them; an excerpt's lines are found again by how they end.
 
 use std::process::Command;
 
@@ -51,6 +52,10 @@ fn every_output_is_what_the_program_says() {
                 assert_eq!(shown, said, "`wavetank {arguments}` says something else");
                 rewritten.push_str(&from[..head.len() + shown.len()]);
             }
+            "excerpt" if std::env::var_os("UPDATE_DOCS").is_some() => {
+                rewritten.push_str(head);
+                rewritten.push_str(&renewed(shown, &said, arguments));
+            }
             "excerpt" => {
                 is_excerpt(shown, &said, arguments);
                 rewritten.push_str(&from[..head.len() + shown.len()]);
@@ -65,6 +70,31 @@ fn every_output_is_what_the_program_says() {
     if rewritten != readme {
         std::fs::write(readme_path(), rewritten).unwrap();
     }
+}
+
+/// What a line says apart from its numbers and the names that change with them: the end of it.
+fn gist(line: &str) -> String {
+    const LETTERS: usize = 24;
+    let letters: Vec<char> =
+        line.chars().rev().filter(|c| !c.is_ascii_digit() && *c != '.').take(LETTERS).collect();
+    letters.into_iter().collect()
+}
+
+/// The same lines as the program says them now.
+fn renewed(shown: &str, said: &str, arguments: &str) -> String {
+    let mut lines = said.lines();
+    let mut out = String::new();
+    for wanted in shown.lines() {
+        let line =
+            if wanted.trim() == "…" { Some(wanted) } else { lines.find(|line| gist(line) == gist(wanted)) };
+        out.push_str(
+            line.unwrap_or_else(|| {
+                panic!("`wavetank {arguments}` says nothing like this any more:\n{wanted}")
+            }),
+        );
+        out.push('\n');
+    }
+    out
 }
 
 /// Whether every line but `…` is in the output, in order.

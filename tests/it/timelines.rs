@@ -51,6 +51,7 @@ recordings! {
 
 /// What two real runs differ in: recording, part of the line, why.
 const RACES: &[(&str, &str, &str)] = &[
+    ("03a-rollout-undo", "ReplicaSet web/rs3", "Pods get ready in the very moment of the undo"),
     (
         "05-node-failure",
         "SuccessfulAttachVolume Pod db-*",
@@ -58,8 +59,8 @@ const RACES: &[(&str, &str, &str)] = &[
     ),
     (
         "14-preemption",
-        "FailedScheduling Pod high/rs1",
-        "how often a waiting preemptor is tried depends on its victims",
+        "FailedScheduling Pod",
+        "how often who waits is tried depends on how fast the victims go",
     ),
     ("17-topology-spread", "FailedScheduling Pod web/rs1", "which of two nodes is seen uncordoned first"),
 ];
