@@ -611,10 +611,10 @@ fn every_dependency_has_its_line() {
     for line in manifest.lines() {
         if line.starts_with('[') {
             within = matches!(line, "[dependencies]" | "[dev-dependencies]");
-        } else if let Some((name, _)) = line.split_once(" = ").filter(|_| within) {
-            if !page.contains(&format!("`{name}`")) {
-                missing.push(name.to_owned());
-            }
+        } else if let Some((name, _)) = line.split_once(" = ").filter(|_| within)
+            && !page.contains(&format!("`{name}`"))
+        {
+            missing.push(name.to_owned());
         }
     }
     expect_none("dependencies without a line in docs/DEPENDENCIES.md", &missing);

@@ -53,10 +53,10 @@ impl History {
         match (old, &change.object) {
             (Object::Pod(old), Object::Pod(new)) => self.pod(change, old, new),
             (Object::Job(old), Object::Job(new)) => self.job(change, old, new),
-            (Object::PersistentVolumeClaim(old), Object::PersistentVolumeClaim(new)) => {
-                if old.phase == ClaimPhase::Bound && old.spec.volume_name != new.spec.volume_name {
-                    self.note(change, "was bound to another volume");
-                }
+            (Object::PersistentVolumeClaim(old), Object::PersistentVolumeClaim(new))
+                if old.phase == ClaimPhase::Bound && old.spec.volume_name != new.spec.volume_name =>
+            {
+                self.note(change, "was bound to another volume");
             }
             _ => {}
         }

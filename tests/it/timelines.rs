@@ -143,7 +143,7 @@ fn differences(recorded: &Milestones, simulated: &Milestones, slack: f64) -> Vec
 
 /// How far something at `t` may have drifted since the last step.
 fn drift(recorded: &Milestones, t: f64) -> f64 {
-    let since = recorded.actions.iter().filter(|a| **a <= t).last().map_or(0.0, |a| t - a);
+    let since = recorded.actions.iter().rfind(|a| **a <= t).map_or(0.0, |a| t - a);
     CALL + (DRIFT * since).min(DRIFT_MAX)
 }
 
