@@ -8,7 +8,7 @@ use super::output::Context;
 
 /// The JSON Schema of the scenario file.
 pub fn main(context: &Context) -> Exit {
-    context.print(&format!("{:#}\n", crate::scenario::schema()))
+    context.print(&super::reference::schema())
 }
 
 /// The completions of a shell.

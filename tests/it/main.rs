@@ -1,6 +1,8 @@
 //! What must hold from outside: one binary, a module per topic.
 
 mod determinism;
+mod docs;
+mod fuzz;
 mod invalid;
 mod milestones;
 mod oracle;

@@ -85,6 +85,8 @@ struct Reader<'l> {
     limits: &'l Limits,
     /// Where the piece that is read starts in the text.
     base: usize,
+    /// Where it ends within a line: a block that ends there has no line feed at its end.
+    open_end: Option<usize>,
     frames: Vec<Frame>,
     root: Option<Tree>,
     refused: bool,
@@ -101,6 +103,7 @@ impl<'l> Reader<'l> {
             source,
             limits,
             base: 0,
+            open_end: None,
             frames: Vec::new(),
             root: None,
             refused: false,
@@ -126,6 +129,8 @@ impl<'l> Reader<'l> {
         let mut options = granit_parser::options! { flow_nesting_limit: 1024, block_nesting_limit: 1024 };
         options.set_emit_comments(false);
         let mut parser = Parser::new_from_str_with_options(text, options);
+        let last_line = text.rsplit('\n').next().unwrap_or_default();
+        self.open_end = (!last_line.trim().is_empty()).then_some(text.len());
         let mut errors = 0;
         loop {
             match parser.next_event() {
@@ -157,7 +162,11 @@ impl<'l> Reader<'l> {
             Event::DocumentEnd => return self.end_document(span),
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
-                let value = self.scalar(&text, plain, tag.as_deref(), span);
+                let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                // Upstream: `go.yaml.in/yaml/v2/scannerc.go` yaml_parser_scan_block_scalar.
+                let cut = block && self.open_end.is_some() && at.end.byte_offset() >= self.open_end;
+                let text = if cut { text.strip_suffix('\n').unwrap_or(&text) } else { &text };
+                let value = self.scalar(text, plain, tag.as_deref(), span);
                 let weight = 1 + text.len() / BYTES_PER_WEIGHT;
                 let node =
                     Node { tree: Tree { span, value }, weight, depth: 0, plain: plain && tag.is_none() };
