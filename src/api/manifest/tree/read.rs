@@ -97,6 +97,16 @@ struct Reader<'l> {
     diagnostics: Vec<Diagnostic>,
 }
 
+/// The text of a block at the end of a piece that ends within a line: the line feed that no line of the piece has is
+/// not part of it.
+fn without_line_feed<'t>(text: &'t str, piece: &str) -> &'t str {
+    let Some(body) = text.strip_suffix('\n') else { return text };
+    let (last, written) = (body.rsplit('\n').next(), piece.rsplit('\n').next());
+    let (last, written) = (last.unwrap_or_default(), written.unwrap_or_default());
+    let is_content = !written.trim().is_empty() || (!last.is_empty() && written.ends_with(last));
+    if is_content { body } else { text }
+}
+
 impl<'l> Reader<'l> {
     fn new(source: SourceId, limits: &'l Limits) -> Self {
         Self {
@@ -129,13 +139,12 @@ impl<'l> Reader<'l> {
         let mut options = granit_parser::options! { flow_nesting_limit: 1024, block_nesting_limit: 1024 };
         options.set_emit_comments(false);
         let mut parser = Parser::new_from_str_with_options(text, options);
-        let last_line = text.rsplit('\n').next().unwrap_or_default();
-        self.open_end = (!last_line.trim().is_empty()).then_some(text.len());
+        self.open_end = (!text.ends_with('\n')).then_some(text.len());
         let mut errors = 0;
         loop {
             match parser.next_event() {
                 None => return Ok(()),
-                Some(Ok((event, span))) => self.event(event, &span)?,
+                Some(Ok((event, span))) => self.event(event, &span, text)?,
                 Some(Err(error)) => {
                     self.syntax_error(text, &error);
                     self.abandon_document();
@@ -155,7 +164,7 @@ impl<'l> Reader<'l> {
         self.refused = false;
     }
 
-    fn event(&mut self, event: Event<'_>, at: &granit_parser::Span) -> Result<(), Stopped> {
+    fn event(&mut self, event: Event<'_>, at: &granit_parser::Span, piece: &str) -> Result<(), Stopped> {
         let span = self.event_span(at);
         match event {
             Event::DocumentStart(..) => self.abandon_document(),
@@ -164,9 +173,13 @@ impl<'l> Reader<'l> {
                 let plain = style == ScalarStyle::Plain;
                 let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
                 // Upstream: `go.yaml.in/yaml/v2/scannerc.go` yaml_parser_scan_block_scalar.
-                let cut = block && self.open_end.is_some() && at.end.byte_offset() >= self.open_end;
-                let text = if cut { text.strip_suffix('\n').unwrap_or(&text) } else { &text };
-                let value = self.scalar(text, plain, tag.as_deref(), span);
+                let open = block && self.open_end.is_some() && at.end.byte_offset() >= self.open_end;
+                let value = self.scalar(
+                    if open { without_line_feed(&text, piece) } else { &text },
+                    plain,
+                    tag.as_deref(),
+                    span,
+                );
                 let weight = 1 + text.len() / BYTES_PER_WEIGHT;
                 let node =
                     Node { tree: Tree { span, value }, weight, depth: 0, plain: plain && tag.is_none() };

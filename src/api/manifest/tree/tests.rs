@@ -274,7 +274,14 @@ mod types {
 
 #[test]
 fn a_block_at_an_open_end_has_no_line_feed() {
-    for (text, expected) in [("a: |\n  x", "x"), ("a: |\n  x\n", "x\n"), ("a: >\n  x\n  y", "x y"), ("a: |+\n  x", "x"), ("a: |\n  x\n  ", "x\n")] {
+    for (text, expected) in [
+        ("a: |\n  x", "x"),
+        ("a: |\n  x\n", "x\n"),
+        ("a: >\n  x\n  y", "x y"),
+        ("a: |+\n  x", "x"),
+        ("a: |\n  x\n  ", "x\n"),
+        ("a: |\n  x\n   ", "x\n "),
+    ] {
         let (documents, _) = read_documents(SourceId(0), text, &Limits::default());
         assert_eq!(documents[0].get("a").and_then(Tree::as_str), Some(expected), "{text:?}");
     }
