@@ -44,15 +44,22 @@ fn the_reference_describes_every_shape_of_the_file() {
     }
 }
 
-/// The examples of the pages are scenarios.
+/// The tutorial's first scenario, read as it stands (its manifests are not there).
 #[test]
-fn the_first_example_of_the_reference_can_be_read() {
-    let page = scenario::reference();
-    let example = page.split("```yaml\n").find(|block| block.starts_with("apiVersion")).unwrap();
-    let text = example.split("```").next().unwrap();
-    let mut sources = SourceMap::default();
-    let (plan, found) = scenario::load_text(&DiskFiles, "scenarios/example.yaml", text, &mut sources);
-    assert!(plan.is_some(), "{found:?}");
+fn the_tutorial_is_made_of_scenarios_that_can_be_read() {
+    let page = wavetank::scenario::reference();
+    let blocks: Vec<&str> = page.split("```yaml\n").skip(1).filter_map(|b| b.split("```").next()).collect();
+    assert_eq!(blocks.len(), 4, "head, behaviour, steps, expectations");
+    let text = blocks.concat();
+    let shop =
+        std::fs::read_to_string(format!("{}/scenarios/manifests/shop.yaml", env!("CARGO_MANIFEST_DIR")))
+            .unwrap();
+    let files = wavetank::scenario::MemoryFiles::default().with("s/manifests/shop.yaml", shop);
+    let mut sources = wavetank::base::SourceMap::default();
+    let (plan, found) = wavetank::scenario::load_text(&files, "s/first.yaml", &text, &mut sources);
+    let told = wavetank::report::diagnostics::render(&found, &sources, false);
+    let plan = plan.unwrap_or_else(|| panic!("{told}"));
+    assert_eq!((plan.steps.len(), plan.expectations.len(), plan.behaviours.len()), (3, 4, 3));
 }
 
 /// What of a value a JSON Schema refuses, as far as the scenario's schema uses the language; none if it takes it.

@@ -6,7 +6,6 @@ mod fuzz;
 mod invalid;
 mod milestones;
 mod oracle;
-mod pages;
 mod properties;
 mod readme;
 mod scenarios;
