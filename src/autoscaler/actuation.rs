@@ -41,7 +41,13 @@ enum Stage {
 
 impl ClusterAutoscaler {
     /// Marks a node as about to be deleted.
-    pub(super) fn begin_deletion(&mut self, ctx: &mut Ctx<'_>, node: &Str, utilization: f64, pods: Vec<Arc<Pod>>) {
+    pub(super) fn begin_deletion(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        node: &Str,
+        utilization: f64,
+        pods: Vec<Arc<Pod>>,
+    ) {
         let now = ctx.store.now();
         let key = ObjectKey::cluster(node.clone());
         let value: Str = ctx.store.timestamp().0.to_string().into();
@@ -63,7 +69,9 @@ impl ClusterAutoscaler {
         } else {
             let names: Vec<&str> = pods.iter().map(|pod| pod.meta.name.as_str()).collect();
             let list = names.join(",");
-            format!("Scale-down: removing node {node}, utilization: {utilization}, pods to reschedule: {list}")
+            format!(
+                "Scale-down: removing node {node}, utilization: {utilization}, pods to reschedule: {list}"
+            )
         };
         let reason = if pods.is_empty() { lit!("ScaleDownEmpty") } else { lit!("ScaleDown") };
         self.say(ctx, status_config_map(), EventType::Normal, reason, text);

@@ -27,7 +27,8 @@ pub struct Backoffs {
 impl Backoffs {
     /// A group failed; false if it was left alone already.
     pub fn fail(&mut self, group: GroupId, now: SimTime) -> bool {
-        let entry = self.groups.entry(group).or_insert(Backoff { duration: FIRST, until: now + FIRST, last: now });
+        let entry =
+            self.groups.entry(group).or_insert(Backoff { duration: FIRST, until: now + FIRST, last: now });
         let fresh = entry.last == now && entry.until == now + entry.duration;
         if !fresh {
             if now < entry.until {

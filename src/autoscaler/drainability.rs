@@ -165,10 +165,7 @@ mod tests {
             (annotated(owned(pod()), SAFE_TO_EVICT, "false"), Fate::Block("NotSafeToEvictAnnotation")),
             (volume(owned(pod()), scratch()), Fate::Block("LocalStorageRequested")),
             (volume(owned(pod()), VolumeSource::HostPath("/".into())), Fate::Block("LocalStorageRequested")),
-            (
-                volume(owned(pod()), VolumeSource::EmptyDir { memory: true, size_limit: None }),
-                Fate::Move,
-            ),
+            (volume(owned(pod()), VolumeSource::EmptyDir { memory: true, size_limit: None }), Fate::Move),
             (annotated(volume(owned(pod()), scratch()), SAFE_LOCAL_VOLUMES, "a,v"), Fate::Move),
         ] {
             assert_eq!(fate(&store, &Flags::default(), &pod), expected, "{pod:?}");

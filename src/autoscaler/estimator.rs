@@ -18,7 +18,12 @@ pub struct Estimate {
 }
 
 /// Packs Pods into new nodes of a template, at most `nodes_max` of them.
-pub fn estimate(simulator: &Simulator<'_>, template: &Template, groups: &[&Group], nodes_max: usize) -> Estimate {
+pub fn estimate(
+    simulator: &Simulator<'_>,
+    template: &Template,
+    groups: &[&Group],
+    nodes_max: usize,
+) -> Estimate {
     let mut packing = Packing {
         simulator: simulator.clone(),
         template,

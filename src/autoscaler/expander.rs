@@ -36,7 +36,11 @@ pub struct Circumstances<'a> {
 }
 
 /// Runs the chain; what it leaves is drawn from.
-pub fn best(mut choices: Vec<Choice>, circumstances: Circumstances<'_>, stream: &mut Stream) -> Option<Choice> {
+pub fn best(
+    mut choices: Vec<Choice>,
+    circumstances: Circumstances<'_>,
+    stream: &mut Stream,
+) -> Option<Choice> {
     for name in circumstances.chain {
         choices = match name.as_str() {
             "least-waste" => lowest(choices, waste),
@@ -166,7 +170,8 @@ mod tests {
 
     fn check(chain: &str, text: &str, expected: &str) {
         let chain: Vec<Str> = chain.split(',').map(Str::from).collect();
-        let priorities = vec![(10, vec![Str::from(".*")]), (50, vec![Str::from("^spot-.*"), Str::from("cheap$")])];
+        let priorities =
+            vec![(10, vec![Str::from(".*")]), (50, vec![Str::from("^spot-.*"), Str::from("cheap$")])];
         let circumstances = Circumstances { chain: &chain, priorities: &priorities, cluster_size: 5 };
         let found = best(choices(text), circumstances, &mut Seed(1).stream("expander", "test"));
         assert_eq!(found.map(|c| c.name).unwrap_or_default(), expected, "{chain:?} {text}");
@@ -190,7 +195,8 @@ mod tests {
     fn what_is_left_is_drawn_from() {
         let names: std::collections::BTreeSet<Str> = (0..50)
             .map(|seed| {
-                let circumstances = Circumstances { chain: &["random".into()], priorities: &[], cluster_size: 1 };
+                let circumstances =
+                    Circumstances { chain: &["random".into()], priorities: &[], cluster_size: 1 };
                 let mut stream = Seed(seed).stream("expander", "test");
                 best(choices("a 2 8 1 1 1;b 2 8 1 1 1"), circumstances, &mut stream).unwrap().name
             })

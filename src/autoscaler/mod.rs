@@ -173,7 +173,13 @@ impl ClusterAutoscaler {
         self.give_up_late_machines(ctx);
         if self.is_unhealthy(ctx) {
             let reference = status_config_map();
-            self.say(ctx, reference, EventType::Warning, lit!("ClusterUnhealthy"), "Cluster is unhealthy".to_owned());
+            self.say(
+                ctx,
+                reference,
+                EventType::Warning,
+                lit!("ClusterUnhealthy"),
+                "Cluster is unhealthy".to_owned(),
+            );
             return;
         }
         let templates: BTreeMap<GroupId, Template> = ctx
@@ -288,9 +294,8 @@ impl ClusterAutoscaler {
             .fleet
             .groups()
             .flat_map(|(id, group)| {
-                let is_late = move |i: &crate::cloud::fleet::Instance| {
-                    i.joined.is_none() && now >= i.requested + limit
-                };
+                let is_late =
+                    move |i: &crate::cloud::fleet::Instance| i.joined.is_none() && now >= i.requested + limit;
                 group
                     .instances
                     .iter()
@@ -322,7 +327,11 @@ impl ClusterAutoscaler {
     fn say(&mut self, ctx: &mut Ctx<'_>, about: ObjectRef, event_type: EventType, reason: Str, text: String) {
         let now = ctx.store.now();
         let message = Str::from(text);
-        let key = (Str::from(format!("{}/{}/{}", about.kind, about.namespace, about.name)), reason.clone(), message.clone());
+        let key = (
+            Str::from(format!("{}/{}/{}", about.kind, about.namespace, about.name)),
+            reason.clone(),
+            message.clone(),
+        );
         if self.said.get(&key).is_some_and(|at| now < *at + EVENTS_AGAIN_AFTER) {
             return;
         }

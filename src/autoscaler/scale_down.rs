@@ -171,7 +171,8 @@ impl ClusterAutoscaler {
                 u32::try_from(self.deletions.keys().filter(of_group).count()).unwrap_or(u32::MAX)
             });
             let min = group.group.bounds.map_or(0, |(min, _)| min);
-            if group.target.saturating_sub(*gone) <= min || all >= limit(self.flags.max_scale_down_parallelism)
+            if group.target.saturating_sub(*gone) <= min
+                || all >= limit(self.flags.max_scale_down_parallelism)
             {
                 continue;
             }
@@ -217,4 +218,3 @@ fn move_away(simulator: &mut Simulator<'_>, candidate: &Candidate) -> bool {
     *simulator = tried;
     true
 }
-

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::{TAINT_CANDIDATE, TAINT_TO_BE_DELETED};
 use crate::api::node::HOSTNAME_LABEL;
 use crate::api::resources::PODS;
-use crate::api::workload::DaemonSet;
 use crate::api::storage::CsiNode;
+use crate::api::workload::DaemonSet;
 use crate::api::{Meta, Node, Object, Phase, Pod, PodStatus, Taint, Toleration, condition};
 use crate::base::{Quantity, SimDuration, SimTime, Str};
 use crate::cloud::fleet::GroupFleet;
@@ -43,9 +43,7 @@ impl Template {
             .iter()
             .filter(|(_, i)| i.joined.is_some_and(|at| now >= at + STABLE_AFTER || at == SimTime::ZERO))
             .filter_map(|(name, _)| store.find::<Node>("", name))
-            .find(|node| {
-                node.is_ready() && !node.unschedulable && !has_taint(node, TAINT_TO_BE_DELETED)
-            });
+            .find(|node| node.is_ready() && !node.unschedulable && !has_taint(node, TAINT_TO_BE_DELETED));
         let mut node = match model {
             Some(model) => Node::clone(model),
             None => from_cloud(group),
@@ -103,8 +101,12 @@ fn sanitize(node: &mut Node, name: &Str) {
 }
 
 fn is_of_condition(taint: &Taint) -> bool {
-    ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", "node.cloudprovider.kubernetes.io/uninitialized"]
-        .contains(&taint.key.as_str())
+    [
+        "node.kubernetes.io/not-ready",
+        "node.kubernetes.io/unreachable",
+        "node.cloudprovider.kubernetes.io/uninitialized",
+    ]
+    .contains(&taint.key.as_str())
 }
 
 /// Pods of all DaemonSets that the node would get.

@@ -1,8 +1,8 @@
 //! Node groups, dealt out to zones, and the nodes they are made of.
 
 use crate::api::node::{
-    ARCH_LABEL, HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, NODE_GROUP_LABEL, Node, NodeStatus,
-    OS_LABEL, REGION_LABEL, ZONE_LABEL,
+    ARCH_LABEL, HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, NODE_GROUP_LABEL, Node, NodeStatus, OS_LABEL,
+    REGION_LABEL, ZONE_LABEL,
 };
 use crate::api::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, PODS};
 use crate::api::storage::{CsiNode, CsiNodeDriver};

@@ -30,10 +30,10 @@ pub mod rollout;
 pub mod statefulset;
 pub mod table;
 pub mod taint_eviction;
-pub mod ttlafterfinished;
-pub mod volume;
 #[cfg(test)]
 pub mod testing;
+pub mod ttlafterfinished;
+pub mod volume;
 
 pub use budget::ApiBudget;
 pub use framework::{Action, Controller, Ctx, Enqueue, WorkKey};

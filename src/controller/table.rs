@@ -1,17 +1,18 @@
 //! The list of all controllers.
 
 use super::framework::Controller;
-use super::{
-    cronjob::CronJobController, daemonset::DaemonSetController, deployment::DeploymentController,
-    disruption::DisruptionController, endpointslice::EndpointSliceController, garbage_collector::GarbageCollector, job::JobController,
-    namespace::NamespaceController, nodelifecycle::NodeLifecycle, podautoscaler::HorizontalController,
-    podgc::PodGc, replica_set::ReplicaSetController, resourcequota::ResourceQuotaController,
-    statefulset::StatefulSetController, taint_eviction::TaintEviction, ttlafterfinished::TtlAfterFinished,
-};
 use super::volume::{
     attach_detach::AttachDetach, attacher::Attacher, binder::Binder, ephemeral::EphemeralVolumes,
-    expansion::Expander, expansion::Resizer,
-    protection::ClaimProtection, protection::VolumeProtection, provisioner::Provisioner,
+    expansion::Expander, expansion::Resizer, protection::ClaimProtection, protection::VolumeProtection,
+    provisioner::Provisioner,
+};
+use super::{
+    cronjob::CronJobController, daemonset::DaemonSetController, deployment::DeploymentController,
+    disruption::DisruptionController, endpointslice::EndpointSliceController,
+    garbage_collector::GarbageCollector, job::JobController, namespace::NamespaceController,
+    nodelifecycle::NodeLifecycle, podautoscaler::HorizontalController, podgc::PodGc,
+    replica_set::ReplicaSetController, resourcequota::ResourceQuotaController,
+    statefulset::StatefulSetController, taint_eviction::TaintEviction, ttlafterfinished::TtlAfterFinished,
 };
 use crate::api::workload::{ReplicaSet, ReplicationController};
 use crate::params::{Latencies, Settings};

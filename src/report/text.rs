@@ -148,7 +148,9 @@ impl Page {
         let verdict = match (outcome.verdict(), total) {
             (_, 0) => self.paint(BOLD, "nothing was expected"),
             (RunVerdict::Passed, _) => self.paint(GREEN, &format!("passed: {held} of {total} expectations")),
-            (RunVerdict::Failed, _) => self.paint(RED, &format!("failed: {held} of {total} expectations held")),
+            (RunVerdict::Failed, _) => {
+                self.paint(RED, &format!("failed: {held} of {total} expectations held"))
+            }
         };
         let pods = &outcome.pods;
         let mut counts = format!("{} running ({} ready)", pods.running, pods.ready);

@@ -81,7 +81,8 @@ impl<W: Write> Timeline<W> {
             Value::Array(items) => items.iter_mut().for_each(|item| self.relative_times(item)),
             Value::Object(fields) => {
                 for (name, field) in fields.iter_mut() {
-                    let is_time = name.ends_with("Time") || name.ends_with("Timestamp") || name == "timeAdded";
+                    let is_time =
+                        name.ends_with("Time") || name.ends_with("Timestamp") || name == "timeAdded";
                     match field {
                         Value::String(text) if is_time => {
                             if let Some(at) = Timestamp::parse_rfc3339(text) {

@@ -49,9 +49,10 @@ pub fn parse(word: &str, custom: &[(Str, bool)]) -> Option<KnownKind> {
         return Some(KnownKind { kind: ResourceKind::Inert((*kind).into()), namespaced: *namespaced });
     }
     let carried = manifest::carried_kinds().map(|(kind, namespaced)| (Str::from(kind), namespaced));
-    carried.chain(custom.iter().cloned()).find(|(kind, _)| named(kind, &plural(kind))).map(|(kind, namespaced)| {
-        KnownKind { kind: ResourceKind::Inert(kind), namespaced }
-    })
+    carried
+        .chain(custom.iter().cloned())
+        .find(|(kind, _)| named(kind, &plural(kind)))
+        .map(|(kind, namespaced)| KnownKind { kind: ResourceKind::Inert(kind), namespaced })
 }
 
 /// The plural that a kind most probably has.

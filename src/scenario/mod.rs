@@ -52,9 +52,9 @@ use target::Known;
 ///
 /// The plan is there unless a diagnostic is an error. Texts are added to `sources`, for showing snippets.
 pub fn load(files: &dyn Files, path: &str, sources: &mut SourceMap) -> (Option<Plan>, Vec<Diagnostic>) {
-    let text = files.read(path).and_then(|bytes| {
-        String::from_utf8(bytes).map_err(|_| "the file is not text in UTF-8".to_owned())
-    });
+    let text = files
+        .read(path)
+        .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "the file is not text in UTF-8".to_owned()));
     match text {
         Ok(text) => load_text(files, path, &text, sources),
         Err(why) => (None, vec![Diagnostic::error(code::FILE, format!("`{path}`: {why}"))]),

@@ -28,9 +28,9 @@ pub mod placer;
 pub mod plugins;
 pub mod preemption;
 pub mod profile;
-pub mod queue;
 #[cfg(test)]
 mod properties;
+pub mod queue;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

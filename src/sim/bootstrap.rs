@@ -5,9 +5,9 @@ use super::world::World;
 use crate::api::service::{Namespace, Service, ServicePort};
 use crate::api::{Labels, Meta};
 use crate::base::{SimTime, Str, text::lit};
+use crate::controller::Manager;
 use crate::controller::manager::ManagerConfig;
 use crate::controller::table::{self, ControllerParams};
-use crate::controller::Manager;
 use crate::facts::Recorder;
 use crate::plan::{Plan, PlannedNode};
 use crate::scheduler::{Config, Scheduler, Wording};
@@ -24,14 +24,19 @@ pub fn controllers(plan: &Plan) -> Manager {
         api_burst: u32::try_from(settings.kube_api_burst).unwrap_or(0),
         ..ManagerConfig::default()
     };
-    let params =
-        ControllerParams { settings: plan.settings.clone(), latencies: plan.latencies.clone() };
+    let params = ControllerParams { settings: plan.settings.clone(), latencies: plan.latencies.clone() };
     Manager::new(table::all(&params), config, SimTime::ZERO)
 }
 
 /// The scheduler of a plan, with its configuration.
 pub fn scheduler(plan: &Plan) -> Scheduler {
-    let config = plan.settings.kube_scheduler.config.as_deref().and_then(|json| Config::from_json(json).ok()).unwrap_or_default();
+    let config = plan
+        .settings
+        .kube_scheduler
+        .config
+        .as_deref()
+        .and_then(|json| Config::from_json(json).ok())
+        .unwrap_or_default();
     let wording = Wording::of_release(&plan.version.to_string());
     Scheduler::new(config, wording)
 }
@@ -82,8 +87,7 @@ fn namespace(name: Str) -> Namespace {
 }
 
 fn kubernetes_service() -> Service {
-    let labels: Labels =
-        [("component", "apiserver"), ("provider", "kubernetes")].into_iter().collect();
+    let labels: Labels = [("component", "apiserver"), ("provider", "kubernetes")].into_iter().collect();
     Service {
         meta: Meta { labels, ..Meta::named("default", "kubernetes") },
         service_type: lit!("ClusterIP"),

@@ -166,10 +166,8 @@ impl World {
                 VolumeStep::Provision { claim, node } => self
                     .store
                     .update::<PersistentVolumeClaim>(claim, |pvc| {
-                        pvc.meta.annotations = pvc
-                            .meta
-                            .annotations
-                            .with(storage::annotation::SELECTED_NODE, node.clone());
+                        pvc.meta.annotations =
+                            pvc.meta.annotations.with(storage::annotation::SELECTED_NODE, node.clone());
                     })
                     .map(|_| ()),
                 VolumeStep::Wait { .. } => Ok(()),
@@ -343,7 +341,8 @@ impl World {
     pub(super) fn preempt(&mut self, preemption: &Preemption) {
         let now = self.store.now();
         let at = self.store.timestamp();
-        let message = format!("{}: preempting to accommodate a higher priority pod", preemption.scheduler_name);
+        let message =
+            format!("{}: preempting to accommodate a higher priority pod", preemption.scheduler_name);
         let mut nobody = true;
         for (index, key) in preemption.victims.iter().enumerate() {
             let marked = self.store.update::<Pod>(key, |victim| {
@@ -365,13 +364,7 @@ impl World {
             let Ok(victim) = marked else { continue };
             nobody &= self.store.delete::<Pod>(key, &DeleteOptions::default()).is_err();
             let note = format!("Preempted by pod {} on node {}", preemption.uid, preemption.node);
-            self.say_of_pod(
-                &victim,
-                &preemption.scheduler_name,
-                EventType::Normal,
-                lit!("Preempted"),
-                note,
-            );
+            self.say_of_pod(&victim, &preemption.scheduler_name, EventType::Normal, lit!("Preempted"), note);
         }
         if nobody {
             self.scheduler.inner.preemption_found_nobody(now, &preemption.uid);

@@ -9,13 +9,13 @@
 //!   label, by owner. * [`events`]: the recorders' folding of Events. * [`error`]: refusals in the API server's words.
 
 pub mod admission;
+mod claim;
 pub mod error;
 pub mod events;
 pub mod index;
-pub mod metrics;
-mod claim;
 mod job;
 mod limits;
+pub mod metrics;
 pub mod quota;
 mod service;
 pub mod table;

@@ -14,7 +14,9 @@ use crate::api::{Container, ContainerState, LabelSelector, Pod};
 use crate::base::{SimDuration, SimTime, Str};
 use crate::params::settings::MetricsServer;
 use crate::params::{Behaviour, behaviour};
-use crate::store::metrics::{MetricsApi, NoMetrics, PodSample, Sample, no_custom_metrics, no_external_metrics};
+use crate::store::metrics::{
+    MetricsApi, NoMetrics, PodSample, Sample, no_custom_metrics, no_external_metrics,
+};
 use crate::store::{Change, ObjId, Store, Verb};
 
 /// CPU that the Pods of an app use, set from outside.

@@ -127,7 +127,8 @@ fn current_metric(
     let per_pod = |target: &autoscaling::MetricTarget| target.type_ == "AverageValue";
     if let Some(m) = spec.container_resource {
         let container = m.container;
-        status.container_resource = Some(autoscaling::ContainerResourceMetricStatus { container, current, name });
+        status.container_resource =
+            Some(autoscaling::ContainerResourceMetricStatus { container, current, name });
     } else if let Some(m) = spec.pods {
         status.pods = Some(autoscaling::PodsMetricStatus { current, metric: m.metric });
     } else if let Some(m) = spec.object {

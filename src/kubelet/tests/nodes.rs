@@ -226,11 +226,7 @@ fn without_its_kubelet_a_node_goes_on_blindly() {
     rig.run(62);
     assert_eq!(
         rig.trace(),
-        [
-            "61 crash Running 1/1 x1 Ready",
-            "61 goes Succeeded 0/1 Completed(0) deleted",
-            "61 goes gone",
-        ]
+        ["61 crash Running 1/1 x1 Ready", "61 goes Succeeded 0/1 Completed(0) deleted", "61 goes gone",]
     );
 }
 

@@ -19,11 +19,7 @@ fn a_pod_starts_and_ends() {
     rig.run(20);
     assert_eq!(
         rig.trace(),
-        [
-            "5 web Running 1/1 Ready deleted",
-            "6.01 web Succeeded 0/1 Completed(0) deleted",
-            "6.01 web gone",
-        ]
+        ["5 web Running 1/1 Ready deleted", "6.01 web Succeeded 0/1 Completed(0) deleted", "6.01 web gone",]
     );
     assert_eq!(rig.reasons("web"), ["Pulling", "Pulled", "Created", "Started", "Killing"]);
     assert!(rig.timers.is_empty(), "nothing ticks for nothing: {:?}", rig.timers);

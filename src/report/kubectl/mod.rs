@@ -24,7 +24,8 @@ pub fn table(objects: &[Object], now: Timestamp, options: &TableOptions) -> Stri
     if options.namespace {
         header.insert(0, "NAMESPACE".to_owned());
     }
-    header.extend(options.label_columns.iter().map(|key| key.rsplit('/').next().unwrap_or(key).to_uppercase()));
+    header
+        .extend(options.label_columns.iter().map(|key| key.rsplit('/').next().unwrap_or(key).to_uppercase()));
     if options.labels {
         header.push("LABELS".to_owned());
     }
@@ -32,14 +33,21 @@ pub fn table(objects: &[Object], now: Timestamp, options: &TableOptions) -> Stri
         .iter()
         .map(|object| {
             let mut row = (columns.row)(object, now, options.wide);
-            if options.kind_prefix && let Some(name) = row.get_mut(columns.name_column) {
+            if options.kind_prefix
+                && let Some(name) = row.get_mut(columns.name_column)
+            {
                 *name = format!("{}/{name}", resource_name(object));
             }
             if options.namespace {
                 row.insert(0, object.meta().namespace.to_string());
             }
             let labels = &object.meta().labels;
-            row.extend(options.label_columns.iter().map(|key| labels.get(key).cloned().unwrap_or_default().to_string()));
+            row.extend(
+                options
+                    .label_columns
+                    .iter()
+                    .map(|key| labels.get(key).cloned().unwrap_or_default().to_string()),
+            );
             if options.labels {
                 row.push(columns::labels_text(labels));
             }

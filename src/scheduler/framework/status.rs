@@ -206,7 +206,8 @@ impl NodeStatuses {
                 *counts.entry(&reason.text).or_default() += nodes - self.len;
             }
         }
-        let mut counted: Vec<String> = counts.into_iter().map(|(text, count)| format!("{count} {text}")).collect();
+        let mut counted: Vec<String> =
+            counts.into_iter().map(|(text, count)| format!("{count} {text}")).collect();
         counted.sort();
         let mut message = format!("0/{nodes} nodes are available:");
         if !counted.is_empty() {

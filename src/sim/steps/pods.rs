@@ -50,9 +50,8 @@ impl World {
                 return Err(format!("{target} is not a Pod"));
             }
             let key = object.key();
-            reached += self.with_kubelets(|kubelets, ctx| {
-                act(kubelets, &key, container.map(Str::as_str), ctx)
-            });
+            reached +=
+                self.with_kubelets(|kubelets, ctx| act(kubelets, &key, container.map(Str::as_str), ctx));
         }
         if reached > 0 { Ok(()) } else { Err(format!("no running container of {target}")) }
     }
@@ -113,11 +112,7 @@ impl World {
             LoadAmount::Total { milli, cap } => Amount::Shared { total: milli, cap },
             LoadAmount::PerPod { milli } => Amount::Each(milli),
         };
-        let load = usage::Load {
-            namespace: load.namespace.clone(),
-            selector: load.selector.clone(),
-            amount,
-        };
+        let load = usage::Load { namespace: load.namespace.clone(), selector: load.selector.clone(), amount };
         self.usage.set_load(&self.store, load);
         self.manager.on_metrics_change(self.store.now());
         Ok(())

@@ -95,10 +95,8 @@ impl World {
         if let Some(node) = self.steps.hosting.get(&key) {
             return Ok(node.clone());
         }
-        let found = self
-            .store
-            .get::<Pod>(&key)
-            .ok_or_else(|| ApiError::not_found(Kind::Pod, &key).to_string())?;
+        let found =
+            self.store.get::<Pod>(&key).ok_or_else(|| ApiError::not_found(Kind::Pod, &key).to_string())?;
         let node = found.node_name.clone().ok_or_else(|| format!("pod {key} is not on a node"))?;
         self.steps.hosting.insert(key, node.clone());
         Ok(node)
