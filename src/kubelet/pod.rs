@@ -409,7 +409,7 @@ mod tests {
         for _ in 0..7 {
             backoff.next(at, at);
             spans.push(backoff.delay.as_secs());
-            at = at + backoff.delay;
+            at += backoff.delay;
         }
         assert_eq!(spans, [10, 20, 40, 80, 160, 300, 300]);
         assert_eq!(backoff.current(backoff.used + SimDuration::from_secs(600)), Some(BACKOFF_MAX));

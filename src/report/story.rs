@@ -122,10 +122,10 @@ impl Narrator {
     fn tell(&mut self, at: SimTime, sort: Sort, who: Option<String>, text: impl Into<String>) {
         let text = text.into();
         // Only the latest beats can be joined with: older ones are too far back in time.
-        let open = self.beats.iter_mut().rev().take_while(|b| at.since(b.until) <= JOIN_WITHIN);
+        let mut open = self.beats.iter_mut().rev().take_while(|b| at.since(b.until) <= JOIN_WITHIN);
         if let Some(who) = &who
             && let Some(beat) =
-                open.filter(|b| b.sort == sort && b.text == text && at.since(b.at) <= JOIN_WITHIN * 3).next()
+                open.find(|b| b.sort == sort && b.text == text && at.since(b.at) <= JOIN_WITHIN * 3)
         {
             beat.until = at;
             if !beat.who.contains(who) {

@@ -1,11 +1,6 @@
 use super::*;
 use crate::base::{SimDuration, SimTime};
-use crate::expect::When;
 use crate::params::{Delay, ImagePull};
-use crate::plan::step::{
-    Cascade, FillAmount, FillPlace, LoadAmount, PatchType, RolloutAction, Step, TaintChange,
-};
-use crate::plan::{NodeSet, Target};
 
 mod accepted;
 mod refused;

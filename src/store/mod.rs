@@ -71,6 +71,7 @@ impl Change {
     }
 
     /// The object as it is now; none once deleted.
+    #[allow(clippy::new_ret_no_self, reason = "the counterpart of `old`")]
     pub fn new(&self) -> Option<&Object> {
         (self.verb != Verb::Deleted).then_some(&self.object)
     }

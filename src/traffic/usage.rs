@@ -192,7 +192,7 @@ impl MetricsApi for Usage {
         container: Option<&str>,
     ) -> PodSample {
         let now = store.now();
-        if !self.running.get(&id).is_some_and(|since| *since + self.server.first_sample <= now) {
+        if self.running.get(&id).is_none_or(|since| *since + self.server.first_sample > now) {
             return PodSample::Missing;
         }
         if container.is_some_and(|name| !pod.spec.containers.iter().any(|c| c.name == name)) {

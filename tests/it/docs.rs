@@ -100,7 +100,7 @@ impl Validator {
                         "object" => value.is_object(),
                         other => panic!("type {other}"),
                     };
-                    if !types.iter().any(|t| is(t)) {
+                    if !types.iter().any(is) {
                         return fail(format!("{value} is none of {types:?}"));
                     }
                 }

@@ -6,7 +6,7 @@
 //!
 //! * [`sync`]: what a sync does in which order. * [`history`]: new and old ReplicaSets, revisions, clean-up.
 //! * [`rolling`], [`recreate`]: the two strategies. * [`proportional`]: scaling while a rollout is under way.
-//!   * [`status`]: counts, conditions, deadline. * [`rollback`]: the rollback annotation. * [`rollout`]: what
+//! * [`status`]: counts, conditions, deadline. * [`rollback`]: the rollback annotation. * [`rollout`]: what
 //!   `kubectl rollout` does.
 //!
 //! # Fidelity

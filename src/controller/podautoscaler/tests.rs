@@ -385,8 +385,8 @@ fn windows_hold_both_directions() {
             scale_up: Some(rules(&format!("{up}; Max; Pods 100 15"))),
             scale_down: Some(rules(&format!("{down}; Max; Percent 100 15"))),
         };
-        let mut memory = Memory::default();
-        memory.recommendations = before.iter().map(|(at, size)| (t(*at), *size)).collect();
+        let recommendations = before.iter().map(|(at, size)| (t(*at), *size)).collect();
+        let mut memory = Memory { recommendations, ..Memory::default() };
         let bounds = Bounds { min: 1, max: 100, current };
         let found = memory.with_behavior(t(400), proposed, bounds, &behavior, SimDuration::from_mins(5));
         assert_eq!(

@@ -24,11 +24,8 @@ pub(super) fn of(object: &Object, store: &Store) -> ResourceList {
     let (plural, counted) = names(object);
     used.insert(counted, ONE);
     match object {
-        Object::Pod(pod) => {
-            if !is_over(pod, store) {
-                compute(&requests(pod), &limits(pod), &mut used);
-            }
-        }
+        Object::Pod(pod) if is_over(pod, store) => {}
+        Object::Pod(pod) => compute(&requests(pod), &limits(pod), &mut used),
         Object::Service(service) => add_service(service, &mut used),
         Object::PersistentVolumeClaim(claim) => add_claim(claim, &mut used),
         _ if COUNTED.contains(&plural.as_str()) => {
