@@ -42,7 +42,7 @@ fn latencies_are_constants_or_distributions() {
     let plan = plan(
         r"
 cluster:
-  nodes: [{name: n, capacity: {cpu: '2', memory: 8Gi}}]
+  nodes: [{name: node-1, capacity: {cpu: '2', memory: 8Gi}}]
   latencies:
     imagePull: 3s
     containerStart: {uniform: {min: 1s, max: 2s}}

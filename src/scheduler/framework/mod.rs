@@ -28,6 +28,7 @@ pub mod events;
 pub mod fit_error;
 pub mod images;
 pub mod listers;
+pub mod looks;
 pub mod node_info;
 pub mod node_tree;
 pub mod nominator;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::images::Images;
 use super::listers::Listers;
+use super::looks::Looks;
 use super::node_info::{NodeId, NodeInfo};
 use super::node_tree::NodeTree;
 use super::pod_info::PodInfo;
@@ -30,6 +31,7 @@ pub struct Snapshot {
     with_required_anti_affinity: Vec<NodeId>,
     claim_users: LookupMap<ObjectKey, u32>,
     images: Images,
+    looks: Looks,
     /// Everything that is neither a node nor a bound Pod.
     pub listers: Listers,
 }
@@ -90,6 +92,11 @@ impl Snapshot {
         self.claim_users.contains_key(claim)
     }
 
+    /// Where Pods that look alike are.
+    pub const fn looks(&self) -> &Looks {
+        &self.looks
+    }
+
     /// Which images are where.
     pub const fn images(&self) -> &Images {
         &self.images
@@ -148,6 +155,7 @@ impl Snapshot {
         if !info.shape.required_anti_affinity.is_empty() {
             insert_sorted(&mut self.with_required_anti_affinity, id);
         }
+        self.looks.add(id, &info);
         Arc::make_mut(&mut self.slots[id.index()]).add_pod(info);
     }
 
@@ -156,6 +164,7 @@ impl Snapshot {
         let id = self.by_name.get(node).copied()?;
         let info = Arc::make_mut(&mut self.slots[id.index()]);
         let removed = info.remove_pod(uid)?;
+        self.looks.remove(id, &removed);
         if info.pods_with_affinity().is_empty() {
             remove_sorted(&mut self.with_affinity, id);
         }

@@ -149,10 +149,15 @@ pub fn has_all_keys(labels: &Labels, constraints: &[Constraint]) -> bool {
     constraints.iter().all(|c| labels.contains_key(&c.topology_key))
 }
 
+/// Whether a selector counts no Pods at all: an empty one counts as none.
+pub fn counts_nothing(selector: &LabelSelector) -> bool {
+    selector.is_everything() || *selector == LabelSelector::Nothing
+}
+
 /// How many Pods of `namespace` the selector counts: those being deleted are passed over, and an empty selector
 /// counts none.
 pub fn count_matching(groups: &[PodGroup], selector: &LabelSelector, namespace: &str) -> i64 {
-    if selector.is_everything() || *selector == LabelSelector::Nothing {
+    if counts_nothing(selector) {
         return 0;
     }
     let counts = |g: &&PodGroup| !g.deleting && g.namespace == namespace && selector.matches(&g.labels);

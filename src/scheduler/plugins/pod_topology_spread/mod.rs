@@ -132,11 +132,7 @@ impl PreScore for PodTopologySpread {
         // Under system defaults nodes without a zone are still told apart by their Pods.
         let require_all = !pod.pod.spec.topology_spread.is_empty() || !self.system_defaulting;
         let mut crowding = Crowding::new(constraints, nodes.iter().map(|n| &**n.node()), require_all);
-        if !crowding.is_by_node_only() {
-            for node in snapshot.nodes() {
-                crowding.count(&pod.pod, node.node(), node.pod_groups());
-            }
-        }
+        crowding.count(&pod.pod, snapshot);
         state.write(crowding);
         Ok(PreScored::Score)
     }
@@ -145,7 +141,7 @@ impl PreScore for PodTopologySpread {
 impl Score for PodTopologySpread {
     fn score(&self, _: &Snapshot, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<i64, Status> {
         let crowding = state.read::<Crowding>();
-        Ok(crowding.map_or(0, |crowding| crowding.score(&pod.pod, node.node(), node.pod_groups())))
+        Ok(crowding.map_or(0, |crowding| crowding.score(node.node(), node.id)))
     }
 
     fn normalize(

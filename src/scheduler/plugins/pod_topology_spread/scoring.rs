@@ -4,12 +4,12 @@
 
 #![allow(clippy::float_arithmetic, clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 
-use super::constraint::{Constraint, count_matching, has_all_keys};
+use super::constraint::{Constraint, counts_nothing, has_all_keys};
 use super::counts::Domains;
 use crate::api::node::HOSTNAME_LABEL;
 use crate::api::{Node, Pod};
 use crate::base::{LookupSet, Str};
-use crate::scheduler::framework::node_info::PodGroup;
+use crate::scheduler::framework::{NodeId, Snapshot};
 
 /// The highest score of a node.
 const MAX_NODE_SCORE: i64 = 100;
@@ -22,6 +22,8 @@ pub struct Crowding {
     ignored: LookupSet<Str>,
     /// By constraint; empty for `kubernetes.io/hostname`, which is counted node by node.
     domains: Vec<Domains>,
+    /// By constraint, for `kubernetes.io/hostname` only: matching Pods by the node's place.
+    of_nodes: Vec<Vec<i64>>,
     /// By constraint: what one Pod weighs, so that few large domains are not drowned by many small ones.
     weights: Vec<f64>,
     require_all: bool,
@@ -53,42 +55,55 @@ impl Crowding {
         let size =
             |c: &Constraint, d: &Domains| if c.topology_key == HOSTNAME_LABEL { nodes } else { d.len() };
         let weights = constraints.iter().zip(&domains).map(|(c, d)| weight(size(c, d))).collect();
-        Self { constraints, ignored, domains, weights, require_all }
+        let of_nodes = vec![Vec::new(); constraints.len()];
+        Self { constraints, ignored, domains, of_nodes, weights, require_all }
     }
 
-    /// Counts what runs on a node, feasible or not.
-    pub fn count(&mut self, pod: &Pod, node: &Node, groups: &[PodGroup]) {
-        if self.require_all && !has_all_keys(&node.meta.labels, &self.constraints) {
-            return;
-        }
-        for (constraint, domains) in self.constraints.iter().zip(&mut self.domains) {
-            if constraint.topology_key == HOSTNAME_LABEL || !constraint.includes(pod, node) {
+    /// Counts what runs on nodes, feasible or not.
+    pub fn count(&mut self, pod: &Pod, snapshot: &Snapshot) {
+        let namespace = &pod.meta.namespace;
+        for (index, constraint) in self.constraints.iter().enumerate() {
+            if counts_nothing(&constraint.selector) {
                 continue;
             }
-            let value = value_of(node, constraint);
-            if domains.get(&value).is_some() {
-                domains.add(&value, count_matching(groups, &constraint.selector, &pod.meta.namespace));
+            let by_node = constraint.topology_key == HOSTNAME_LABEL;
+            for look in snapshot.looks().alive(namespace, &constraint.selector) {
+                for (id, count) in &look.nodes {
+                    let info = snapshot.node(*id);
+                    let node = info.node();
+                    if by_node {
+                        let of_nodes = &mut self.of_nodes[index];
+                        if of_nodes.len() <= id.index() {
+                            of_nodes.resize(snapshot.slots(), 0);
+                        }
+                        of_nodes[id.index()] += i64::from(*count);
+                        continue;
+                    }
+                    let lacks = self.require_all && !has_all_keys(&node.meta.labels, &self.constraints);
+                    if !info.is_present() || lacks || !constraint.includes(pod, node) {
+                        continue;
+                    }
+                    let value = value_of(node, constraint);
+                    if self.domains[index].get(&value).is_some() {
+                        self.domains[index].add(&value, i64::from(*count));
+                    }
+                }
             }
         }
-    }
-
-    /// Whether all of it is counted node by node, so that nodes need not be counted beforehand.
-    pub fn is_by_node_only(&self) -> bool {
-        self.constraints.iter().all(|c| c.topology_key == HOSTNAME_LABEL)
     }
 
     /// How crowded it is around a node; 0 for nodes that get no score.
-    pub fn score(&self, pod: &Pod, node: &Node, groups: &[PodGroup]) -> i64 {
+    pub fn score(&self, node: &Node, id: NodeId) -> i64 {
         if self.ignored.contains(&node.meta.name) {
             return 0;
         }
         let mut score = 0f64;
-        for ((constraint, domains), weight) in self.constraints.iter().zip(&self.domains).zip(&self.weights) {
+        for (index, (constraint, weight)) in self.constraints.iter().zip(&self.weights).enumerate() {
             let Some(value) = node.meta.labels.get(&constraint.topology_key) else { continue };
             let count = if constraint.topology_key == HOSTNAME_LABEL {
-                count_matching(groups, &constraint.selector, &pod.meta.namespace)
+                self.of_nodes[index].get(id.index()).copied().unwrap_or(0)
             } else {
-                domains.get(value).unwrap_or(0)
+                self.domains[index].get(value).unwrap_or(0)
             };
             // upstream: float64
             score += count as f64 * weight + (constraint.max_skew - 1) as f64;
@@ -125,7 +140,9 @@ fn weight(domains: usize) -> f64 {
 mod tests {
     use super::*;
     use crate::api::{LabelSelector, Meta};
+    use crate::scheduler::framework::PodInfo;
     use crate::testkit;
+    use std::sync::Arc;
 
     fn node(name: &str, text: &str) -> Node {
         Node { meta: Meta { labels: testkit::labels(text), ..Meta::named("", name) }, ..Node::default() }
@@ -142,17 +159,21 @@ mod tests {
             honor_taints: false,
         };
         let pod = testkit::pod("new", "app=web");
-        let group = |count| {
-            let labels = testkit::labels("app=web");
-            [PodGroup { namespace: "default".into(), labels, deleting: false, count }]
-        };
         let nodes = [node("a", "z=a"), node("b", "z=b"), node("c", "z=c"), node("none", "")];
         let scores = |counts: [u32; 4], require_all| {
-            let mut crowding = Crowding::new(vec![zone.clone()], nodes.iter(), require_all);
+            let mut snapshot = Snapshot::default();
             for (node, count) in nodes.iter().zip(counts) {
-                crowding.count(&pod, node, &group(count));
+                snapshot.set_node(&Arc::new(node.clone()));
+                for number in 0..count {
+                    let mut pod = testkit::pod(&format!("{}-{number}", node.meta.name), "app=web");
+                    pod.meta.uid = pod.meta.name.clone();
+                    snapshot.add_pod(&node.meta.name, Arc::new(PodInfo::new(Arc::new(pod))));
+                }
             }
-            let mut scores: Vec<i64> = nodes.iter().map(|n| crowding.score(&pod, n, &[])).collect();
+            let mut crowding = Crowding::new(vec![zone.clone()], nodes.iter(), require_all);
+            crowding.count(&pod, &snapshot);
+            let of = |n: &Node| snapshot.get(&n.meta.name).map_or(0, |info| crowding.score(n, info.id));
+            let mut scores: Vec<i64> = nodes.iter().map(of).collect();
             crowding.normalize(&mut scores, |i| nodes[i].meta.name.as_str());
             scores
         };
