@@ -50,6 +50,7 @@ pub enum Action {
 #[derive(Debug, Default)]
 pub struct Enqueue {
     pub(super) keys: Vec<(WorkKey, SimDuration)>,
+    pub(super) late: Vec<(WorkKey, SimDuration)>,
 }
 
 impl Enqueue {
@@ -61,6 +62,11 @@ impl Enqueue {
     /// Due so long after the change is delivered.
     pub fn after(&mut self, key: WorkKey, delay: SimDuration) {
         self.keys.push((key, delay));
+    }
+
+    /// Due as soon as the change is delivered, which takes so much longer than usual.
+    pub fn late(&mut self, key: WorkKey, by: SimDuration) {
+        self.late.push((key, by));
     }
 
     /// What was put, with delays, for tests.

@@ -88,12 +88,16 @@ impl Manager {
     /// Hears of a change at the instant of its write.
     pub fn on_change(&mut self, change: &Change, store: &Store) {
         let delivered = change.at + self.config.watch_delay;
-        let mut out = Enqueue { keys: std::mem::take(&mut self.scratch) };
+        let mut out = Enqueue { keys: std::mem::take(&mut self.scratch), late: Vec::new() };
         for index in 0..self.slots.len() {
             self.slots[index].controller.on_change(change, store, &mut out);
             if !out.keys.is_empty() {
                 let keys = std::mem::take(&mut out.keys);
                 out.keys = self.enqueue_at(index, keys, delivered, change.at);
+            }
+            for (key, by) in out.late.drain(..) {
+                self.slots[index].queue.deliver_at(key, delivered + by, change.at);
+                self.ask_for_wake(index, change.at);
             }
         }
         self.scratch = out.keys;

@@ -15,7 +15,7 @@ use std::marker::PhantomData;
 
 use crate::api::workload::{ReplicaSet, ReplicationController};
 use crate::api::{ObjectKey, OwnerReference, Pod, Uid};
-use crate::base::{LookupMap, LookupSet, SimDuration, Str};
+use crate::base::{LookupMap, SimDuration, SimTime, Str};
 use crate::controller::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::store::{Change, Store, Stored};
 use sync::Burst;
@@ -55,14 +55,29 @@ impl PodSet for ReplicationController {
 pub struct ReplicaSetController<T> {
     /// Creations and deletions that wait for the client's rate limit.
     bursts: LookupMap<Uid, Burst>,
-    /// Sets whose last sync failed: any change of their Pods is another try, and counts for the backoff.
-    failing: LookupSet<ObjectKey>,
+    /// Sets whose last sync failed, and when the last change of a Pod of theirs comes to be heard of: any change is
+    /// another try, and counts for the backoff.
+    failing: LookupMap<ObjectKey, SimTime>,
     kind: PhantomData<T>,
 }
 
 impl<T: PodSet> Default for ReplicaSetController<T> {
     fn default() -> Self {
-        Self { bursts: LookupMap::default(), failing: LookupSet::default(), kind: PhantomData }
+        Self { bursts: LookupMap::default(), failing: LookupMap::default(), kind: PhantomData }
+    }
+}
+
+impl<T: PodSet> ReplicaSetController<T> {
+    /// A change of a Pod of a failing set. No two kubelets write in the same instant; each write is a try.
+    fn try_again(&mut self, pod: &Pod, at: SimTime, store: &Store, out: &mut Enqueue) {
+        /// From one kubelet's write to the next.
+        const APART: SimDuration = SimDuration::from_millis(12);
+        let Some(owner) = owner_of::<T>(pod, store) else { return };
+        let key = owner.key();
+        if let Some(last) = self.failing.get_mut(&key) {
+            *last = at.max(*last + APART);
+            out.late(WorkKey::sync(key), last.since(at));
+        }
     }
 }
 
@@ -80,14 +95,17 @@ impl<T: PodSet> Controller for ReplicaSetController<T> {
                 self.failing.remove(&set.key());
             }
         } else if let Some((old, new)) = change.of::<Pod>() {
-            pod_changed::<T>(&self.failing, old.map(|p| &**p), new.map(|p| &**p), store, out);
+            pod_changed::<T>(old.map(|p| &**p), new.map(|p| &**p), store, out);
+            if let Some(pod) = new {
+                self.try_again(pod, change.at, store, out);
+            }
         }
     }
 
     fn reconcile(&mut self, key: &WorkKey, ctx: &mut Ctx<'_>) -> Action {
         let action = sync::sync::<T>(&mut self.bursts, &key.key, ctx);
         if let Action::Retry(_) = action {
-            self.failing.insert(key.key.clone());
+            self.failing.or_insert_with(key.key.clone(), || SimTime::ZERO);
         } else {
             self.failing.remove(&key.key);
         }
@@ -99,13 +117,7 @@ impl<T: PodSet> Controller for ReplicaSetController<T> {
     }
 }
 
-fn pod_changed<T: PodSet>(
-    failing: &LookupSet<ObjectKey>,
-    old: Option<&Pod>,
-    new: Option<&Pod>,
-    store: &Store,
-    out: &mut Enqueue,
-) {
+fn pod_changed<T: PodSet>(old: Option<&Pod>, new: Option<&Pod>, store: &Store, out: &mut Enqueue) {
     let Some(pod) = new else {
         // Nobody cares about orphans being deleted.
         if let Some(owner) = old.and_then(|p| owner_of::<T>(p, store)) {
@@ -119,7 +131,7 @@ fn pod_changed<T: PodSet>(
     }
     if pod.meta.controller().is_some() {
         let Some(owner) = owner_of::<T>(pod, store) else { return };
-        if owner_changed || old.is_none_or(|old| matters(old, pod)) || failing.contains(&owner.key()) {
+        if owner_changed || old.is_none_or(|old| matters(old, pod)) {
             out.now(WorkKey::sync(owner.key()));
         }
         let min_ready = owner.set().min_ready_seconds;
