@@ -47,6 +47,11 @@ impl SimTime {
         self.0 / NANOS_PER_SECOND
     }
 
+    /// The instant as a person reads it: cut to milliseconds.
+    pub fn cut_to_millis(self) -> Self {
+        Self(self.0 - self.0 % 1_000_000)
+    }
+
     /// Seconds since the start, for output only.
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / NANOS_PER_SECOND as f64

@@ -139,8 +139,8 @@ impl Subject {
     fn wanted(&self) -> String {
         match self {
             Self::Object(s) => s.checks.iter().map(Check::wanted).collect::<Vec<_>>().join(", "),
-            Self::Objects(s) => s.count.to_string(),
-            Self::Pods(s) => s.count.to_string(),
+            Self::Objects(s) => format!("count {}", s.count),
+            Self::Pods(s) => format!("count {}", s.count),
             Self::Event(s) => s.count.to_string(),
             Self::Endpoints(s) => {
                 let parts = [("ready", s.ready), ("serving", s.serving), ("terminating", s.terminating)];
@@ -346,7 +346,7 @@ impl State {
         };
         let wanted = expectation.subject.wanted();
         let message = match (passed, expectation.when) {
-            (true, _) => format!("{}, since {}", self.actual(), self.since),
+            (true, _) => format!("{}, since {}", self.actual(), self.since.cut_to_millis()),
             (false, When::During(..)) => tell(&self.breaches, &wanted),
             (false, When::By(_)) => format!("{} still at {at} (wanted {wanted})", self.actual()),
             (false, When::At(_) | When::End) => format!("{} at {at} (wanted {wanted})", self.actual()),
@@ -399,9 +399,9 @@ const NAMES_MAX: usize = 3;
 fn tell_members(members: &BTreeSet<ObjectKey>) -> String {
     let names: Vec<_> = members.iter().take(NAMES_MAX).map(ToString::to_string).collect();
     match members.len() {
-        0 => "0".to_owned(),
-        n if n > NAMES_MAX => format!("{n} ({}, …)", names.join(", ")),
-        n => format!("{n} ({})", names.join(", ")),
+        0 => "count 0".to_owned(),
+        n if n > NAMES_MAX => format!("count {n} ({}, …)", names.join(", ")),
+        n => format!("count {n} ({})", names.join(", ")),
     }
 }
 

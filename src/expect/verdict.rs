@@ -60,8 +60,10 @@ const BREACHES_MAX: usize = 3;
 /// `false from 12m0s to 13m5s (2 pods)`, joined.
 pub(super) fn tell(breaches: &[Breach], wanted: &str) -> String {
     let told = breaches.iter().take(BREACHES_MAX).map(|b| match b.until {
-        Some(until) => format!("from {} to {until}: {}", b.from, b.actual),
-        None => format!("from {} on: {}", b.from, b.actual),
+        Some(until) => {
+            format!("from {} to {}: {}", b.from.cut_to_millis(), until.cut_to_millis(), b.actual)
+        }
+        None => format!("from {} on: {}", b.from.cut_to_millis(), b.actual),
     });
     let mut text = format!("not so {}", told.collect::<Vec<_>>().join("; "));
     if breaches.len() > BREACHES_MAX {

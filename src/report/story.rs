@@ -16,7 +16,7 @@ use crate::store::{Change, Store, Verb};
 /// Things of one kind within this span are told together.
 const JOIN_WITHIN: SimDuration = SimDuration::from_secs(2);
 /// Names told in one line before the rest is only counted.
-const NAMES_MAX: usize = 4;
+const NAMES_MAX: usize = 6;
 
 /// One line of the story.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +77,7 @@ impl Beat {
 
 /// What is said of one, said of several.
 fn of_several(text: &str) -> String {
+    let text = &text.replace(" all its ", " all their ").replace(" it wants", " they want");
     let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
     let verb = match verb {
         "is" => "are",
@@ -204,12 +205,10 @@ impl Narrator {
             return;
         }
         self.whole.insert(key.clone(), whole);
-        let text = if whole {
-            format!("has all its Pods available ({}/{})", line.available, line.desired)
-        } else {
-            format!("has {} of {} Pods available", line.available, line.desired)
-        };
-        self.tell(change.at, Sort::Workload, Some(key), text);
+        let who = format!("{key} ({}/{})", line.available, line.desired);
+        let text =
+            if whole { "has all its Pods available" } else { "has fewer Pods available than it wants" };
+        self.tell(change.at, Sort::Workload, Some(who), text);
     }
 
     fn pod(&mut self, change: &Change, pod: &Pod) {

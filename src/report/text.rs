@@ -15,6 +15,11 @@ const YELLOW: &str = "\x1b[33m";
 const CYAN: &str = "\x1b[36m";
 const RESET: &str = "\x1b[0m";
 
+/// Characters of a line of the story beside its instant.
+const STORY_WIDTH: usize = 105;
+/// Where further lines of a beat begin: below its first word.
+const STORY_INDENT: usize = 11;
+
 /// How a run is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
@@ -67,7 +72,7 @@ impl Page {
     fn story(&mut self, report: &RunReport) {
         for beat in &report.story {
             let at = format!("{:>9}", short_time(beat.at));
-            let sentence = beat.sentence();
+            let sentence = folded(&beat.sentence(), STORY_WIDTH, STORY_INDENT);
             let text = match beat.sort {
                 Sort::Step => self.paint(CYAN, &format!("▶ {sentence}")),
                 Sort::Refused => self.paint(RED, &format!("▶ {sentence}")),
@@ -91,7 +96,7 @@ impl Page {
             let mark = if passed { self.paint(GREEN, "✓") } else { self.paint(RED, "✗") };
             let when = self.paint(DIM, &format!("({})", judged.when));
             self.line(format!("  {mark} {} {when}", judged.name));
-            self.line(format!("      {}", judged.message));
+            self.line(format!("      {}", folded(&judged.message, STORY_WIDTH, 6)));
         }
         if !report.outcome.expectations.is_empty() && !self.style.quiet {
             self.line("");
@@ -121,7 +126,9 @@ impl Page {
         const WAITING_MAX: usize = 10;
         for (pod, why) in report.waiting.iter().take(WAITING_MAX) {
             let why = if why.is_empty() { "not tried yet" } else { why };
-            self.line(format!("  {} {why}", self.paint(YELLOW, &format!("{pod} is Pending:"))));
+            let told = folded(&format!("{pod} is Pending: {why}"), STORY_WIDTH, 4);
+            let text = self.paint(YELLOW, &told);
+            self.line(format!("  {text}"));
         }
         if report.waiting.len() > WAITING_MAX {
             self.line(format!("  and {} more Pending Pods", report.waiting.len() - WAITING_MAX));
@@ -133,7 +140,7 @@ impl Page {
 
     fn notes(&mut self, report: &RunReport) {
         for note in &report.notes {
-            let text = self.paint(DIM, &format!("note: {note}"));
+            let text = self.paint(DIM, &folded(&format!("note: {note}"), STORY_WIDTH, 4));
             self.line(format!("  {text}"));
         }
         if !report.notes.is_empty() {
@@ -173,6 +180,11 @@ impl Page {
 fn short_time(at: crate::base::SimTime) -> String {
     let tenths = at.as_nanos() / 100_000_000;
     crate::base::SimDuration::from_millis(tenths * 100).to_string()
+}
+
+/// Text of several lines, all but the first indented.
+fn folded(text: &str, width: usize, indent: usize) -> String {
+    wrap(text, width).join(&format!("\n{}", " ".repeat(indent)))
 }
 
 /// Breaks text into lines of at most `width` characters, at spaces.

@@ -182,20 +182,12 @@ fn json(text: &str) -> Option<Value> {
     }
 }
 
-/// Scenarios of the gallery, and those of the folder that `WAVETANK_TIMELINES` names.
+/// Scenarios of the gallery, and recorded ones where they are at hand (`WAVETANK_TIMELINES`).
 fn scenarios() -> Vec<(String, String)> {
     let mut folders: Vec<std::path::PathBuf> = vec!["scenarios".into()];
-    match std::env::var_os("WAVETANK_TIMELINES") {
-        Some(folder) => {
-            folders.extend(
-                std::fs::read_dir(folder)
-                    .unwrap()
-                    .filter_map(Result::ok)
-                    .map(|e| e.path())
-                    .filter(|p| p.is_dir()),
-            );
-        }
-        None => println!("skipped: recorded scenarios (WAVETANK_TIMELINES is not set)"),
+    if let Some(folder) = crate::support::outside("WAVETANK_TIMELINES", "timelines/dev") {
+        let entries = std::fs::read_dir(folder).unwrap().filter_map(Result::ok);
+        folders.extend(entries.map(|e| e.path()).filter(|p| p.is_dir()));
     }
     let files = folders
         .iter()

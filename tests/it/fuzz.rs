@@ -1,7 +1,7 @@
 //! The doors: whatever comes in as text, the reader answers with objects or with diagnostics, within its limits.
 //!
-//! Seeds of the mutations are the project's own scenarios and manifests, and those of a folder outside if
-//! `WAVETANK_REAL` names one. `PROPTEST_CASES` sets how many cases are tried.
+//! Seeds of the mutations are the project's own scenarios and manifests, and those of real projects where they are at
+//! hand (`WAVETANK_REAL`). `PROPTEST_CASES` sets how many cases are tried.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -45,9 +45,8 @@ fn seeds() -> &'static (Vec<Seed>, Vec<Seed>) {
         let (mut own, mut others) = (Vec::new(), Vec::new());
         gather(Path::new("scenarios"), &mut own);
         assert!(own.len() > 30, "the scenarios were not found");
-        match std::env::var("WAVETANK_REAL") {
-            Ok(folder) => gather(Path::new(&folder), &mut others),
-            Err(_) => println!("skipped: manifests of real projects (WAVETANK_REAL is not set)"),
+        if let Some(folder) = crate::support::outside("WAVETANK_REAL", "real") {
+            gather(&folder, &mut others);
         }
         (own, others)
     })

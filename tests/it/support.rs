@@ -57,3 +57,15 @@ pub fn passed(report: &RunReport) -> bool {
 pub fn told(report: &RunReport) -> String {
     text::render(report, text::Style { color: false, quiet: false })
 }
+
+/// A folder of material that is no part of the project: where the variable says, or else beside the project. None, with
+/// a line that says so, if it is not there.
+pub fn outside(variable: &str, folder: &str) -> Option<std::path::PathBuf> {
+    let beside = || format!("{}/../shared/{folder}", env!("CARGO_MANIFEST_DIR")).into();
+    let path = std::env::var_os(variable).map_or_else(beside, std::path::PathBuf::from);
+    if path.is_dir() {
+        return Some(path);
+    }
+    println!("skipped: {} is not there ({variable} names another place)", path.display());
+    None
+}

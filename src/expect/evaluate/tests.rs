@@ -291,7 +291,7 @@ fn every_word_about_pods_selects() {
     let check = |describe: fn(&mut PodsSubject), expected: &str| {
         let (verdict, message) = judge(When::End, &pods(describe), &cluster(), 2);
         assert_eq!(verdict, Verdict::Passed, "{message}");
-        assert_eq!(message, format!("1 (shop/{expected}), since 1s"));
+        assert_eq!(message, format!("count 1 (shop/{expected}), since 1s"));
     };
     check(|p| p.name = Some("web".into()), "web");
     check(|p| p.selector = LabelSelector::parse("app=job").unwrap(), "job");
@@ -311,7 +311,7 @@ fn every_word_about_pods_selects() {
 fn words_about_pods_that_fit_nothing_select_nothing() {
     let check = |describe: fn(&mut PodsSubject)| {
         let (verdict, message) = judge(When::End, &pods(describe), &cluster(), 2);
-        assert_eq!((verdict, message.as_str()), (Verdict::Failed, "0 at 2s (wanted 1)"));
+        assert_eq!((verdict, message.as_str()), (Verdict::Failed, "count 0 at 2s (wanted count 1)"));
     };
     check(|p| p.namespace = Some("elsewhere".into()));
     check(|p| p.zone = Some("b".into()));
@@ -330,16 +330,16 @@ fn pods_leave_the_set_when_they_change_or_go() {
     ];
     assert_eq!(
         judge(When::By(s(9)), &subject, &changes[1..], 10),
-        (Verdict::Passed, "0, since 0s".to_owned()),
+        (Verdict::Passed, "count 0, since 0s".to_owned()),
         "before the first Pod there is none"
     );
     assert_eq!(
         judge(When::During(s(2), s(9)), &subject, &changes, 10),
-        (Verdict::Failed, "not so from 2s to 7s: 2 (shop/a, shop/b) (wanted 0)".to_owned())
+        (Verdict::Failed, "not so from 2s to 7s: count 2 (shop/a, shop/b) (wanted count 0)".to_owned())
     );
     assert_eq!(
         judge(When::During(s(7), s(9)), &subject, &changes, 10),
-        (Verdict::Passed, "0, since 7s".to_owned())
+        (Verdict::Passed, "count 0, since 7s".to_owned())
     );
 }
 

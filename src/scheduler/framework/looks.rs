@@ -116,7 +116,9 @@ mod tests {
             let nodes = looks.alive("default", &selector).flat_map(|look| &look.nodes);
             nodes.map(|(node, count)| (node.0, *count)).collect()
         };
-        for (node, name, labels) in [(0, "a", "app=web"), (0, "b", "app=web"), (2, "c", "app=web"), (1, "d", "app=db")] {
+        for (node, name, labels) in
+            [(0, "a", "app=web"), (0, "b", "app=web"), (2, "c", "app=web"), (1, "d", "app=db")]
+        {
             looks.add(NodeId(node), &pod(name, labels));
         }
         assert_eq!(counts(&looks, "app=web"), [(0, 2), (2, 1)]);

@@ -356,6 +356,9 @@ impl Handle<'_> {
         pod: &PodInfo,
         node: &NodeInfo,
     ) -> Result<(), Status> {
+        if self.nominator.is_empty() {
+            return self.framework.run_filter(self.snapshot, state, pod, node);
+        }
         let nominated = self.nominator.on_node(node.name());
         let counts = |p: &&Arc<PodInfo>| p.priority() >= pod.priority() && p.uid() != pod.uid();
         if nominated.iter().any(|p| counts(&p)) {

@@ -59,6 +59,9 @@ impl Queue {
         new: Option<&Object>,
         pre_check: impl Fn(&Pod) -> bool,
     ) {
+        if self.unschedulable.is_empty() && self.in_flight.is_empty() {
+            return;
+        }
         let interested: BTreeSet<&'static str> = env
             .frameworks
             .iter()

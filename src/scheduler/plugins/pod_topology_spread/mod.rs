@@ -139,7 +139,7 @@ impl PreScore for PodTopologySpread {
 }
 
 impl Score for PodTopologySpread {
-    fn score(&self, _: &Snapshot, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<i64, Status> {
+    fn score(&self, _: &Snapshot, state: &CycleState, _: &PodInfo, node: &NodeInfo) -> Result<i64, Status> {
         let crowding = state.read::<Crowding>();
         Ok(crowding.map_or(0, |crowding| crowding.score(node.node(), node.id)))
     }
