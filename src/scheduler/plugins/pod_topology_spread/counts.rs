@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use crate::base::{LookupMap, Str};
 
+/// So many domains are looked through; beyond that they are hashed.
+const LOOKED_THROUGH: usize = 8;
+
 /// Matching Pods in each domain of one topology key, in the order the domains were met.
 #[derive(Clone, Debug, Default)]
 pub struct Domains {
@@ -14,18 +17,35 @@ pub struct Domains {
 impl Domains {
     /// Makes sure the domain exists, and adds to its count.
     pub fn add(&mut self, value: &Str, count: i64) {
-        match self.index.get(value) {
-            Some(&at) => self.entries[at].1 += count,
-            None => {
-                self.index.insert(value.clone(), self.entries.len());
-                self.entries.push((value.clone(), count));
-            }
+        let at = self.place(value);
+        self.entries[at].1 += count;
+    }
+
+    /// Makes sure the domain exists: its place among the domains.
+    pub fn place(&mut self, value: &Str) -> usize {
+        self.find(value).unwrap_or_else(|| {
+            self.index.insert(value.clone(), self.entries.len());
+            self.entries.push((value.clone(), 0));
+            self.entries.len() - 1
+        })
+    }
+
+    /// A few domains are found faster by looking through them than by hashing.
+    fn find(&self, value: &str) -> Option<usize> {
+        if self.entries.len() <= LOOKED_THROUGH {
+            return self.entries.iter().position(|(have, _)| have == value);
         }
+        self.index.get(value).copied()
+    }
+
+    /// The count of the domain at a place that [`Self::place`] gave.
+    pub fn at(&self, place: usize) -> i64 {
+        self.entries[place].1
     }
 
     /// The count of a domain; none if the domain does not exist.
     pub fn get(&self, value: &str) -> Option<i64> {
-        self.index.get(value).map(|&at| self.entries[at].1)
+        self.find(value).map(|at| self.entries[at].1)
     }
 
     /// How many domains there are.

@@ -131,7 +131,7 @@ impl PreScore for PodTopologySpread {
         }
         // Under system defaults nodes without a zone are still told apart by their Pods.
         let require_all = !pod.pod.spec.topology_spread.is_empty() || !self.system_defaulting;
-        let mut crowding = Crowding::new(constraints, nodes.iter().map(|n| &**n.node()), require_all);
+        let mut crowding = Crowding::new(constraints, nodes, require_all);
         crowding.count(&pod.pod, snapshot);
         state.write(crowding);
         Ok(PreScored::Score)
@@ -141,7 +141,7 @@ impl PreScore for PodTopologySpread {
 impl Score for PodTopologySpread {
     fn score(&self, _: &Snapshot, state: &CycleState, _: &PodInfo, node: &NodeInfo) -> Result<i64, Status> {
         let crowding = state.read::<Crowding>();
-        Ok(crowding.map_or(0, |crowding| crowding.score(node.node(), node.id)))
+        Ok(crowding.map_or(0, |crowding| crowding.score(node.id)))
     }
 
     fn normalize(

@@ -8,8 +8,9 @@ use super::constraint::{Constraint, counts_nothing, has_all_keys};
 use super::counts::Domains;
 use crate::api::node::HOSTNAME_LABEL;
 use crate::api::{Node, Pod};
+use crate::base::text::lit;
 use crate::base::{LookupSet, Str};
-use crate::scheduler::framework::{NodeId, Snapshot};
+use crate::scheduler::framework::{NodeId, NodeInfo, Snapshot};
 
 /// The highest score of a node.
 const MAX_NODE_SCORE: i64 = 100;
@@ -22,6 +23,8 @@ pub struct Crowding {
     ignored: LookupSet<Str>,
     /// By constraint; empty for `kubernetes.io/hostname`, which is counted node by node.
     domains: Vec<Domains>,
+    /// By constraint and the node's place: which domain the node is in; none if it lacks the label or is ignored.
+    places: Vec<Vec<Option<usize>>>,
     /// By constraint, for `kubernetes.io/hostname` only: matching Pods by the node's place.
     of_nodes: Vec<Vec<i64>>,
     /// By constraint: what one Pod weighs, so that few large domains are not drowned by many small ones.
@@ -31,32 +34,36 @@ pub struct Crowding {
 
 impl Crowding {
     /// Finds the domains of the feasible nodes. Without `require_all` nodes that lack a key are scored too.
-    pub fn new<'a>(
-        constraints: Vec<Constraint>,
-        feasible: impl Iterator<Item = &'a Node>,
-        require_all: bool,
-    ) -> Self {
+    pub fn new(constraints: Vec<Constraint>, feasible: &[&NodeInfo], require_all: bool) -> Self {
+        let slots = feasible.iter().map(|node| node.id.index() + 1).max().unwrap_or(0);
         let mut ignored = LookupSet::new();
         let mut domains = vec![Domains::default(); constraints.len()];
+        let mut places = vec![vec![None; slots]; constraints.len()];
         let mut nodes = 0usize;
-        for node in feasible {
+        for info in feasible {
+            let node = info.node();
             if require_all && !has_all_keys(&node.meta.labels, &constraints) {
                 ignored.insert(node.meta.name.clone());
                 continue;
             }
             nodes += 1;
-            for (constraint, domains) in constraints.iter().zip(&mut domains) {
-                if constraint.topology_key != HOSTNAME_LABEL {
-                    // A node without the label makes a domain of its own, under the empty value.
-                    domains.add(&value_of(node, constraint), 0);
+            for (index, constraint) in constraints.iter().enumerate() {
+                let value = node.meta.labels.get(&constraint.topology_key);
+                let place = &mut places[index][info.id.index()];
+                if constraint.topology_key == HOSTNAME_LABEL {
+                    *place = value.map(|_| 0);
+                    continue;
                 }
+                // A node without the label makes a domain of its own, under the empty value.
+                let domain = domains[index].place(value.unwrap_or(&NO_VALUE));
+                *place = value.map(|_| domain);
             }
         }
         let size =
             |c: &Constraint, d: &Domains| if c.topology_key == HOSTNAME_LABEL { nodes } else { d.len() };
         let weights = constraints.iter().zip(&domains).map(|(c, d)| weight(size(c, d))).collect();
         let of_nodes = vec![Vec::new(); constraints.len()];
-        Self { constraints, ignored, domains, of_nodes, weights, require_all }
+        Self { constraints, ignored, domains, places, of_nodes, weights, require_all }
     }
 
     /// Counts what runs on nodes, feasible or not.
@@ -93,17 +100,15 @@ impl Crowding {
     }
 
     /// How crowded it is around a node; 0 for nodes that get no score.
-    pub fn score(&self, node: &Node, id: NodeId) -> i64 {
-        if self.ignored.contains(&node.meta.name) {
-            return 0;
-        }
+    pub fn score(&self, node: NodeId) -> i64 {
         let mut score = 0f64;
         for (index, (constraint, weight)) in self.constraints.iter().zip(&self.weights).enumerate() {
-            let Some(value) = node.meta.labels.get(&constraint.topology_key) else { continue };
+            // Nodes that lack the label, and ignored ones, have no place.
+            let Some(place) = self.places[index].get(node.index()).copied().flatten() else { continue };
             let count = if constraint.topology_key == HOSTNAME_LABEL {
-                self.of_nodes[index].get(id.index()).copied().unwrap_or(0)
+                self.of_nodes[index].get(node.index()).copied().unwrap_or(0)
             } else {
-                self.domains[index].get(value).unwrap_or(0)
+                self.domains[index].at(place)
             };
             // upstream: float64
             score += count as f64 * weight + (constraint.max_skew - 1) as f64;
@@ -113,7 +118,7 @@ impl Crowding {
 
     /// Turns crowding into scores: the emptier, the higher. `name` tells whose score each is.
     pub fn normalize<'a>(&self, scores: &mut [i64], name: impl Fn(usize) -> &'a str) {
-        let ignored = |index: usize| self.ignored.contains(name(index));
+        let ignored = |index: usize| !self.ignored.is_empty() && self.ignored.contains(name(index));
         let scored = || scores.iter().enumerate().filter(|(i, _)| !ignored(*i)).map(|(_, s)| *s);
         let (least, most) = (scored().min().unwrap_or(0), scored().max().unwrap_or(0).max(0));
         for (index, score) in scores.iter_mut().enumerate() {
@@ -128,8 +133,11 @@ impl Crowding {
     }
 }
 
+/// The domain of nodes without the label.
+const NO_VALUE: Str = lit!("");
+
 fn value_of(node: &Node, constraint: &Constraint) -> Str {
-    node.meta.labels.get(&constraint.topology_key).cloned().unwrap_or_default()
+    node.meta.labels.get(&constraint.topology_key).cloned().unwrap_or(NO_VALUE)
 }
 
 fn weight(domains: usize) -> f64 {
@@ -170,10 +178,10 @@ mod tests {
                     snapshot.add_pod(&node.meta.name, Arc::new(PodInfo::new(Arc::new(pod))));
                 }
             }
-            let mut crowding = Crowding::new(vec![zone.clone()], nodes.iter(), require_all);
+            let feasible: Vec<&NodeInfo> = nodes.iter().filter_map(|n| snapshot.get(&n.meta.name)).collect();
+            let mut crowding = Crowding::new(vec![zone.clone()], &feasible, require_all);
             crowding.count(&pod, &snapshot);
-            let of = |n: &Node| snapshot.get(&n.meta.name).map_or(0, |info| crowding.score(n, info.id));
-            let mut scores: Vec<i64> = nodes.iter().map(of).collect();
+            let mut scores: Vec<i64> = feasible.iter().map(|n| crowding.score(n.id)).collect();
             crowding.normalize(&mut scores, |i| nodes[i].meta.name.as_str());
             scores
         };
