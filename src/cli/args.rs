@@ -45,8 +45,6 @@ pub enum Command {
     Explain(Explain),
     /// Place the pending Pods of a snapshot as kube-scheduler would
     Schedule(Schedule),
-    /// Scheduler throughput on workloads of scheduler_perf
-    Bench(Bench),
     /// The JSON Schema of the scenario file
     Schema,
     /// Shell completions
@@ -233,21 +231,4 @@ pub struct Schedule {
     /// Instead of placing each Pod once, place copies of one Pod until none fits any more
     #[arg(long)]
     pub replicas_until_full: bool,
-}
-
-/// Arguments of `bench`.
-#[derive(Debug, Args)]
-pub struct Bench {
-    /// The workload, by upstream's name
-    #[arg(value_name = "WORKLOAD", default_value = "SchedulingBasic")]
-    pub workload: String,
-    /// Nodes
-    #[arg(long, value_name = "N", default_value_t = 5000)]
-    pub nodes: usize,
-    /// Pods
-    #[arg(long, value_name = "N", default_value_t = 1000)]
-    pub pods: usize,
-    /// How to write the result
-    #[arg(short, long, value_enum, default_value_t = RunOutput::Text)]
-    pub output: RunOutput,
 }

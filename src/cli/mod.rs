@@ -53,7 +53,6 @@ fn dispatch(command: &args::Command, context: &output::Context) -> Exit {
         args::Command::Describe(describe) => get::describe(describe, context),
         args::Command::Schedule(schedule) => schedule::main(schedule, context),
         args::Command::Explain(explain) => explain::main(explain, context),
-        args::Command::Bench(_) => Exit::Input,
         args::Command::Schema => schema::main(context),
         args::Command::Completions { shell } => schema::completions(*shell, context),
     }

@@ -12,6 +12,7 @@ macro_rules! gallery {
 }
 
 gallery! {
+    autoscaling: "autoscaling",
     bad_image: "bad-image",
     daemonset_new_node: "daemonset-new-node",
     drain_with_budget: "drain-with-budget",

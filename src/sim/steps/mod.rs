@@ -130,7 +130,7 @@ pub fn summary(step: &Step) -> String {
             target.to_string()
         }
         Step::Fill(_) => String::from("memory or disk"),
-        Step::Load(load) => format!("pods -l {} in {}", load.selector, load.namespace),
+        Step::Load(load) => format!("{} for pods -l {} in {}", load.amount, load.selector, load.namespace),
     }
 }
 
