@@ -465,7 +465,9 @@ impl std::fmt::Display for LoadAmount {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Total { milli, cap: None } => write!(f, "{milli}m of CPU in all"),
-            Self::Total { milli, cap: Some(cap) } => write!(f, "{milli}m of CPU in all, at most {cap}m each,"),
+            Self::Total { milli, cap: Some(cap) } => {
+                write!(f, "{milli}m of CPU in all, at most {cap}m each,")
+            }
             Self::PerPod { milli } => write!(f, "{milli}m of CPU each"),
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::pod_info::PodInfo;
 use super::resources::Resources;
+use crate::api::node::{HOSTNAME_LABEL, ZONE_LABEL};
 use crate::api::pod::ContainerPort;
 use crate::api::{Labels, Node, ObjectKey};
 use crate::base::Str;
@@ -92,6 +93,10 @@ pub struct NodeInfo {
     pub id: NodeId,
     node: Arc<Node>,
     present: bool,
+    /// Copies of what is asked of the node in every cycle, so that asking does not leave this record.
+    unschedulable: bool,
+    zone: Option<Str>,
+    hostname: Option<Str>,
     pods: Vec<Arc<PodInfo>>,
     with_affinity: Vec<Arc<PodInfo>>,
     with_required_anti_affinity: Vec<Arc<PodInfo>>,
@@ -120,6 +125,9 @@ impl NodeInfo {
             id,
             node: Arc::new(node),
             present: false,
+            unschedulable: false,
+            zone: None,
+            hostname: None,
             pods: Vec::new(),
             with_affinity: Vec::new(),
             with_required_anti_affinity: Vec::new(),
@@ -141,6 +149,20 @@ impl NodeInfo {
     /// Its name.
     pub fn name(&self) -> &Str {
         &self.node.meta.name
+    }
+
+    /// Whether the node is cordoned.
+    pub const fn is_unschedulable(&self) -> bool {
+        self.unschedulable
+    }
+
+    /// The value of one of the node's labels that stands for a place.
+    pub fn topology(&self, key: &str) -> Option<&Str> {
+        match key {
+            ZONE_LABEL => self.zone.as_ref(),
+            HOSTNAME_LABEL => self.hostname.as_ref(),
+            _ => self.node.meta.labels.get(key),
+        }
     }
 
     /// Whether the node exists; if not, only Pods bound to its name do.
@@ -202,6 +224,9 @@ impl NodeInfo {
     /// Replaces the node.
     pub fn set_node(&mut self, node: Arc<Node>) {
         self.allocatable = Resources::from_list(&node.status.allocatable);
+        self.unschedulable = node.unschedulable;
+        self.zone = node.meta.labels.get(ZONE_LABEL).cloned();
+        self.hostname = node.meta.labels.get(HOSTNAME_LABEL).cloned();
         self.node = node;
         self.present = true;
     }

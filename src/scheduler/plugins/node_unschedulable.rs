@@ -45,7 +45,7 @@ impl NodeUnschedulable {
 
 impl Filter for NodeUnschedulable {
     fn filter(&self, _: &Snapshot, _: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Status> {
-        if node.node().unschedulable && !self.is_tolerated(&pod.pod.spec.tolerations) {
+        if node.is_unschedulable() && !self.is_tolerated(&pod.pod.spec.tolerations) {
             return Err(Status::unresolvable(REASON, cause::NODE_UNSCHEDULABLE));
         }
         Ok(())

@@ -7,7 +7,7 @@
 use super::constraint::{Constraint, counts_nothing, has_all_keys};
 use super::counts::Domains;
 use crate::api::node::HOSTNAME_LABEL;
-use crate::api::{Node, Pod};
+use crate::api::Pod;
 use crate::base::text::lit;
 use crate::base::{LookupSet, Str};
 use crate::scheduler::framework::{NodeId, NodeInfo, Snapshot};
@@ -41,14 +41,13 @@ impl Crowding {
         let mut places = vec![vec![None; slots]; constraints.len()];
         let mut nodes = 0usize;
         for info in feasible {
-            let node = info.node();
-            if require_all && !has_all_keys(&node.meta.labels, &constraints) {
-                ignored.insert(node.meta.name.clone());
+            if require_all && !has_all_keys(&info.node().meta.labels, &constraints) {
+                ignored.insert(info.name().clone());
                 continue;
             }
             nodes += 1;
             for (index, constraint) in constraints.iter().enumerate() {
-                let value = node.meta.labels.get(&constraint.topology_key);
+                let value = info.topology(&constraint.topology_key);
                 let place = &mut places[index][info.id.index()];
                 if constraint.topology_key == HOSTNAME_LABEL {
                     *place = value.map(|_| 0);
@@ -68,7 +67,7 @@ impl Crowding {
 
     /// Counts what runs on nodes, feasible or not.
     pub fn count(&mut self, pod: &Pod, snapshot: &Snapshot) {
-        let namespace = &pod.meta.namespace;
+        let (namespace, no_value) = (&pod.meta.namespace, NO_VALUE);
         for (index, constraint) in self.constraints.iter().enumerate() {
             if counts_nothing(&constraint.selector) {
                 continue;
@@ -90,9 +89,9 @@ impl Crowding {
                     if !info.is_present() || lacks || !constraint.includes(pod, node) {
                         continue;
                     }
-                    let value = value_of(node, constraint);
-                    if self.domains[index].get(&value).is_some() {
-                        self.domains[index].add(&value, i64::from(*count));
+                    let value = info.topology(&constraint.topology_key).unwrap_or(&no_value);
+                    if self.domains[index].get(value).is_some() {
+                        self.domains[index].add(value, i64::from(*count));
                     }
                 }
             }
@@ -136,10 +135,6 @@ impl Crowding {
 /// The domain of nodes without the label.
 const NO_VALUE: Str = lit!("");
 
-fn value_of(node: &Node, constraint: &Constraint) -> Str {
-    node.meta.labels.get(&constraint.topology_key).cloned().unwrap_or(NO_VALUE)
-}
-
 fn weight(domains: usize) -> f64 {
     libm::log((domains + 2) as f64)
 }
@@ -147,7 +142,7 @@ fn weight(domains: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{LabelSelector, Meta};
+    use crate::api::{LabelSelector, Meta, Node};
     use crate::scheduler::framework::PodInfo;
     use crate::testkit;
     use std::sync::Arc;
