@@ -6,8 +6,8 @@
 
 use super::constraint::{Constraint, counts_nothing, has_all_keys};
 use super::counts::Domains;
-use crate::api::node::HOSTNAME_LABEL;
 use crate::api::Pod;
+use crate::api::node::HOSTNAME_LABEL;
 use crate::base::text::lit;
 use crate::base::{LookupSet, Str};
 use crate::scheduler::framework::{NodeId, NodeInfo, Snapshot};
