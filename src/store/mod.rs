@@ -5,7 +5,7 @@
 //! and is put into the log of [`Change`]s; whoever runs the clock drains the log and delivers each change to
 //! the components that watch, after their delay.
 //!
-//! * [`table`]: one table per kind. * [`write`]: create, update, delete. * [`index`]: Pods by node, by
+//! * [`table`]: one table per kind. * [`mod@write`]: create, update, delete. * [`index`]: Pods by node, by
 //!   label, by owner. * [`events`]: the recorders' folding of Events. * [`error`]: refusals in the API server's words.
 
 pub mod admission;

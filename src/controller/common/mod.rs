@@ -1,7 +1,7 @@
 //! What several workload controllers do alike.
 //!
 //! * [`pods`]: Pods from templates, created and deleted with the Events that go with it. * [`hash`]: template hashes
-//!   and what is named by them. * [`claim`]: adopting and releasing. * [`rank`]: which Pods are deleted first.
+//!   and what is named by them. * [`mod@claim`]: adopting and releasing. * [`rank`]: which Pods are deleted first.
 //! * [`restart`]: templates made new. * [`slow_start`]: many creations in growing batches, resumable where the client's rate limit stops them.
 
 pub mod claim;
