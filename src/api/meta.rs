@@ -192,6 +192,13 @@ impl Meta {
         ObjectKey { namespace: self.namespace.clone(), name: self.name.clone() }
     }
 
+    /// The name, or the prefix it will be generated from: what refuses an object before it has a name calls it so.
+    ///
+    /// Upstream: `extractResourceName` in `apiserver/pkg/admission/errors.go`, v1.34.
+    pub fn name_or_prefix(&self) -> &Str {
+        if self.name.is_empty() { &self.generate_name } else { &self.name }
+    }
+
     /// The owner that manages the object.
     pub fn controller(&self) -> Option<&OwnerReference> {
         self.owners.iter().find(|o| o.controller)

@@ -328,6 +328,7 @@ mod tests {
         h.advance_secs(1);
     }
 
+    /// Facts §8.1: background; two hops from Deployment to Pod.
     #[test]
     fn in_the_background_owners_go_before_their_dependents() {
         let mut h = harness();
@@ -341,6 +342,7 @@ mod tests {
         assert!(h.events().is_empty());
     }
 
+    /// Facts §8.1: foreground, and its chain.
     #[test]
     fn in_the_foreground_dependents_go_before_their_owners() {
         let mut h = harness();
@@ -358,6 +360,7 @@ mod tests {
         assert_eq!((h.store.count::<Deployment>(), h.store.count::<ReplicaSet>()), (0, 0));
     }
 
+    /// Facts §8.1, §13.52.
     #[test]
     fn foreground_deletion_waits_for_blocking_dependents_only() {
         let mut h = harness();
@@ -369,6 +372,7 @@ mod tests {
         assert!(h.store.get::<Pod>(&pod).unwrap().meta.is_deleting());
     }
 
+    /// Facts §8.1: orphan.
     #[test]
     fn orphans_stay_without_their_owner() {
         let mut h = harness();
@@ -379,6 +383,7 @@ mod tests {
         assert!(h.store.list::<Pod>().all(|p| !p.meta.is_deleting() && p.meta.owners.len() == 1));
     }
 
+    /// Facts §8.1: several owners.
     #[test]
     fn an_object_of_several_owners_goes_with_the_last() {
         let mut h = harness();
@@ -399,6 +404,7 @@ mod tests {
         assert!(h.store.get::<Pod>(&pod).unwrap().meta.is_deleting());
     }
 
+    /// Facts §8.1, §13.52: identity counts.
     #[test]
     fn an_owner_of_the_same_name_is_not_the_owner() {
         let mut h = harness();
@@ -413,6 +419,7 @@ mod tests {
         assert_eq!(h.store.count::<Pod>(), 0, "its owner had another identity");
     }
 
+    /// Facts §8.1: `OwnerRefInvalidNamespace`.
     #[test]
     fn an_owner_in_another_namespace_is_reported() {
         let mut h = harness();

@@ -1,4 +1,8 @@
 //! Runs the controllers: delivers changes, keeps workers busy, tells when to come back.
+//!
+//! # Fidelity
+//! Upstream's informers deliver every object again after 12 to 24 hours (`--min-resync-period`). Here no watch loses
+//! anything, so that nothing is delivered twice.
 
 use std::collections::BTreeMap;
 

@@ -173,6 +173,7 @@ mod tests {
         WorkKey::sync(ObjectKey::new("default", name))
     }
 
+    /// Facts §0.1: a key is never with two workers; additions meanwhile collapse into one.
     #[test]
     fn a_key_is_worked_on_once_and_again_if_it_came_meanwhile() {
         let (mut queue, now) = (WorkQueue::default(), SimTime::ZERO);
@@ -214,6 +215,7 @@ mod tests {
         assert_eq!(queue.next_due(at(5)), None);
     }
 
+    /// Facts §0.1: 5 ms, doubling.
     #[test]
     fn failures_back_off_until_forgotten() {
         let (mut queue, now) = (WorkQueue::default(), SimTime::ZERO);
@@ -227,5 +229,26 @@ mod tests {
         }
         queue.forget(&key("a"));
         assert_eq!(queue.add_rate_limited(key("a"), backoff, now), 1);
+    }
+
+    /// Facts §0.1: over all keys 10 retries a second after a burst of 100; the longer delay counts. A key waits 1000 s
+    /// at most.
+    #[test]
+    fn many_failing_keys_wait_for_each_other() {
+        let (mut queue, now) = (WorkQueue::default(), SimTime::ZERO);
+        let backoff = (SimDuration::from_millis(5), SimDuration::from_secs(1000));
+        for i in 0..101 {
+            queue.add_rate_limited(key(&format!("k{i}")), backoff, now);
+        }
+        let due: Vec<_> = queue.delayed.keys().map(|(at, _)| at.since(now).as_millis()).collect();
+        assert_eq!((due[99], due[100]), (5, 100));
+        let mut queue = WorkQueue::default();
+        for _ in 0..40 {
+            queue.add_rate_limited(key("a"), backoff, now);
+            let due = queue.next_due(now).unwrap();
+            assert!(due.since(now) <= SimDuration::from_secs(1000));
+            assert!(queue.pop(due).is_some());
+            queue.done(&key("a"));
+        }
     }
 }

@@ -69,3 +69,34 @@ fn workers(flag: i64) -> usize {
 pub fn all(params: &ControllerParams) -> Vec<Box<dyn Controller>> {
     TABLE.iter().map(|(_, make)| make(params)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Facts §0.1: workers; the deployment controller alone gives up.
+    #[test]
+    fn controllers_have_as_many_workers_as_upstreams() {
+        let controllers = all(&ControllerParams::default());
+        let of = |name: &str| {
+            let found = controllers.iter().zip(TABLE).find(|(_, (row, _))| *row == name);
+            found.map(|(c, _)| (c.workers(), c.retries_max())).unwrap()
+        };
+        for (name, workers, retries) in [
+            ("deployment-controller", 5, Some(15)),
+            ("replicaset-controller", 5, None),
+            ("replicationcontroller-controller", 5, None),
+            ("statefulset-controller", 5, None),
+            ("daemonset-controller", 2, None),
+            ("job-controller", 5, None),
+            ("cronjob-controller", 5, None),
+            ("ttl-after-finished-controller", 5, None),
+            ("garbage-collector-controller", 20, None),
+            ("namespace-controller", 10, None),
+            ("resourcequota-controller", 5, None),
+            ("endpointslice-controller", 5, Some(15)),
+        ] {
+            assert_eq!(of(name), (workers, retries), "{name}");
+        }
+    }
+}

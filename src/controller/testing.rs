@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use super::framework::{Controller, WorkKey};
 use super::manager::{ControllerId, Manager, ManagerConfig};
 use crate::api::pod::cond;
-use crate::api::{Condition, ConditionStatus, Event, Kind, ObjectKey, Phase, Pod, condition};
-use crate::base::{SimDuration, SimTime};
+use crate::api::policy::ResourceQuota;
+use crate::api::{
+    Condition, ConditionStatus, Event, Kind, Meta, ObjectKey, Phase, Pod, ResourceList, condition,
+};
+use crate::base::{Quantity, SimDuration, SimTime, Str};
 use crate::store::metrics::NoMetrics;
 use crate::store::{Change, DeleteOptions, Store, Verb};
 use crate::testkit;
@@ -207,4 +210,16 @@ impl Harness {
 /// The sync of an object of the namespace `default`.
 pub fn sync(name: &str) -> WorkKey {
     WorkKey::sync(ObjectKey::new("default", name))
+}
+
+/// A quota of one resource that nothing has used yet and that has been counted.
+pub fn counted_quota(resource: &'static str, amount: i64) -> ResourceQuota {
+    let list = |n| [(Str::from(resource), Quantity::from_units(n))].into_iter().collect::<ResourceList>();
+    ResourceQuota {
+        meta: Meta::named("default", "q"),
+        hard: list(amount),
+        status_hard: list(amount),
+        used: list(0),
+        ..ResourceQuota::default()
+    }
 }

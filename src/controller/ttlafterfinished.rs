@@ -63,6 +63,7 @@ mod tests {
     use crate::controller::testing::Harness;
     use serde_json::json;
 
+    /// Facts §4.2: TTL.
     #[test]
     fn jobs_go_so_long_after_their_end() {
         let mut h = Harness::new(vec![Box::new(TtlAfterFinished)]);

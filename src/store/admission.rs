@@ -58,31 +58,28 @@ impl Default for Admission {
     }
 }
 
-/// Runs the admission of the object's kind.
-pub(super) fn admit<T: Stored>(store: &mut Store, object: &mut T) -> Result<(), ApiError> {
+/// Runs the mutating admission of the object's kind. Returns why validating admission will refuse it, if it will:
+/// that comes after the object has got its name, and names it.
+pub(super) fn admit<T: Stored>(store: &mut Store, object: &mut T) -> Result<Option<Str>, ApiError> {
     let object = object as &mut dyn std::any::Any;
     if let Some(pod) = object.downcast_mut::<Pod>() {
-        super::limits::admit_pod(store, pod)?;
-        admit_pod(store, pod)
+        let refusal = super::limits::admit_pod(store, pod);
+        admit_pod(store, pod)?;
+        return Ok(refusal);
     } else if let Some(node) = object.downcast_mut::<Node>() {
         taint_new_node(node);
-        Ok(())
     } else if let Some(claim) = object.downcast_mut::<PersistentVolumeClaim>() {
-        super::limits::check_claim(store, claim)?;
         set_default_class(store, claim);
         protect(&mut claim.meta, FINALIZER_PVC_PROTECTION);
-        Ok(())
+        return Ok(super::limits::check_claim(store, claim));
     } else if let Some(volume) = object.downcast_mut::<PersistentVolume>() {
         protect(&mut volume.meta, FINALIZER_PV_PROTECTION);
-        Ok(())
-    } else if let Some(namespace) = object.downcast_mut::<Namespace>() {
-        if !namespace.spec_finalizers.iter().any(|f| f == FINALIZER_NAMESPACE) {
-            namespace.spec_finalizers.push(FINALIZER_NAMESPACE.into());
-        }
-        Ok(())
-    } else {
-        Ok(())
+    } else if let Some(namespace) = object.downcast_mut::<Namespace>()
+        && !namespace.spec_finalizers.iter().any(|f| f == FINALIZER_NAMESPACE)
+    {
+        namespace.spec_finalizers.push(FINALIZER_NAMESPACE.into());
     }
+    Ok(None)
 }
 
 /// A new node is tainted `not-ready` until it has been seen ready (`TaintNodesByCondition`).
@@ -155,7 +152,11 @@ fn resolve_priority(store: &Store, pod: &Pod) -> Result<(i32, bool), ApiError> {
         _ => {}
     }
     let class = store.find::<PriorityClass>("", name).ok_or_else(|| {
-        ApiError::forbidden(Kind::Pod, &pod.meta.name, format!("no PriorityClass with name {name} was found"))
+        ApiError::forbidden(
+            Kind::Pod,
+            pod.meta.name_or_prefix(),
+            format!("no PriorityClass with name {name} was found"),
+        )
     })?;
     Ok((class.value, class.never_preempts || spec.never_preempts))
 }

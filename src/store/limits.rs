@@ -9,11 +9,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Store;
-use super::error::ApiError;
 use super::quota::usage::sum_of;
 use crate::api::policy::LimitRange;
 use crate::api::storage::PersistentVolumeClaim;
-use crate::api::{Kind, Meta, Pod, PodSpec, ResourceList, defaults, fingerprint, k8s, lower};
+use crate::api::{Pod, PodSpec, ResourceList, defaults, fingerprint, k8s, lower};
 use crate::base::{Quantity, Str};
 use k8s::core::v1::{Container, LimitRangeItem};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Boundary;
@@ -31,14 +30,12 @@ pub(super) struct Limited {
     refusal: Option<Str>,
 }
 
-/// Applies the ranges of its namespace to a Pod that is created.
-///
-/// # Errors
-/// It asks for too little, too much, or says too little (403).
-pub(super) fn admit_pod(store: &mut Store, pod: &mut Pod) -> Result<(), ApiError> {
+/// Applies the ranges of its namespace to a Pod that is created. Returns why it will be refused: it asks for too
+/// little, too much, or says too little.
+pub(super) fn admit_pod(store: &mut Store, pod: &mut Pod) -> Option<Str> {
     let ranges: Vec<_> = store.list_in::<LimitRange>(&pod.meta.namespace).cloned().collect();
     if ranges.is_empty() {
-        return Ok(());
+        return None;
     }
     let marks: Vec<u64> = ranges.iter().map(|range| range.spec.fingerprint).collect();
     let key = (pod.spec.fingerprint, fingerprint::of(&marks));
@@ -50,20 +47,11 @@ pub(super) fn admit_pod(store: &mut Store, pod: &mut Pod) -> Result<(), ApiError
             limited
         }
     };
-    if let Some(why) = limited.refusal {
-        return Err(forbidden(Kind::Pod, &pod.meta, why));
-    }
     if let Some(note) = limited.note {
         pod.meta.annotations = pod.meta.annotations.with(ANNOTATION, note);
         pod.spec = limited.spec;
     }
-    Ok(())
-}
-
-/// A Pod without a name is refused by the prefix of its name to be.
-fn forbidden(kind: Kind, meta: &Meta, why: Str) -> ApiError {
-    let name = if meta.name.is_empty() { &meta.generate_name } else { &meta.name };
-    ApiError::forbidden(kind, name, why)
+    limited.refusal
 }
 
 fn limit(ranges: &[Arc<LimitRange>], spec: &Arc<PodSpec>) -> Limited {
@@ -211,11 +199,8 @@ fn check_ratio(
         .then(|| format!("{head}, but provided ratio is {observed:.6}"))
 }
 
-/// Checks a claim against the ranges of its namespace.
-///
-/// # Errors
-/// It asks for too little or too much storage (403).
-pub(super) fn check_claim(store: &Store, claim: &PersistentVolumeClaim) -> Result<(), ApiError> {
+/// Why a claim is refused by the ranges of its namespace: it asks for too little or too much storage.
+pub(super) fn check_claim(store: &Store, claim: &PersistentVolumeClaim) -> Option<Str> {
     for range in store.list_in::<LimitRange>(&claim.meta.namespace) {
         let mut errors = Vec::new();
         for item in range.spec.value.limits.iter().filter(|item| item.type_ == "PersistentVolumeClaim") {
@@ -236,10 +221,10 @@ pub(super) fn check_claim(store: &Store, claim: &PersistentVolumeClaim) -> Resul
             }
         }
         if let Some(why) = aggregate(errors) {
-            return Err(forbidden(Kind::PersistentVolumeClaim, &claim.meta, why));
+            return Some(why);
         }
     }
-    Ok(())
+    None
 }
 
 #[cfg(test)]

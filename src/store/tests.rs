@@ -1,6 +1,6 @@
 use super::*;
 use crate::api::service::Namespace;
-use crate::api::{Event, EventType, Inert, Meta, ObjectRef};
+use crate::api::{Event, EventType, Inert, Meta, ObjectRef, Pod};
 use crate::base::SimDuration;
 
 fn store() -> Store {
@@ -42,6 +42,7 @@ fn creation_assigns_identity_and_refuses_doubles() {
     assert_eq!(store.create(lost).unwrap_err().to_string(), "namespaces \"nowhere\" not found");
 }
 
+/// Facts §0.3, §13.53: suffixes.
 #[test]
 fn names_are_generated_from_their_prefix() {
     let mut store = store();
@@ -63,6 +64,7 @@ fn a_write_without_change_is_no_write() {
     assert!(store.revision() > before);
 }
 
+/// Facts §0.2, §8.1: finalizers.
 #[test]
 fn finalizers_hold_a_deleted_object() {
     let mut store = store();
@@ -85,6 +87,7 @@ fn preconditions_are_kept() {
     assert!(matches!(store.delete::<Inert>(&key("a"), &options), Err(ApiError::Conflict { .. })));
 }
 
+/// Facts §8.2, points 1 and 2.
 #[test]
 fn a_terminating_namespace_takes_nothing_new() {
     let mut store = store();
@@ -114,6 +117,7 @@ fn say(store: &mut Store, message: &str, series: bool) {
     });
 }
 
+/// Facts §0.4: counting and aggregation.
 #[test]
 fn equal_events_are_counted_and_similar_ones_combined() {
     let mut store = store();
@@ -128,6 +132,7 @@ fn equal_events_are_counted_and_similar_ones_combined() {
     assert_eq!(combined, [4], "the 10th distinct message and the three after it");
 }
 
+/// Facts §0.4: the spam filter.
 #[test]
 fn a_source_may_not_flood_one_object() {
     let mut store = store();
@@ -140,6 +145,7 @@ fn a_source_may_not_flood_one_object() {
     assert_eq!(store.list::<Event>().next().unwrap().count, 41, "those left out were counted");
 }
 
+/// Facts §0.4: series of `events.k8s.io`.
 #[test]
 fn a_series_shows_its_second_occurrence_and_ends_in_silence() {
     let mut store = store();
@@ -151,4 +157,78 @@ fn a_series_shows_its_second_occurrence_and_ends_in_silence() {
     store.advance(SimTime::ZERO + SimDuration::from_mins(7));
     say(&mut store, "d", true);
     assert_eq!(store.list::<Event>().count(), 2);
+}
+
+/// A Pod on a node with a grace of its own, and the phase it is in.
+fn pod(store: &mut Store, name: &str, grace: i64, change: impl FnOnce(&mut Pod)) -> ObjectKey {
+    let mut pod = crate::testkit::pod(name, "app=web");
+    pod.node_name = Some("n".into());
+    let spec = std::sync::Arc::make_mut(&mut pod.spec);
+    // The admitted spec is shared by fingerprint.
+    (spec.termination_grace_seconds, spec.fingerprint) = (grace, crate::api::fingerprint::of(&grace));
+    change(&mut pod);
+    store.create(pod).unwrap().meta.key()
+}
+
+/// Facts §0.2, §13.7, §13.8: the mark is in the future, and only Pods on nodes that have not ended have grace.
+#[test]
+fn pods_are_deleted_with_grace() {
+    let mut store = store();
+    let now = store.timestamp();
+    let ask = |seconds| DeleteOptions { grace_seconds: seconds, ..DeleteOptions::default() };
+    for (name, grace, asked, expected) in
+        [("a", 30, None, 30), ("b", 45, None, 45), ("c", 30, Some(5), 5), ("d", 30, Some(-3), 1)]
+    {
+        let key = pod(&mut store, name, grace, |_| {});
+        assert_eq!(store.delete::<Pod>(&key, &ask(asked)), Ok(Deleted::Accepted), "{name}");
+        let deletion = store.get::<Pod>(&key).unwrap().meta.deletion.unwrap();
+        assert_eq!((deletion.timestamp, deletion.grace_seconds), (now.plus_secs(expected), Some(expected)));
+    }
+    let unbound = pod(&mut store, "e", 30, |p| p.node_name = None);
+    let ended = pod(&mut store, "f", 30, |p| p.status.phase = crate::api::Phase::Failed);
+    let running = pod(&mut store, "g", 30, |_| {});
+    for (key, asked) in [(unbound, Some(60)), (ended, None), (running, Some(0))] {
+        assert_eq!(store.delete::<Pod>(&key, &ask(asked)), Ok(Deleted::Gone), "{key}");
+    }
+}
+
+/// Facts §0.2: a second deletion may only shorten the grace, counted from the first.
+#[test]
+fn a_second_deletion_may_only_shorten_the_grace() {
+    let mut store = store();
+    let start = store.timestamp();
+    let key = pod(&mut store, "a", 60, |_| {});
+    let again = |store: &mut Store, seconds| {
+        let options = DeleteOptions { grace_seconds: Some(seconds), ..DeleteOptions::default() };
+        let deleted = store.delete::<Pod>(&key, &options).unwrap();
+        let left = store.get::<Pod>(&key).map(|p| p.meta.deletion.unwrap());
+        (deleted, left.map(|d| (d.timestamp.secs_since(start), d.grace_seconds.unwrap())))
+    };
+    assert_eq!(again(&mut store, 60), (Deleted::Accepted, Some((60, 60))));
+    store.advance(SimTime::ZERO + SimDuration::from_secs(10));
+    assert_eq!(again(&mut store, 90), (Deleted::Accepted, Some((60, 60))), "no longer");
+    assert_eq!(again(&mut store, 30), (Deleted::Accepted, Some((30, 30))), "from the first on");
+    assert_eq!(again(&mut store, 3), (Deleted::Accepted, Some((11, 1))), "never in the past");
+    assert_eq!(again(&mut store, 0), (Deleted::Gone, None));
+}
+
+/// Facts §8.1: without a wish the finalizer that is there decides, then the kind's default.
+#[test]
+fn the_propagation_of_a_plain_deletion_depends_on_what_is_there() {
+    let mut store = store();
+    for (held, expected) in
+        [(write::FINALIZER_FOREGROUND, true), (write::FINALIZER_ORPHAN, true), ("x", false)]
+    {
+        let mut object = thing("a");
+        object.meta.name = format!("a-{held}").to_lowercase().into();
+        object.meta.finalizers.push(held.into());
+        let key = key(&object.meta.name);
+        store.create(object).unwrap();
+        store.delete::<Inert>(&key, &DeleteOptions::default()).unwrap();
+        let finalizers = store.get::<Inert>(&key).unwrap().meta.finalizers.clone();
+        assert_eq!(finalizers, [held]);
+        store.delete::<Inert>(&key, &DeleteOptions::with(Propagation::Background)).unwrap();
+        let kept = store.get::<Inert>(&key).is_some();
+        assert_eq!(kept, !expected, "a wish for the background takes {held} off if it is one of propagation");
+    }
 }

@@ -69,8 +69,11 @@ impl Store {
     /// The name is taken, the namespace is missing or being deleted, or admission refuses.
     pub fn create<T: Stored>(&mut self, mut object: T) -> Result<Arc<T>, ApiError> {
         self.check_namespace(&object)?;
-        admission::admit(self, &mut object)?;
+        let refusal = admission::admit(self, &mut object)?;
         self.name_it(&mut object)?;
+        if let Some(why) = refusal {
+            return Err(ApiError::forbidden(T::KIND, &object.meta().name, why));
+        }
         let key = object.key();
         if self.id_of::<T>(&key).is_some() {
             return Err(ApiError::AlreadyExists { kind: T::KIND, name: object.meta().name.clone() });
@@ -279,7 +282,7 @@ impl Store {
             );
             return Err(ApiError::Forbidden {
                 kind: T::KIND,
-                name: meta.name.clone(),
+                name: meta.name_or_prefix().clone(),
                 why: why.into(),
                 namespace_terminating: true,
             });

@@ -45,7 +45,10 @@ fn job_status(status: &JobStatus) -> batch::JobStatus {
         failed: texts(&status.uncounted_failed),
         succeeded: texts(&status.uncounted_succeeded),
     };
-    let counts = status.start_time.is_some() || uncounted != batch::UncountedTerminatedPods::default();
+    // The controller's first write has it, be it empty.
+    let counts = status.ready.is_some()
+        || status.start_time.is_some()
+        || uncounted != batch::UncountedTerminatedPods::default();
     batch::JobStatus {
         active: number(status.active),
         completed_indexes: text(&status.completed_indexes),

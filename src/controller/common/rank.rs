@@ -169,6 +169,7 @@ mod tests {
         forward
     }
 
+    /// Facts §2.3, criteria 1 to 5; §13.18.
     #[test]
     fn state_decides_before_cost_and_cost_before_crowds() {
         let cost = |pod: &mut Pod, text: &str| {
@@ -211,6 +212,7 @@ mod tests {
         assert_eq!(order(&pods, &[0; 4]), ["z", "a", "b", "c"]);
     }
 
+    /// Facts §2.3, criteria 7 and 8.
     #[test]
     fn restarts_count_where_ready_times_are_equal() {
         let restarts = |pod: &mut Pod, count| {
@@ -226,6 +228,7 @@ mod tests {
         assert_eq!(order(&pods, &[0; 2]), ["b", "a"], "the younger goes first");
     }
 
+    /// Facts §2.3, criterion 5: siblings of other ReplicaSets count, too.
     #[test]
     fn related_active_pods_on_the_node_are_counted() {
         let pods = [pod("a", |_| {}), pod("b", |p| p.node_name = Some("n2".into()))];
@@ -238,6 +241,7 @@ mod tests {
         assert_eq!(colocated_ranks(&pods, &related), [2, 1]);
     }
 
+    /// Facts §2.3, criterion 4.
     #[test]
     fn costs_are_read_strictly() {
         for (text, cost) in

@@ -97,6 +97,7 @@ mod tests {
         (calls, progress)
     }
 
+    /// Facts §2.2: 1, 2, 4 ...; §13.19.
     #[test]
     fn a_failing_batch_is_finished_and_later_ones_are_skipped() {
         let failed = Progress::Failed(ApiError::Internal("no".into()));

@@ -103,6 +103,7 @@ mod tests {
         testkit::calendar().start.plus_secs(n * 60)
     }
 
+    /// Facts §4.3: missed times; §13.27.
     #[test]
     fn the_last_missed_time_is_due() {
         for (schedule, deadline, now, recent, too_many) in [
@@ -123,6 +124,7 @@ mod tests {
         }
     }
 
+    /// Facts §4.3: 100 ms.
     #[test]
     fn the_next_look_comes_a_tenth_of_a_second_after_the_time() {
         let mut job = cron_job("* * * * *");

@@ -52,6 +52,7 @@ fn end(h: &mut Harness, minute: i64, kind: &'static str) {
         .unwrap();
 }
 
+/// Facts §4.3: name, annotation and Event of a Job.
 #[test]
 fn a_job_is_made_a_tenth_of_a_second_after_every_minute() {
     let mut h = harness(every_minute("Allow"));
@@ -75,6 +76,7 @@ fn a_job_is_made_a_tenth_of_a_second_after_every_minute() {
     assert_eq!(h.events_of("SuccessfulCreate")[0], format!("Created job {}", job.meta.name));
 }
 
+/// Facts §4.3: `Forbid`; §13.27.
 #[test]
 fn forbid_waits_for_the_end_and_makes_up_for_the_missed_time() {
     let mut h = harness(every_minute("Forbid"));
@@ -91,6 +93,7 @@ fn forbid_waits_for_the_end_and_makes_up_for_the_missed_time() {
     assert!(h.events_of("SawCompletedJob")[0].ends_with(", condition: Complete"));
 }
 
+/// Facts §4.3: `Replace`.
 #[test]
 fn replace_deletes_what_runs() {
     let mut h = harness(every_minute("Replace"));
@@ -99,6 +102,7 @@ fn replace_deletes_what_runs() {
     assert_eq!(h.events_of("SuccessfulDelete").len(), 1);
 }
 
+/// Facts §4.3: `startingDeadlineSeconds`.
 #[test]
 fn a_start_that_comes_too_late_is_missed() {
     let mut job = every_minute("Forbid");
@@ -113,6 +117,7 @@ fn a_start_that_comes_too_late_is_missed() {
     assert!(h.events_of("SawCompletedJob")[0].ends_with(", condition: Failed"));
 }
 
+/// Facts §4.3: history limits.
 #[test]
 fn only_the_last_ended_jobs_are_kept() {
     let mut job = every_minute("Allow");
@@ -126,6 +131,7 @@ fn only_the_last_ended_jobs_are_kept() {
     assert_eq!(jobs(&h), [2, 3, 4], "one failed and two succeeded");
 }
 
+/// Facts §4.3: one Job for any number of misses.
 #[test]
 fn suspension_ends_with_a_single_job() {
     let mut h = harness(CronJob { suspend: true, ..every_minute("Allow") });
@@ -147,6 +153,7 @@ fn a_changed_schedule_counts_from_now_on() {
     assert_eq!(jobs(&h), [2]);
 }
 
+/// Facts §4.3 `MissingJob`.
 #[test]
 fn a_job_that_somebody_deletes_goes_missing() {
     let mut h = harness(every_minute("Allow"));
@@ -169,3 +176,5 @@ fn an_idle_schedule_costs_no_events() {
     h.advance_secs(86_400 * 30);
     assert!(h.log.is_empty());
 }
+
+mod edges;

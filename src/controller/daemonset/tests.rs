@@ -112,6 +112,7 @@ fn pod_on(h: &Harness, node: &str) -> Arc<Pod> {
     h.store.list::<Pod>().find(|p| pods::target_node(p).is_some_and(|n| n == node)).unwrap().clone()
 }
 
+/// Facts §4.1: placement, names, status.
 #[test]
 fn every_fitting_node_gets_a_pod_tied_to_it() {
     let mut h = harness(set(), 2);
@@ -135,6 +136,7 @@ fn every_fitting_node_gets_a_pod_tied_to_it() {
     assert_eq!(h.events_of("SuccessfulCreate").len(), 2);
 }
 
+/// Facts §4.1: tolerations; §13.22.
 #[test]
 fn daemons_tolerate_what_befalls_nodes() {
     let spec = |host_network| crate::api::PodSpec { host_network, ..testkit::pod_spec("a") };
@@ -168,6 +170,7 @@ fn daemons_tolerate_what_befalls_nodes() {
     assert_eq!((merged.len(), merged[0].seconds), (6, None), "for ever, in the old one's place");
 }
 
+/// Facts §4.1: `NodeShouldRunDaemonPod`.
 #[test]
 fn taints_and_affinity_decide_who_runs_and_who_stays() {
     let verdict = |change: &dyn Fn(&mut Node, &mut crate::api::PodSpec)| {
@@ -214,6 +217,7 @@ fn a_node_that_comes_or_loses_its_taint_gets_a_pod() {
     assert_eq!(pods_of(&h), ["n1:v1", "n2:v1"]);
 }
 
+/// Facts §4.1: run and keep.
 #[test]
 fn a_taint_moves_running_pods_only_if_it_says_so() {
     let mut h = harness(set(), 2);
@@ -241,6 +245,7 @@ fn a_node_that_is_gone_changes_nothing_until_its_pod_goes() {
     assert_eq!(pods_of(&h), ["n1:v1"]);
 }
 
+/// Facts §4.1: Pods for nodes that no longer exist.
 #[test]
 fn an_unbound_pod_of_a_node_that_is_gone_is_deleted() {
     let mut h = harness(set(), 2);
@@ -257,6 +262,7 @@ fn start_on(h: &mut Harness, node: &str) {
     h.set_ready(&pod.key(), true);
 }
 
+/// Facts §4.1: rolling update without surge.
 #[test]
 fn an_update_replaces_one_node_after_the_other() {
     let mut h = harness(set(), 3);
@@ -284,6 +290,7 @@ fn an_update_replaces_one_node_after_the_other() {
     );
 }
 
+/// Facts §4.1, §13.22.
 #[test]
 fn max_unavailable_rounds_up_and_unavailable_old_pods_go_first() {
     let mut h = harness(DaemonSet { max_unavailable: IntOrPercent::Percent(30), ..set() }, 4);
@@ -303,6 +310,7 @@ fn max_unavailable_rounds_up_and_unavailable_old_pods_go_first() {
     assert_eq!(pods_of(&h), ["n1:v1", "n2:v1!", "n3:v1!"], "beyond the limit, as they are down anyway");
 }
 
+/// Facts §4.1: both 0 is one unavailable.
 #[test]
 fn an_impossible_strategy_counts_as_one_unavailable() {
     let mut h = harness(DaemonSet { max_unavailable: IntOrPercent::Int(0), ..set() }, 2);
@@ -312,6 +320,7 @@ fn an_impossible_strategy_counts_as_one_unavailable() {
     assert_eq!(pods_of(&h), ["n1:v1!", "n2:v1"]);
 }
 
+/// Facts §4.1: `maxSurge`.
 #[test]
 fn a_surge_puts_the_new_pod_beside_the_old_one() {
     let surging =
@@ -328,6 +337,7 @@ fn a_surge_puts_the_new_pod_beside_the_old_one() {
     assert_eq!(pods_of(&h), ["n1:v2", "n2:v2"]);
 }
 
+/// Facts §4.1: `maxSurge`.
 #[test]
 fn a_surge_drops_an_old_pod_that_is_not_ready_as_soon_as_there_is_a_new_one() {
     let surging =
@@ -354,6 +364,7 @@ fn on_delete_waits_for_somebody_to_delete() {
     assert_eq!(pods_of(&h), ["n1:v1", "n2:v2"]);
 }
 
+/// Facts §4.1: Events and backoff of failed Pods.
 #[test]
 fn ended_pods_are_deleted_failed_ones_with_backoff() {
     let mut h = harness(set(), 1);
@@ -384,6 +395,7 @@ fn ended_pods_are_deleted_failed_ones_with_backoff() {
     );
 }
 
+/// Facts §4.1: duplicates.
 #[test]
 fn of_two_pods_on_a_node_the_older_stays() {
     let mut h = harness(set(), 1);
@@ -398,6 +410,7 @@ fn of_two_pods_on_a_node_the_older_stays() {
     assert_eq!(left, [&old.meta.name]);
 }
 
+/// Facts §4.1: `revisionHistoryLimit`.
 #[test]
 fn revisions_are_numbered_undone_and_forgotten() {
     let mut h = harness(DaemonSet { revision_history_limit: 1, ..set() }, 1);
@@ -414,6 +427,7 @@ fn revisions_are_numbered_undone_and_forgotten() {
     assert_eq!(rollout::undo(&h.store, &get(&h), 4), Err(UndoError::Unchanged(4)));
 }
 
+/// Facts §0.5.
 #[test]
 fn min_ready_seconds_delay_availability() {
     let mut h = harness(DaemonSet { min_ready_seconds: 5, ..set() }, 1);
@@ -445,3 +459,5 @@ fn a_selector_for_everything_is_refused() {
         ["This daemon set is selecting all pods. A non-empty selector is required."]
     );
 }
+
+mod edges;

@@ -176,6 +176,7 @@ impl Sync<'_, '_> {
 mod tests {
     use super::*;
 
+    /// Facts §1.3: the revision history, 2000 characters at most.
     #[test]
     fn histories_are_cut_from_the_front() {
         let add = |history: &str, revision: &str| longer_history(history, &revision.into());

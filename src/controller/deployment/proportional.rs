@@ -141,6 +141,7 @@ mod tests {
         named.into_iter().map(|(_, size)| size).collect()
     }
 
+    /// Facts §1.7: shares of active ReplicaSets.
     #[test]
     fn every_set_gets_its_share() {
         // The cases of upstream's TestScale, without the ones that take another path.

@@ -271,6 +271,7 @@ mod tests {
         (super::max_surge(&deployment), super::max_unavailable(&deployment))
     }
 
+    /// Facts §1.4: fenceposts; §13.13.
     #[test]
     fn surge_rounds_up_and_missing_pods_round_down() {
         let quarter = |replicas| posts(replicas, Percent(25), Percent(25));

@@ -66,6 +66,7 @@ fn statuses(h: &Harness) -> Vec<String> {
     all
 }
 
+/// Facts §1.3, §1.8: names, annotations, statuses and conditions of a creation.
 #[test]
 fn creation_writes_what_the_real_controller_writes() {
     let mut h = harness();
@@ -109,6 +110,7 @@ fn creation_writes_what_the_real_controller_writes() {
     assert!(h.log.iter().all(|c| c.kind() == Kind::Event), "at rest nothing is written");
 }
 
+/// Facts §1.4, §1.5, §11.1: ten Pods, a quarter more and a quarter less.
 #[test]
 fn a_rolling_update_takes_upstreams_steps() {
     let mut h = ready(10);
@@ -141,6 +143,7 @@ fn a_rolling_update_takes_upstreams_steps() {
     assert_eq!(statuses(&h).last().unwrap(), "10/10/10/0 NewReplicaSetAvailable True");
 }
 
+/// Facts §1.8, §1.10, §13.16, §13.17: the deadline sets a condition and nothing else; undo makes a new revision.
 #[test]
 fn a_rollout_that_stands_still_misses_its_deadline_and_can_be_undone() {
     let mut h = harness().with_kubelet();
@@ -177,6 +180,7 @@ fn a_rollout_that_stands_still_misses_its_deadline_and_can_be_undone() {
     assert_eq!(rollout::status(&web(&h)).unwrap().0, "deployment \"web\" successfully rolled out");
 }
 
+/// Facts §1.7, first rule: the one active ReplicaSet is scaled.
 #[test]
 fn scaling_alone_starts_no_rollout() {
     let mut h = ready(4);
@@ -202,6 +206,7 @@ fn scaling_alone_starts_no_rollout() {
     assert_eq!(web(&h).meta.annotations.get(history::REVISION).unwrap(), "1");
 }
 
+/// Facts §1.7, third rule; §13.14: the rollout does not move on in that sync.
 #[test]
 fn scaling_in_the_middle_of_a_rollout_is_proportional() {
     let mut h = ready(10);
@@ -217,6 +222,7 @@ fn scaling_in_the_middle_of_a_rollout_is_proportional() {
     assert_eq!(sizes(&h), [15, 10], "fifteen can be missed of twenty at most: nothing moves on");
 }
 
+/// Facts §1.6, §1.2 (a deleted Pod wakes a Deployment that recreates), §13.15.
 #[test]
 fn recreate_waits_for_the_last_pod() {
     let mut h = harness().with_kubelet();
@@ -244,6 +250,7 @@ fn recreate_waits_for_the_last_pod() {
     assert_eq!(condition_of(&h, "Progressing").reason, "NewReplicaSetAvailable");
 }
 
+/// Facts §1.9, §1.10: kubectl refuses undo and restart of a paused Deployment.
 #[test]
 fn pausing_holds_the_rollout_but_not_scaling() {
     let mut h = ready(3);
@@ -282,6 +289,7 @@ fn pausing_holds_the_rollout_but_not_scaling() {
     );
 }
 
+/// Facts §1.10: texts of `kubectl rollout`.
 #[test]
 fn restart_and_undo_speak_as_kubectl_does() {
     let mut h = ready(2);
@@ -315,6 +323,7 @@ fn restart_and_undo_speak_as_kubectl_does() {
     );
 }
 
+/// Facts §1.10: the annotation, and its Events.
 #[test]
 fn the_rollback_annotation_is_obeyed_and_removed() {
     let mut h = ready(2);
@@ -348,6 +357,7 @@ fn the_rollback_annotation_is_obeyed_and_removed() {
     assert_eq!(web(&h).meta.annotations.get(history::REVISION).unwrap(), "3");
 }
 
+/// Facts §1.11.
 #[test]
 fn old_replica_sets_go_beyond_the_limit() {
     let mut h = harness().with_kubelet();
@@ -361,6 +371,7 @@ fn old_replica_sets_go_beyond_the_limit() {
     assert_eq!(web(&h).meta.annotations.get(history::REVISION).unwrap(), &revisions[2].to_string());
 }
 
+/// Facts §1.3: a taken name counts as a collision.
 #[test]
 fn colliding_hashes_are_counted_and_avoided() {
     let mut h = harness();
@@ -389,6 +400,7 @@ fn failures_of_replica_sets_show() {
     assert!(failure.message.ends_with("no PriorityClass with name gold was found"), "{}", failure.message);
 }
 
+/// Facts §1.1: 2147483647 is no deadline.
 #[test]
 fn without_a_deadline_there_is_no_progressing() {
     let mut h = harness().with_kubelet();
@@ -400,6 +412,7 @@ fn without_a_deadline_there_is_no_progressing() {
     assert_eq!(web(&h).status.available_replicas, 2);
 }
 
+/// Facts §1.2, step 1.
 #[test]
 fn a_selector_of_everything_is_refused() {
     let mut h = harness();
@@ -413,6 +426,7 @@ fn a_selector_of_everything_is_refused() {
     assert_eq!((web(&h).status.observed_generation, h.store.count::<ReplicaSet>()), (1, 0));
 }
 
+/// Facts §1.2, step 2; §1.8 `FoundNewReplicaSet`.
 #[test]
 fn orphaned_replica_sets_are_adopted() {
     let mut h = ready(2);
@@ -432,6 +446,7 @@ fn orphaned_replica_sets_are_adopted() {
     assert_eq!(condition_of(&h, "Progressing").reason, "NewReplicaSetAvailable");
 }
 
+/// Facts §0.5, §1.5: only available Pods let old ones go.
 #[test]
 fn readiness_must_last_before_a_rollout_goes_on() {
     let mut h = harness().with_kubelet();
@@ -461,3 +476,5 @@ fn readiness_must_last_before_a_rollout_goes_on() {
     let done = done.map(|c| c.at).find(|at| *at > start).unwrap().since(start).as_secs();
     assert!((21..=24).contains(&done), "twice a second to start and ten to last: {done}");
 }
+
+mod edges;

@@ -34,6 +34,7 @@ fn states(h: &Harness) -> Vec<String> {
     slices(h).iter().flat_map(|s| &s.endpoints).map(flag).collect()
 }
 
+/// Networking §1.5: the placeholder.
 #[test]
 fn a_service_without_pods_has_a_placeholder_that_becomes_its_slice() {
     let mut h = harness();
@@ -53,6 +54,7 @@ fn a_service_without_pods_has_a_placeholder_that_becomes_its_slice() {
     assert!(h.writes(Kind::EndpointSlice).is_empty(), "nothing changes by itself");
 }
 
+/// Facts §0.6; §13.10; networking §1.5: no batching.
 #[test]
 fn readiness_and_deletion_show_at_once() {
     let mut h = harness();
@@ -72,6 +74,7 @@ fn readiness_and_deletion_show_at_once() {
     assert_eq!(states(&h), ["a ---"]);
 }
 
+/// Facts §0.6: `publishNotReadyAddresses`.
 #[test]
 fn addresses_that_are_not_ready_are_published_on_wish() {
     let mut h = harness();
@@ -83,6 +86,7 @@ fn addresses_that_are_not_ready_are_published_on_wish() {
     assert_eq!(states(&h), ["a r-t"]);
 }
 
+/// Networking §1.5: packing.
 #[test]
 fn a_hundred_endpoints_fill_a_slice() {
     let mut h = harness();
@@ -113,6 +117,7 @@ fn pods_that_lose_the_label_leave() {
     assert_eq!(slices(&h).len(), 1);
 }
 
+/// Networking §1.5: a second after a slice changes.
 #[test]
 fn a_slice_that_somebody_deletes_is_made_again() {
     let mut h = harness();
@@ -127,6 +132,7 @@ fn a_slice_that_somebody_deletes_is_made_again() {
     assert_eq!(states(&h), ["a rs-"]);
 }
 
+/// Networking §1.5: missing nodes.
 #[test]
 fn a_pod_of_a_missing_node_is_left_out_with_an_event() {
     let mut h = harness();

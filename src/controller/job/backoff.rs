@@ -75,6 +75,7 @@ mod tests {
         Arc::new(pod)
     }
 
+    /// Facts §4.2: Pod failure backoff; §13.23.
     #[test]
     fn waits_double_from_ten_seconds_to_ten_minutes() {
         let calendar = testkit::calendar();
@@ -89,6 +90,7 @@ mod tests {
         assert!(record.remaining(at(10_000), calendar).is_zero());
     }
 
+    /// Facts §4.2: a success resets the count.
     #[test]
     fn a_success_forgets_earlier_failures() {
         let record = Record::default().after(&[], &[ended(5), ended(3)]);

@@ -123,6 +123,7 @@ mod tests {
         indexes.iter().copied().collect()
     }
 
+    /// Facts §4.2: `0-2,5` and `3,4`.
     #[test]
     fn indexes_are_compressed_pairs_are_not() {
         for (indexes, text) in [

@@ -150,6 +150,7 @@ mod tests {
     use crate::api::{Condition, Deletion};
     use crate::testkit;
 
+    /// Facts §4.2: failure time.
     #[test]
     fn the_end_of_a_pod_is_found_in_four_places() {
         let start = testkit::calendar().start;

@@ -149,6 +149,7 @@ mod tests {
         judge(&job, &pod)
     }
 
+    /// Facts §4.2: `podFailurePolicy`, its actions and messages.
     #[test]
     fn the_first_matching_rule_decides() {
         let rules = || vec![exit_rule("Ignore", "In", &[3]), exit_rule("FailJob", "NotIn", &[1, 2])];
@@ -184,6 +185,7 @@ mod tests {
         );
     }
 
+    /// Facts §4.2: `successPolicy`.
     #[test]
     fn success_rules_ask_for_indexes_a_count_or_both() {
         let rule = |indexes: Option<&str>, count| SuccessPolicyRule {

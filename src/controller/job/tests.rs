@@ -105,6 +105,7 @@ fn indexes(h: &Harness) -> Vec<i32> {
     active(h).iter().filter_map(|p| pods::completion_index(p)).collect()
 }
 
+/// Facts §4.2: batches of a second; order of the conditions; `Completed`.
 #[test]
 fn waves_of_pods_run_until_the_completions_are_reached() {
     let mut h = harness(Job { parallelism: 3, completions: Some(6), ..job("work") });
@@ -148,6 +149,7 @@ fn waves_of_pods_run_until_the_completions_are_reached() {
     assert_eq!(h.events_of("SuccessfulCreate").len(), 6);
 }
 
+/// Facts §4.2: finalizer and labels.
 #[test]
 fn pods_carry_labels_finalizer_and_owner_of_their_job() {
     let h = harness(job("work"));
@@ -160,6 +162,7 @@ fn pods_carry_labels_finalizer_and_owner_of_their_job() {
     assert!(pod.meta.is_controlled_by(&job.meta.uid) && pod.meta.name.starts_with("work-"));
 }
 
+/// Facts §4.2: failure backoff and `backoffLimit`; §13.23, §13.25.
 #[test]
 fn failures_wait_ten_seconds_and_twice_as_long_each_time_until_the_limit() {
     let mut h = harness(Job { backoff_limit: 3, ..job("fail") });
@@ -185,6 +188,7 @@ fn failures_wait_ten_seconds_and_twice_as_long_each_time_until_the_limit() {
     assert!(get(&h).status.completion_time.is_none());
 }
 
+/// Facts §4.2, steps 3 and 4; §13.25.
 #[test]
 fn a_failure_ends_the_other_pods_too() {
     let mut h = harness(Job { parallelism: 2, completions: Some(2), backoff_limit: 0, ..job("fail") });
@@ -201,6 +205,7 @@ fn a_failure_ends_the_other_pods_too() {
     assert_eq!(h.events_of("SuccessfulDelete").len(), 1);
 }
 
+/// Facts §4.2: `activeDeadlineSeconds`.
 #[test]
 fn the_deadline_counts_from_the_start_and_waits_for_pods_to_end() {
     let mut h = harness(Job {
@@ -222,6 +227,7 @@ fn the_deadline_counts_from_the_start_and_waits_for_pods_to_end() {
     assert_eq!(h.events_of("DeadlineExceeded"), ["Job was active longer than specified deadline"]);
 }
 
+/// Facts §4.2: suspend and resume.
 #[test]
 fn a_held_job_has_no_pods_and_does_not_count_those_it_takes_away() {
     let mut h = harness(Job { suspend: true, parallelism: 2, completions: Some(2), ..job("susp") });
@@ -245,6 +251,7 @@ fn a_held_job_has_no_pods_and_does_not_count_those_it_takes_away() {
     assert_eq!(h.events_of("Resumed"), ["Job resumed"]);
 }
 
+/// Facts §4.2: indexed Jobs.
 #[test]
 fn indexes_are_handed_out_from_the_lowest_and_compressed() {
     let mut h = harness(Job { indexed: true, parallelism: 3, completions: Some(5), ..job("idx") });
@@ -267,6 +274,7 @@ fn indexes_are_handed_out_from_the_lowest_and_compressed() {
     assert_eq!(conditions_of(&h)[1], "Complete=True/CompletionsReached");
 }
 
+/// Facts §4.2: `backoffLimitPerIndex`, `FailedIndexes`.
 #[test]
 fn with_a_limit_per_index_others_go_on_and_the_job_fails_at_the_end() {
     let mut h = harness(Job {
@@ -303,6 +311,7 @@ fn with_a_limit_per_index_others_go_on_and_the_job_fails_at_the_end() {
     assert_eq!(h.events_of("FailedIndexes"), ["Job has failed indexes"]);
 }
 
+/// Facts §4.2: `maxFailedIndexes`.
 #[test]
 fn too_many_failed_indexes_end_the_job() {
     let mut h = harness(Job {
@@ -322,6 +331,7 @@ fn too_many_failed_indexes_end_the_job() {
     assert!(active(&h).is_empty());
 }
 
+/// Facts §4.2: `SuccessPolicy`.
 #[test]
 fn a_success_policy_ends_the_rest() {
     let policy = k8s::batch::v1::SuccessPolicy {
@@ -365,6 +375,7 @@ fn with_policy(mut job: Job, action: &str, exit_codes: &[i32]) -> Job {
     job
 }
 
+/// Facts §4.2: `podFailurePolicy`.
 #[test]
 fn a_failure_policy_fails_the_job_or_ignores_the_pod() {
     let mut h = harness(with_policy(job("work"), "FailJob", &[42]));
@@ -381,6 +392,7 @@ fn a_failure_policy_fails_the_job_or_ignores_the_pod() {
     assert_eq!((numbers(&h).3, active(&h).len()), (0, 1), "not counted, but the wait applies");
 }
 
+/// Facts §4.2: `podReplacementPolicy`; §13.24.
 #[test]
 fn a_terminating_pod_is_replaced_at_once_unless_only_failed_ones_are() {
     for (only_failed, replaced) in [(false, 1), (true, 0)] {
@@ -394,6 +406,7 @@ fn a_terminating_pod_is_replaced_at_once_unless_only_failed_ones_are() {
     }
 }
 
+/// Facts §4.2, step 3; §13.26.
 #[test]
 fn restarts_of_containers_count_with_on_failure() {
     let mut spec = testkit::pod_spec("app:v1");
@@ -415,6 +428,7 @@ fn restarts_of_containers_count_with_on_failure() {
     assert!(active(&h).is_empty(), "running Pods are ended");
 }
 
+/// Facts §4.2: no completions.
 #[test]
 fn a_work_queue_ends_with_its_first_success() {
     let mut h = harness(Job { parallelism: 3, completions: None, ..job("queue") });
@@ -429,6 +443,7 @@ fn a_work_queue_ends_with_its_first_success() {
     assert_eq!(numbers(&h).2, 3);
 }
 
+/// Facts §4.2: surplus.
 #[test]
 fn lower_parallelism_takes_pods_away_without_counting_them() {
     let mut h = harness(Job { parallelism: 4, completions: Some(8), ..job("work") });
@@ -469,6 +484,7 @@ fn the_rate_limit_spreads_a_wide_job_and_every_pod_is_counted_once() {
     assert_eq!(conditions_of(&h)[1], "Complete=True/CompletionsReached");
 }
 
+/// Facts §4.2: 500 uncounted Pods at most.
 #[test]
 fn more_pods_than_fit_into_the_status_are_counted_in_turns() {
     let mut h = Harness::with_config(
@@ -487,3 +503,5 @@ fn more_pods_than_fit_into_the_status_are_counted_in_turns() {
     assert_eq!(most, Some(500));
     assert_eq!(conditions_of(&h)[1], "Complete=True/CompletionsReached");
 }
+
+mod edges;

@@ -31,6 +31,7 @@ fn findings(harness: &Harness) -> Vec<String> {
     bad.map(|c| format!("{}: {}", c.reason, c.message)).collect()
 }
 
+/// Facts §8.2, points 1, 3, 4 and 7; §13.51.
 #[test]
 fn pods_go_first_then_the_rest_then_the_namespace() {
     let mut h = harness();
@@ -55,6 +56,7 @@ fn pods_go_first_then_the_rest_then_the_namespace() {
     assert!(shop(&h).is_none());
 }
 
+/// Facts §8.2, points 5 and 6.
 #[test]
 fn finalizers_are_named_and_waited_for() {
     let mut h = harness();
@@ -76,6 +78,7 @@ fn finalizers_are_named_and_waited_for() {
     assert!(shop(&h).is_none());
 }
 
+/// Facts §8.2, points 5 and 6: the estimate.
 #[test]
 fn a_pod_that_outlives_its_grace_is_an_error_and_holds_the_namespace() {
     let mut h = Harness::new(vec![Box::new(NamespaceController::default())]);

@@ -1,7 +1,7 @@
 use super::*;
 use crate::api::{Kind, Meta, condition};
 use crate::controller::manager::ManagerConfig;
-use crate::controller::testing::Harness;
+use crate::controller::testing::{Harness, counted_quota};
 use crate::store::DeleteOptions;
 use crate::testkit;
 
@@ -22,6 +22,7 @@ fn scale(harness: &mut Harness, replicas: i32) {
     harness.advance_millis(100);
 }
 
+/// Facts §2.1, step 4; §2.4.
 #[test]
 fn pods_are_created_and_reported_in_the_next_sync() {
     let mut h = harness();
@@ -46,6 +47,7 @@ fn pods_are_created_and_reported_in_the_next_sync() {
     assert!(h.log.is_empty(), "a set that has what it wants writes nothing");
 }
 
+/// Facts §2.1, §2.3, §2.4: Pods that are being deleted are not counted.
 #[test]
 fn surplus_pods_are_deleted_not_ready_ones_first() {
     let mut h = harness();
@@ -65,6 +67,7 @@ fn surplus_pods_are_deleted_not_ready_ones_first() {
     assert_eq!((h.active_pods(), web(&h).status.replicas), (0, 0));
 }
 
+/// Facts §2.4, §13.12: ended Pods stay and do not count.
 #[test]
 fn ended_and_deleted_pods_are_replaced_at_once() {
     let mut h = harness();
@@ -80,6 +83,7 @@ fn ended_and_deleted_pods_are_replaced_at_once() {
     assert_eq!(owned.unwrap().name, "web", "an ended Pod stays with its set");
 }
 
+/// Facts §0.5: the bound is inclusive, and the set looks at the very instant.
 #[test]
 fn a_pod_is_available_when_it_has_been_ready_long_enough() {
     let mut h = harness();
@@ -92,6 +96,7 @@ fn a_pod_is_available_when_it_has_been_ready_long_enough() {
     assert_eq!(web(&h).status.available_replicas, 1, "ten seconds after the second in which it became ready");
 }
 
+/// Facts §2.2, §2.4: `ReplicaFailure`.
 #[test]
 fn failures_are_reported_until_they_pass() {
     let mut h = harness();
@@ -118,6 +123,7 @@ fn failures_are_reported_until_they_pass() {
     assert!(condition::find(&web(&h).status.conditions, "ReplicaFailure").is_none());
 }
 
+/// Facts §2.2: that refusal is passed over.
 #[test]
 fn nothing_is_created_or_said_in_a_namespace_that_is_being_deleted() {
     let mut h = harness();
@@ -134,6 +140,7 @@ fn nothing_is_created_or_said_in_a_namespace_that_is_being_deleted() {
     assert!(web(&h).status.conditions.is_empty());
 }
 
+/// Facts §2.1, step 1.
 #[test]
 fn orphans_are_adopted_when_they_appear_or_change() {
     let mut h = harness();
@@ -171,6 +178,7 @@ fn the_clients_rate_limit_stretches_large_changes() {
     assert_eq!((h.active_pods(), web(&h).status.replicas), (0, 0));
 }
 
+/// Facts §2.1, §2.2: the burst of a sync.
 #[test]
 fn one_sync_makes_five_hundred_pods_at_most() {
     let fast = ManagerConfig { api_qps: 0.0, ..ManagerConfig::default() };
@@ -195,19 +203,11 @@ fn replication_controllers_work_alike() {
     assert_eq!(h.writes(Kind::ReplicaSet).len(), 0);
 }
 
+/// Facts §0.1, §13.19: with a quota, one Pod a retry.
 #[test]
 fn a_set_over_its_quota_backs_off_and_keeps_the_earliest_retry() {
     let mut h = Harness::new(vec![Box::new(ReplicaSetController::<ReplicaSet>::default())]);
-    let one = |n| [(Str::from("pods"), crate::base::Quantity::from_units(n))].into_iter().collect();
-    h.store
-        .create(crate::api::policy::ResourceQuota {
-            meta: crate::api::Meta::named("default", "q"),
-            hard: one(3),
-            status_hard: one(3),
-            used: one(0),
-            ..Default::default()
-        })
-        .unwrap();
+    h.store.create(counted_quota("pods", 3)).unwrap();
     h.store.create(testkit::replica_set("web", 5)).unwrap();
     h.advance_millis(1000);
     h.ready_all();
@@ -218,4 +218,38 @@ fn a_set_over_its_quota_backs_off_and_keeps_the_earliest_retry() {
     let times: Vec<String> = h.log.iter().filter(refused).map(|c| c.at.to_string()).collect();
     // Three Pods are bound and ready: six changes and one of the set's own. The retry of 666 ms stays due.
     assert_eq!(times[8..].join(" "), "666ms 1.004s 1.015s 1.021s 1.028s 1.04s 1.052s 1.064s 1.306s");
+}
+
+/// Facts §2.1, step 2: nothing is managed any more.
+#[test]
+fn a_set_that_is_being_deleted_makes_no_pods() {
+    let mut h = harness();
+    let mut set = testkit::replica_set("web", 2);
+    set.meta.finalizers.push("example.com/hold".into());
+    h.store.create(set).unwrap();
+    h.advance_millis(200);
+    h.store.delete::<ReplicaSet>(&key(), &DeleteOptions::default()).unwrap();
+    let pod = h.store.list::<Pod>().next().unwrap().meta.key();
+    h.store.delete::<Pod>(&pod, &DeleteOptions::force()).unwrap();
+    h.advance_secs(30);
+    assert_eq!((h.active_pods(), web(&h).status.replicas), (1, 1), "counted, not replaced");
+}
+
+/// Facts §9.2 with §2.4: validating admission comes after the name is made, so that every refusal reads differently.
+#[test]
+fn refusals_of_a_limit_range_name_the_pod_to_be() {
+    let mut h = harness();
+    let range = serde_json::json!({
+        "apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "l", "namespace": "default"},
+        "spec": {"limits": [{"type": "Pod", "max": {"cpu": "1"}}]},
+    });
+    h.store.create_object(crate::api::lower::object(range).unwrap()).unwrap();
+    h.store.create(testkit::replica_set("web", 1)).unwrap();
+    h.advance_millis(30);
+    let said = h.events_of("FailedCreate");
+    assert!(said.len() > 1, "{said:?}");
+    for message in said {
+        let name = message.split('"').nth(1).unwrap();
+        assert!(name.starts_with("web-") && name.len() == 9, "{message}");
+    }
 }

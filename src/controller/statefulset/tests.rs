@@ -75,6 +75,7 @@ fn images(harness: &Harness) -> Vec<Str> {
     pods.iter().map(|p| p.spec.containers[0].image.clone()).collect()
 }
 
+/// Facts §3.2, step 4; §3.3; §3.5.
 #[test]
 fn pods_are_made_in_order_each_when_the_one_before_is_ready() {
     let mut h = harness(set("db", 3));
@@ -97,6 +98,7 @@ fn pods_are_made_in_order_each_when_the_one_before_is_ready() {
     assert_eq!(statuses[..3], [0, 0, 1], "the first status counts the Pods seen before the first creation");
 }
 
+/// Facts §3.1: identity.
 #[test]
 fn a_member_knows_its_name_ordinal_revision_and_host() {
     let mut h = harness(StatefulSet { ordinals_start: 4, ..set("db", 1) });
@@ -113,6 +115,7 @@ fn a_member_knows_its_name_ordinal_revision_and_host() {
     assert!(revision.revision == 1 && revision.meta.is_controlled_by(&get(&h).meta.uid));
 }
 
+/// Facts §3.2, steps 4 and 5 with `Parallel`.
 #[test]
 fn parallel_makes_and_deletes_all_at_once() {
     let mut h = harness(StatefulSet { parallel: true, ..set("db", 3) });
@@ -124,6 +127,7 @@ fn parallel_makes_and_deletes_all_at_once() {
     assert_eq!(pods(&h), ["db-0", "db-1!", "db-2!"]);
 }
 
+/// Facts §3.2, step 5.
 #[test]
 fn scaling_down_takes_the_highest_ordinal_and_waits_until_it_is_gone() {
     let mut h = harness(set("db", 3));
@@ -138,6 +142,7 @@ fn scaling_down_takes_the_highest_ordinal_and_waits_until_it_is_gone() {
     assert_eq!(h.events_of("SuccessfulDelete").len(), 2);
 }
 
+/// Facts §3.2, step 5: the first unhealthy Pod.
 #[test]
 fn scaling_down_waits_for_an_unhealthy_pod_below_unless_it_is_the_first() {
     let mut h = harness(set("db", 3));
@@ -158,6 +163,7 @@ fn scaling_down_waits_for_an_unhealthy_pod_below_unless_it_is_the_first() {
     assert_eq!(pods(&h), ["db-0", "db-1", "db-2"], "db-1 is the first unhealthy Pod, and db-2 is above it");
 }
 
+/// Facts §3.1, §3.2, §3.5: names and labels of claims, and their Event.
 #[test]
 fn claims_come_before_the_pod_and_carry_the_sets_labels() {
     let mut h = harness(with_claims(set("db", 1)));
@@ -179,6 +185,7 @@ fn claims_come_before_the_pod_and_carry_the_sets_labels() {
     assert_eq!(pod.spec.raw.volumes.as_ref().map(Vec::len), Some(1));
 }
 
+/// Facts §3.4: `pvc ... is being deleted`.
 #[test]
 fn a_claim_being_deleted_holds_its_pod_back() {
     let mut h = harness(with_claims(set("db", 0)));
@@ -196,6 +203,7 @@ fn a_claim_being_deleted_holds_its_pod_back() {
     );
 }
 
+/// Facts §3.2, step 7; §3.3: the rollout is complete.
 #[test]
 fn an_update_goes_from_the_highest_ordinal_down_one_at_a_time() {
     let mut h = harness(set("db", 3));
@@ -215,6 +223,7 @@ fn an_update_goes_from_the_highest_ordinal_down_one_at_a_time() {
     assert_eq!((status.current_replicas, status.updated_replicas), (3, 3));
 }
 
+/// Facts §3.2, step 7; §13.20.
 #[test]
 fn a_parallel_set_is_updated_one_at_a_time_too() {
     let mut h = harness(StatefulSet { parallel: true, ..set("db", 3) });
@@ -224,6 +233,7 @@ fn a_parallel_set_is_updated_one_at_a_time_too() {
     assert_eq!(pods(&h), ["db-0", "db-1", "db-2!"]);
 }
 
+/// Facts §3.2, steps 2 and 7.
 #[test]
 fn a_partition_keeps_lower_ordinals_at_the_current_revision() {
     let mut h = harness(set("db", 3));
@@ -243,6 +253,7 @@ fn a_partition_keeps_lower_ordinals_at_the_current_revision() {
     assert_eq!(images(&h), ["app:v2"; 3]);
 }
 
+/// Facts §3.2, step 6.
 #[test]
 fn on_delete_waits_for_somebody_to_delete() {
     let mut h = harness(StatefulSet { on_delete: true, ..set("db", 2) });
@@ -256,6 +267,7 @@ fn on_delete_waits_for_somebody_to_delete() {
     assert!(rollout::status(&get(&h)).is_err());
 }
 
+/// Facts §3.2: the deadlock of `OrderedReady`.
 #[test]
 fn a_broken_rollout_stays_broken_when_the_template_is_set_back() {
     let mut h = harness(set("db", 2));
@@ -276,6 +288,7 @@ fn a_broken_rollout_stays_broken_when_the_template_is_set_back() {
     assert_eq!(images(&h), ["app:v1", "app:v1"]);
 }
 
+/// Facts §3.2, step 1.
 #[test]
 fn going_back_renumbers_the_old_revision() {
     let mut h = harness(set("db", 1));
@@ -292,6 +305,7 @@ fn going_back_renumbers_the_old_revision() {
     assert_eq!(rollout::undo(&h.store, &get(&h), 0).unwrap(), image("app:v2"));
 }
 
+/// Facts §3.3: history.
 #[test]
 fn old_revisions_are_forgotten_beyond_the_limit() {
     let mut h = harness(StatefulSet { revision_history_limit: 1, ..set("db", 1) });
@@ -304,6 +318,7 @@ fn old_revisions_are_forgotten_beyond_the_limit() {
     assert_eq!(numbers, [4, 5]);
 }
 
+/// Facts §3.2, step 4: failed and succeeded Pods.
 #[test]
 fn ended_pods_are_deleted_and_made_again() {
     for phase in [Phase::Failed, Phase::Succeeded] {
@@ -318,6 +333,7 @@ fn ended_pods_are_deleted_and_made_again() {
     }
 }
 
+/// Facts §3.6, §13.21.
 #[test]
 fn a_terminating_pod_is_not_replaced() {
     let mut h = harness(set("db", 2));
@@ -331,6 +347,7 @@ fn a_terminating_pod_is_not_replaced() {
     assert_eq!(pods(&h), ["db-1", "db-0"]);
 }
 
+/// Facts §0.5, §3.2.
 #[test]
 fn min_ready_seconds_delay_the_next_pod() {
     let mut h = harness(StatefulSet { min_ready_seconds: 5, ..set("db", 2) });
@@ -351,6 +368,7 @@ fn owners(h: &Harness, claim: &str) -> Vec<String> {
     claim.meta.owners.iter().map(|o| format!("{}/{}", o.kind, o.name)).collect()
 }
 
+/// Facts §3.4: the table.
 #[test]
 fn the_retention_policy_decides_who_owns_the_claims() {
     for (when_scaled, when_deleted, in_range, condemned) in [
@@ -372,6 +390,7 @@ fn the_retention_policy_decides_who_owns_the_claims() {
     }
 }
 
+/// Facts §3.4: stale owners.
 #[test]
 fn a_pod_waits_for_the_claim_of_its_condemned_predecessor_to_vanish() {
     let mut h = harness(StatefulSet { delete_claims_when_scaled: true, ..with_claims(set("db", 2)) });
@@ -389,6 +408,7 @@ fn a_pod_waits_for_the_claim_of_its_condemned_predecessor_to_vanish() {
     assert_eq!(pods(&h), ["db-0", "db-1"]);
 }
 
+/// Facts §3.5 `ConflictingController`.
 #[test]
 fn another_controller_of_a_claim_is_reported_and_left_alone() {
     let mut h = harness(StatefulSet { delete_claims_when_deleted: true, ..with_claims(set("db", 0)) });
@@ -423,6 +443,7 @@ fn orphans_with_the_right_name_are_adopted_and_others_left() {
     assert!(h.store.get::<Pod>(&key("db-0")).unwrap().meta.is_controlled_by(&uid));
 }
 
+/// Facts §3.2, step 4; §3.5 `SuccessfulUpdate`.
 #[test]
 fn a_lost_identity_label_is_put_back() {
     let mut h = harness(set("db", 1));
@@ -448,3 +469,5 @@ fn the_rate_limit_spreads_a_parallel_set_and_loses_nothing() {
     assert_eq!(pods(&h).len(), 40);
     assert_eq!(get(&h).status.ready_replicas, 40);
 }
+
+mod edges;
