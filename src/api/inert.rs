@@ -21,6 +21,20 @@ pub struct Inert {
     pub body: Arc<str>,
 }
 
+impl Inert {
+    /// The body, parsed; null if it is broken.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_default()
+    }
+
+    /// A text of the body by its path; empty if it is not there.
+    pub fn text(&self, path: &[&str]) -> Str {
+        let body = self.json();
+        let found = path.iter().try_fold(&body, |value, field| value.get(field));
+        found.and_then(serde_json::Value::as_str).unwrap_or_default().into()
+    }
+}
+
 impl PartialEq for Inert {
     fn eq(&self, other: &Self) -> bool {
         self.meta == other.meta

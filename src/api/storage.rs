@@ -45,6 +45,11 @@ impl AccessMode {
         })
     }
 
+    /// Whether one node at a time may use the volume.
+    pub const fn is_single_node(self) -> bool {
+        matches!(self, Self::ReadWriteOnce | Self::ReadWriteOncePod)
+    }
+
     /// kubectl's short form.
     pub const fn short(self) -> &'static str {
         match self {

@@ -86,11 +86,7 @@ impl Drop for Progress {
 
 impl Recorder for Progress {
     fn record(&mut self, fact: &Fact) {
-        let now = match fact {
-            Fact::Changed(change) => change.at,
-            Fact::Action { at, .. } | Fact::Refused { at, .. } => *at,
-        };
-        self.at(now);
+        self.at(fact.at());
     }
 }
 

@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::data::{Found, Ledger};
 use super::spec::{Check, EventSubject, Expectation, Subject, When};
 use super::verdict::{Breach, Judgement, Verdict, tell};
 use super::{Count, fields};
 use crate::api::{Kind, Object, ObjectKey};
 use crate::base::{SimTime, Str};
-use crate::facts::{Fact, Recorder};
+use crate::facts::{DataFact, Fact, Recorder};
 use crate::store::Change;
 
 /// Judges expectations while a run goes on.
@@ -21,6 +22,8 @@ pub struct Evaluator {
     interested: BTreeMap<Kind, Vec<usize>>,
     /// Zones of nodes, those of nodes that are gone included.
     zones: BTreeMap<Str, Str>,
+    /// What is known of data, if somebody asks.
+    ledger: Option<Ledger>,
     /// Everything up to here has been heard, and the present state lasts from here on.
     now: SimTime,
 }
@@ -52,6 +55,8 @@ enum Probe {
     Events(BTreeMap<Str, i64>),
     /// Endpoints by slice: ready, serving, terminating.
     Endpoints(BTreeMap<ObjectKey, [i64; 3]>),
+    /// The data that are looked at.
+    Data(Vec<Found>),
 }
 
 impl Evaluator {
@@ -60,18 +65,25 @@ impl Evaluator {
         let states: Vec<_> = expectations.iter().map(State::new).collect();
         let mut interested: BTreeMap<Kind, Vec<usize>> = BTreeMap::new();
         for (index, expectation) in expectations.iter().enumerate() {
-            interested.entry(expectation.subject.kind()).or_default().push(index);
+            if let Some(kind) = expectation.subject.kind() {
+                interested.entry(kind).or_default().push(index);
+            }
         }
         if expectations.iter().any(|e| matches!(&e.subject, Subject::Pods(p) if p.needs_zone())) {
             interested.entry(Kind::Node).or_default();
         }
-        Self { states, interested, zones: BTreeMap::new(), now: SimTime::ZERO }
+        let asked = expectations.iter().any(|e| matches!(e.subject, Subject::Data(_)));
+        let ledger = asked.then(Ledger::default);
+        Self { states, interested, zones: BTreeMap::new(), ledger, now: SimTime::ZERO }
     }
 
     /// Hears of a change. Changes come in the order of their instants.
     pub fn change(&mut self, change: &Change) {
         if change.at > self.now {
             self.settle(change.at);
+        }
+        if self.ledger.as_mut().is_some_and(|ledger| ledger.change(change)) {
+            self.look_at_data();
         }
         let Some(interested) = self.interested.get(&change.kind()) else {
             return;
@@ -84,6 +96,26 @@ impl Evaluator {
         }
         for index in interested {
             self.states[*index].change(change, &self.zones);
+        }
+    }
+
+    /// Hears what happened to data.
+    fn data(&mut self, fact: &DataFact) {
+        let Some(ledger) = &mut self.ledger else { return };
+        ledger.data(fact);
+        if fact.at > self.now {
+            self.settle(fact.at);
+        }
+        self.look_at_data();
+    }
+
+    fn look_at_data(&mut self) {
+        let Some(ledger) = &self.ledger else { return };
+        for state in &mut self.states {
+            if let Subject::Data(subject) = &state.expectation.subject {
+                state.probe = Probe::Data(ledger.look(subject));
+                state.stale = true;
+            }
         }
     }
 
@@ -113,16 +145,18 @@ impl Evaluator {
 
 impl Recorder for Evaluator {
     fn record(&mut self, fact: &Fact) {
-        if let Fact::Changed(change) = fact {
-            self.change(change);
+        match fact {
+            Fact::Changed(change) => self.change(change),
+            Fact::Data(data) => self.data(data),
+            Fact::Action { .. } | Fact::Refused { .. } => {}
         }
     }
 }
 
 impl Subject {
-    /// The kind of object whose changes can make it true or false.
-    fn kind(&self) -> Kind {
-        match self {
+    /// The kind of object whose changes can make it true or false, if there is one.
+    fn kind(&self) -> Option<Kind> {
+        Some(match self {
             Self::Object(s) => s.kind,
             Self::Objects(s) => s.kind,
             Self::Pods(_) => Kind::Pod,
@@ -132,7 +166,8 @@ impl Subject {
                 super::spec::ResourceKind::Known(kind) => kind,
                 super::spec::ResourceKind::Inert(_) => Kind::Inert,
             },
-        }
+            Self::Data(_) => return None,
+        })
     }
 
     /// What is wanted, in the words of the scenario.
@@ -148,6 +183,7 @@ impl Subject {
                 told.collect::<Vec<_>>().join(", ")
             }
             Self::Exists(s) => if s.exists { "it to exist" } else { "it to be absent" }.to_owned(),
+            Self::Data(s) => s.wanted(),
         }
     }
 }
@@ -179,6 +215,7 @@ impl State {
             Subject::Objects(_) | Subject::Pods(_) => Probe::Set(BTreeSet::new()),
             Subject::Event(_) => Probe::Events(BTreeMap::new()),
             Subject::Endpoints(_) => Probe::Endpoints(BTreeMap::new()),
+            Subject::Data(_) => Probe::Data(Vec::new()),
         };
         Self {
             expectation: expectation.clone(),
@@ -247,7 +284,8 @@ impl State {
                 | Subject::Objects(_)
                 | Subject::Pods(_)
                 | Subject::Event(_)
-                | Subject::Endpoints(_),
+                | Subject::Endpoints(_)
+                | Subject::Data(_),
                 _,
             ) => {}
         }
@@ -310,6 +348,7 @@ impl State {
                 let holds = |count: Option<Count>, n| count.is_none_or(|c| c.holds(n));
                 holds(s.ready, ready) && holds(s.serving, serving) && holds(s.terminating, terminating)
             }
+            (Subject::Data(s), Probe::Data(found)) => s.holds(found),
             _ => false,
         }
     }
@@ -333,6 +372,7 @@ impl State {
                 let [ready, serving, terminating] = totals(slices);
                 format!("ready {ready}, serving {serving}, terminating {terminating}")
             }
+            (_, Probe::Data(found)) => tell_data(found),
             (_, Probe::Object(_)) => String::new(),
         }
     }
@@ -402,6 +442,15 @@ fn tell_members(members: &BTreeSet<ObjectKey>) -> String {
         0 => "count 0".to_owned(),
         n if n > NAMES_MAX => format!("count {n} ({}, …)", names.join(", ")),
         n => format!("count {n} ({})", names.join(", ")),
+    }
+}
+
+fn tell_data(found: &[Found]) -> String {
+    let told: Vec<&str> = found.iter().take(NAMES_MAX).map(|f| f.told.as_str()).collect();
+    match found.len() {
+        0 => "no Pod has mounted one".to_owned(),
+        n if n > NAMES_MAX => format!("{}; and {} more", told.join("; "), n - NAMES_MAX),
+        _ => told.join("; "),
     }
 }
 

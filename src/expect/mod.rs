@@ -2,13 +2,14 @@
 //!
 //! * [`spec`]: what an expectation is, as data. [`count`]: exact numbers and comparisons.
 //! * [`cause`]: stable names for the reasons why a Pod is not scheduled.
-//! * [`fields`], [`pods`], [`event`]: what can be read of objects.
+//! * [`fields`], [`pods`], [`event`]: what can be read of objects. [`data`]: what is on volumes.
 //! * [`evaluate`]: the judge, fed with the changes of objects as they happen. [`verdict`]: what it says.
 //!
 //! Nothing here steers: an evaluator sees changes and has no way to make one.
 
 pub mod cause;
 pub mod count;
+pub mod data;
 pub mod evaluate;
 pub mod event;
 pub mod fields;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+pub use super::data::{DataSubject, Whose};
 use super::{Cause, Count};
 use crate::api::pod::Phase;
 use crate::api::{ConditionStatus, Kind, LabelSelector};
@@ -59,6 +60,8 @@ pub enum Subject {
     Endpoints(EndpointsSubject),
     /// Whether an object exists.
     Exists(ExistsSubject),
+    /// What is on volumes.
+    Data(DataSubject),
 }
 
 /// One object by name.

@@ -7,6 +7,10 @@ use std::hash::{Hash, Hasher};
 use crate::base::{SimTime, Str};
 use crate::store::{Change, Verb};
 
+pub mod data;
+
+pub use data::{Content, DataChange, DataFact, Place};
+
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Fact {
@@ -32,6 +36,8 @@ pub enum Fact {
         /// Why.
         message: Str,
     },
+    /// Data came to be, were found, or were lost.
+    Data(DataFact),
 }
 
 impl Fact {
@@ -40,6 +46,7 @@ impl Fact {
         match self {
             Self::Changed(change) => change.at,
             Self::Action { at, .. } | Self::Refused { at, .. } => *at,
+            Self::Data(data) => data.at,
         }
     }
 }
@@ -65,6 +72,10 @@ impl Hash for Fact {
             Self::Refused { at, verb, message } => {
                 state.write_u8(2);
                 (at, verb, message).hash(state);
+            }
+            Self::Data(data) => {
+                state.write_u8(3);
+                data.hash(state);
             }
         }
     }

@@ -6,7 +6,7 @@ use super::machine::{self, Machine};
 use super::pod::{LocalPod, Stage};
 use super::volumes::Wait;
 use super::worker::{Common, Worker};
-use super::{Ctx, KubeletEvent, NodeStep, say};
+use super::{Ctx, KubeletEvent, NodeStep, VolumeUse, say};
 use crate::api::storage::{CsiNode, PersistentVolumeClaim, VolumeAttachment};
 use crate::api::{EventType, Kind, Node, ObjectKey, Pod};
 use crate::base::{LookupMap, SimDuration, SimTime, Str};
@@ -215,6 +215,9 @@ impl Kubelets {
         let machine = &mut self.machines[pod.node as usize];
         let result = act(&mut Worker { pod: &mut pod, machine, common: &mut self.common, ctx });
         let (number, stale) = (pod.node, machine.pressure.stale);
+        if pod.recipe.keeps_data {
+            note_use(&mut pod, machine, ctx);
+        }
         if pod.gone {
             machine.pods.remove(&id);
         } else {
@@ -451,5 +454,20 @@ impl Kubelets {
                 && pod.sigterm.is_none_or(|at| now < at)
                 && pod.regular().iter().all(|life| life.answers(now))
         })
+    }
+}
+
+/// Says whether containers run that may use the Pod's volumes, if that has changed.
+fn note_use(pod: &mut LocalPod, machine: &Machine, ctx: &mut Ctx<'_>) {
+    let begins = machine.power && pod.containers.iter().any(|life| life.is_running());
+    if std::mem::replace(&mut pod.in_use, begins) != begins {
+        ctx.uses.push(VolumeUse {
+            pod: pod.key.clone(),
+            uid: pod.uid.clone(),
+            labels: pod.labels.clone(),
+            node: machine.name.clone(),
+            spec: pod.spec.clone(),
+            begins,
+        });
     }
 }

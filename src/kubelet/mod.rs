@@ -29,7 +29,10 @@
 //! * Processes obey SIGTERM with exit code 0, unless their `shutdown` is longer than the grace period (137).
 //!   A container that hangs does not obey.
 
-use crate::base::SimTime;
+use std::sync::Arc;
+
+use crate::api::{Labels, ObjectKey, PodSpec, Uid};
+use crate::base::{SimTime, Str};
 use crate::params::settings::Kubelet as KubeletSettings;
 use crate::params::{Behaviour, KubeVersion, Latencies};
 use crate::store::{ObjId, Store};
@@ -67,6 +70,25 @@ pub struct Ctx<'a> {
     pub params: Params<'a>,
     /// Timers: what [`Kubelets::handle`] is to be called with, and when. In the order of their making.
     pub out: &'a mut Vec<(SimTime, KubeletEvent)>,
+    /// Pods whose containers began or ceased to use their volumes. In the order in which they did.
+    pub uses: &'a mut Vec<VolumeUse>,
+}
+
+/// Containers of a Pod begin or cease to use its volumes, whatever the API has heard of it.
+#[derive(Clone, Debug)]
+pub struct VolumeUse {
+    /// The Pod.
+    pub pod: ObjectKey,
+    /// Its identity.
+    pub uid: Uid,
+    /// Its labels.
+    pub labels: Labels,
+    /// The node they run on.
+    pub node: Str,
+    /// What it is to be.
+    pub spec: Arc<PodSpec>,
+    /// Whether they begin.
+    pub begins: bool,
 }
 
 /// The parameters of the model that kubelets read.

@@ -94,6 +94,8 @@ pub struct LocalPod {
     pub mounted: bool,
     /// The attachable ones of them, by unique name.
     pub volumes: Vec<Str>,
+    /// Whether containers run that may use its volumes.
+    pub in_use: bool,
     /// Attempts at volumes that failed in a row.
     pub mount_failures: u32,
     /// Whether its room on the node is taken.
@@ -147,6 +149,7 @@ impl LocalPod {
             busy: None,
             mounted: false,
             volumes: Vec::new(),
+            in_use: false,
             mount_failures: 0,
             admitted: false,
             sigterm: None,

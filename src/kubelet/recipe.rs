@@ -17,6 +17,8 @@ pub struct Recipe {
     pub host_ports: Vec<(i32, Str)>,
     /// Volumes that are claims: the volume's name and the claim's; none for an ephemeral one.
     pub claims: Vec<(Str, Option<Str>)>,
+    /// Whether containers mount something that they could write into.
+    pub keeps_data: bool,
     /// ConfigMaps and Secrets that are mounted.
     pub mounts: Vec<(Str, Reference)>,
     /// ConfigMaps and Secrets in environments, per container.
@@ -53,6 +55,7 @@ impl Recipe {
             requests: requests(spec),
             host_ports: all().flat_map(host_ports).collect(),
             claims: spec.volumes.iter().filter_map(claim).collect(),
+            keeps_data: spec.volumes.iter().any(|volume| keeps_data(&volume.source)),
             mounts: raw.volumes.iter().flatten().flat_map(mounts).collect(),
             env: containers().map(environment).collect(),
             post_start: hook(|l| l.post_start.as_ref()),
@@ -101,6 +104,23 @@ fn claim(volume: &crate::api::volume::Volume) -> Option<(Str, Option<Str>)> {
         | VolumeSource::Rbd { .. }
         | VolumeSource::InlineCsi { .. }
         | VolumeSource::Other => None,
+    }
+}
+
+fn keeps_data(source: &VolumeSource) -> bool {
+    match source {
+        VolumeSource::Claim { .. }
+        | VolumeSource::Ephemeral
+        | VolumeSource::EmptyDir { .. }
+        | VolumeSource::HostPath(_)
+        | VolumeSource::Other => true,
+        VolumeSource::ConfigMap { .. }
+        | VolumeSource::Secret { .. }
+        | VolumeSource::AwsEbs { .. }
+        | VolumeSource::GcePd { .. }
+        | VolumeSource::Iscsi { .. }
+        | VolumeSource::Rbd { .. }
+        | VolumeSource::InlineCsi { .. } => false,
     }
 }
 

@@ -13,6 +13,8 @@ use crate::base::{SimDuration, SimTime, Str};
 use crate::facts::{Fact, Recorder};
 use crate::store::{Change, Store, Verb};
 
+mod data;
+
 /// Things of one kind within this span are told together.
 const JOIN_WITHIN: SimDuration = SimDuration::from_secs(2);
 /// Names told in one line before the rest is only counted.
@@ -112,6 +114,8 @@ pub struct Narrator {
     whole: BTreeMap<String, bool>,
     /// The message last told of each owner's waiting Pods.
     told_pending: BTreeMap<(String, String), ()>,
+    /// What is known of data.
+    data: data::Known,
 }
 
 impl Narrator {
@@ -140,7 +144,12 @@ impl Narrator {
     fn change(&mut self, change: &Change) {
         match &change.object {
             Object::Node(node) => self.node(change, node),
-            Object::Pod(pod) => self.pod(change, pod),
+            Object::Pod(pod) => {
+                if change.verb == Verb::Deleted {
+                    self.data_pod_gone(&pod.meta.key());
+                }
+                self.pod(change, pod);
+            }
             Object::PersistentVolumeClaim(claim) => self.claim(change, claim),
             Object::Job(job) => self.job(change, job),
             _ => {
@@ -311,6 +320,7 @@ impl Recorder for Narrator {
             Fact::Refused { at, verb, message } => {
                 self.tell(*at, Sort::Refused, None, format!("{verb}: {message}"));
             }
+            Fact::Data(fact) => self.data(fact),
         }
     }
 }

@@ -7,13 +7,13 @@ use super::shape::{Shape, Type};
 use super::tables::{self, SUBJECTS};
 use super::target::{self, Known};
 use crate::api::manifest::tree::{Tree, Value};
-use crate::api::{ConditionStatus, EventType, Kind, LabelSelector, Phase, TaintEffect};
+use crate::api::{ConditionStatus, EventType, Kind, LabelSelector, ObjectKey, Phase, TaintEffect};
 use crate::base::Str;
 use crate::base::diag::did_you_mean;
 use crate::expect::fields::fields_of;
 use crate::expect::spec::{
-    Check, EndpointsSubject, EventSubject, ExistsSubject, Expectation, ObjectSubject, ObjectsSubject,
-    PodsSubject, Subject, When,
+    Check, DataSubject, EndpointsSubject, EventSubject, ExistsSubject, Expectation, ObjectSubject,
+    ObjectsSubject, PodsSubject, Subject, When, Whose,
 };
 use crate::expect::{Cause, Count};
 use crate::plan::Target;
@@ -149,6 +149,7 @@ fn subject(reader: &mut Reader<'_>, word: &'static str, tree: &Tree, known: &Kno
         "event" => event(reader, tree, known).map(Subject::Event),
         "endpoints" => endpoints(reader, tree).map(Subject::Endpoints),
         "object" => object(reader, tree, known).map(Subject::Exists),
+        "data" => data(reader, tree).map(Subject::Data),
         _ => {
             let (_, kind) = KIND_SUBJECTS.iter().find(|(w, _)| *w == word)?;
             let field = SUBJECTS.iter().find(|s| s.name == word)?;
@@ -377,6 +378,60 @@ fn object(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<ExistsS
     }
 }
 
+fn data(reader: &mut Reader<'_>, tree: &Tree) -> Option<DataSubject> {
+    let fields = Fields::open(reader, tree, &tables::DATA)?;
+    let before = reader.diagnostics.len();
+    let whose = whose(reader, &fields)?;
+    let subject = DataSubject {
+        whose,
+        holds: fields.read(reader, "holds", instant),
+        lacks: fields.read(reader, "lacks", instant),
+        empty: fields.read(reader, "empty", boolean),
+        writer: fields.read(reader, "writer", name),
+        count: fields.read(reader, "count", count).unwrap_or(Count::at_least(1)),
+    };
+    if fields.present(&["holds", "lacks", "empty", "writer"]).is_empty() {
+        let help = "say what must be true of them: `holds`, `lacks`, `empty`, `writer`";
+        return reader.cure(code::ASKS_NOTHING, fields.span(), "nothing is asked of the data", help);
+    }
+    (reader.diagnostics.len() == before).then_some(subject)
+}
+
+/// Whose data are meant: exactly one of the four ways to say it.
+fn whose(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Whose> {
+    let ways: [&[&str]; 4] = [&["pod", "selector", "mount"], &["claim"], &["volume"], &["node", "path"]];
+    let given: Vec<&str> = ways.iter().filter_map(|way| fields.present(way).first().copied()).collect();
+    if let [first, second, ..] = given[..] {
+        let message = format!("`{first}` and `{second}` exclude one another");
+        return reader.error(code::CHOICE, fields.key_span(second), message);
+    }
+    let namespace = fields.read(reader, "namespace", name);
+    if let Some(claim) = fields.read(reader, "claim", name) {
+        return Some(Whose::Claim(ObjectKey { namespace: namespace.unwrap_or_else(|| "default".into()), name: claim }));
+    }
+    if let Some(stray) = fields.present(&["count"]).first().filter(|_| !matches!(given[..], [] | ["pod" | "selector" | "mount"])) {
+        let message = format!("`{stray}` counts Pods");
+        return reader.error(code::CHOICE, fields.key_span(stray), message);
+    }
+    if let Some(volume) = fields.read(reader, "volume", name) {
+        return Some(Whose::Volume(volume));
+    }
+    let (node, path) = (fields.read(reader, "node", name), fields.read(reader, "path", text));
+    match (node, path) {
+        (Some(node), Some(path)) => Some(Whose::Directory { node, path }),
+        (None, None) => Some(Whose::Pods {
+            namespace,
+            name: fields.read(reader, "pod", name),
+            selector: fields.read(reader, "selector", selector).unwrap_or(LabelSelector::everything()),
+            mount: fields.read(reader, "mount", name),
+        }),
+        (Some(_), None) | (None, Some(_)) => {
+            let help = "a directory is named by `node` and `path`";
+            reader.cure(code::CHOICE, fields.span(), "half of a directory's name", help)
+        }
+    }
+}
+
 /// A name for an expectation that was given none.
 fn derived_name(subject: &Subject, when: When) -> String {
     let what = match subject {
@@ -410,6 +465,16 @@ fn derived_name(subject: &Subject, when: When) -> String {
             }
         }
         Subject::Endpoints(s) => format!("endpoints of {}/{}", s.namespace, s.service),
+        Subject::Data(s) => {
+            let whose = match &s.whose {
+                Whose::Pods { name: Some(name), .. } => format!("pod {name}"),
+                Whose::Pods { selector, .. } => format!("pods with {selector}"),
+                Whose::Claim(key) => format!("claim {key}"),
+                Whose::Volume(name) => format!("volume {name}"),
+                Whose::Directory { node, path } => format!("{path} of node {node}"),
+            };
+            format!("data of {whose}: {}", s.wanted())
+        }
         Subject::Exists(s) => {
             let kind = s.kind.to_string().to_ascii_lowercase();
             format!("{kind}/{} {}", s.name, if s.exists { "exists" } else { "is absent" })

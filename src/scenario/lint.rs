@@ -111,7 +111,8 @@ fn undefined(plan: &Plan, out: &mut Vec<Diagnostic>) {
             | Subject::Objects(_)
             | Subject::Pods(_)
             | Subject::Event(_)
-            | Subject::Exists(_) => {}
+            | Subject::Exists(_)
+            | Subject::Data(_) => {}
         }
     }
 }

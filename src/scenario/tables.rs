@@ -666,6 +666,7 @@ pub static SUBJECTS: &[Field] = &[
     optional("event", Type::Shape(&EVENT), "How often something was said by then."),
     optional("endpoints", Type::Shape(&ENDPOINTS), "How many endpoints a Service has."),
     optional("object", Type::Shape(&OBJECT), "Whether an object of any kind exists."),
+    optional("data", Type::Shape(&DATA), "What is on volumes: whether what was written is still there."),
     optional("deployment", Type::Shape(&DEPLOYMENT), "A Deployment."),
     optional("statefulset", Type::Shape(&STATEFUL_SET), "A StatefulSet."),
     optional("daemonset", Type::Shape(&DAEMON_SET), "A DaemonSet."),
@@ -755,6 +756,27 @@ pub static OBJECT: Shape = Shape {
         defaulted("namespace", Type::Text, "default", "Its namespace."),
         defaulted("exists", Type::Bool, "true", "Whether it must exist."),
         optional("absent", Type::Bool, "`true` is the same as `exists: false`."),
+    ]],
+};
+
+/// What is on volumes.
+pub static DATA: Shape = Shape {
+    name: "Data",
+    doc: "What is on volumes. Containers write into every volume that they mount (`volumeMounts`, not `readOnly`) as long as they run. Pods are meant, by `pod` or `selector`, unless `claim`, `volume` or `node` and `path` are given.",
+    fields: &[&[
+        defaulted("namespace", Type::Text, "all; for `claim`: default", "Namespace of the Pods or of the claim."),
+        optional("pod", Type::Text, "The Pod of this name: data on the volumes that it has mounted."),
+        optional("selector", Type::Selector, "Pods by labels."),
+        defaulted("mount", Type::Text, "any", "The name of the volume within the Pods."),
+        optional("claim", Type::Text, "Data on the volume that this claim is bound to."),
+        optional("volume", Type::Text, "Data on this PersistentVolume."),
+        optional("node", Type::Text, "With `path`: data in a directory of this node."),
+        optional("path", Type::Text, "See `node`."),
+        optional("holds", Type::Duration, "What was written until this instant is there."),
+        optional("lacks", Type::Duration, "What was written at this instant is not there."),
+        optional("empty", Type::Bool, "Whether there is nothing at all."),
+        optional("writer", Type::Text, "The name of the Pod that wrote last."),
+        defaulted("count", Type::Count, "\">= 1\"", "How many Pods have such data."),
     ]],
 };
 

@@ -48,6 +48,8 @@ impl World {
     pub(super) fn terminate(&mut self, node: &Str) {
         self.fleet.terminate(node);
         self.with_kubelets(|kubelets, ctx| kubelets.fail_node(node, ctx));
+        let said = self.disks.machine_gone(node, self.store.now());
+        self.data(said);
         let key = crate::api::ObjectKey::cluster(node.clone());
         // A Node that somebody deleted before is gone already.
         let _ = self.store.delete::<crate::api::Node>(&key, &crate::store::DeleteOptions::default());

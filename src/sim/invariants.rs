@@ -18,6 +18,7 @@ pub fn check(world: &World) -> Result<(), String> {
     node_room(store)?;
     volumes(store)?;
     attachments(store)?;
+    world.disks.check(store)?;
     owners(store)?;
     indexes(store)
 }

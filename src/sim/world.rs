@@ -11,12 +11,13 @@ use super::{bootstrap, invariants};
 use crate::api::{Kind, ObjectKey, Pod};
 use crate::autoscaler::ClusterAutoscaler;
 use crate::base::{LookupMap, SimTime, Str};
+use crate::cloud::disks::{Disks, Opening};
 use crate::cloud::fleet::Fleet;
 use crate::controller::Manager;
 use crate::expect::Evaluator;
-use crate::facts::{Fact, Recorder};
+use crate::facts::{DataFact, Fact, Recorder};
 use crate::kernel::{Digest, EventQueue, LimitHit, Limits, Seed};
-use crate::kubelet::{self, KubeletEvent, Kubelets};
+use crate::kubelet::{self, KubeletEvent, Kubelets, VolumeUse};
 use crate::plan::Plan;
 use crate::store::{Change, Store};
 use crate::traffic::Usage;
@@ -35,6 +36,7 @@ pub struct World {
     pub(super) kubelets: Kubelets,
     pub(super) usage: Usage,
     pub(super) fleet: Fleet,
+    pub(super) disks: Disks,
     pub(super) autoscaler: ClusterAutoscaler,
     pub(super) autoscaler_wake: Option<SimTime>,
     pub(super) steps: StepState,
@@ -49,6 +51,7 @@ pub struct World {
     same_instant: u64,
     last: VecDeque<&'static str>,
     kubelet_out: Vec<(SimTime, KubeletEvent)>,
+    volume_uses: Vec<VolumeUse>,
     facts: Vec<Fact>,
 }
 
@@ -67,6 +70,7 @@ impl World {
             kubelets: Kubelets::default(),
             autoscaler: ClusterAutoscaler::new(&plan.settings.cluster_autoscaler, &fleet),
             fleet,
+            disks: Disks::default(),
             autoscaler_wake: None,
             usage: Usage::new(&plan.settings.metrics_server, &plan.behaviours),
             steps: StepState::default(),
@@ -80,6 +84,7 @@ impl World {
             same_instant: 0,
             last: VecDeque::new(),
             kubelet_out: Vec::new(),
+            volume_uses: Vec::new(),
             facts: Vec::new(),
             plan: plan.clone(),
         };
@@ -221,8 +226,29 @@ impl World {
                 events: true,
             },
             out: &mut self.kubelet_out,
+            uses: &mut self.volume_uses,
         };
-        call(&mut self.kubelets, &mut ctx)
+        let result = call(&mut self.kubelets, &mut ctx);
+        for used in std::mem::take(&mut self.volume_uses) {
+            self.volumes_used(&used);
+        }
+        result
+    }
+
+    /// Containers begin or cease to use volumes.
+    fn volumes_used(&mut self, used: &VolumeUse) {
+        let VolumeUse { pod, uid, labels, node, spec, begins } = used;
+        let said = if *begins {
+            self.disks.open(&Opening { pod, uid, labels, node, spec }, &self.store)
+        } else {
+            self.disks.close(uid, self.store.now())
+        };
+        self.data(said);
+    }
+
+    /// Says what happened to data.
+    pub(super) fn data(&mut self, said: Vec<DataFact>) {
+        self.facts.extend(said.into_iter().map(Fact::Data));
     }
 
     pub(super) fn schedule(&mut self, at: SimTime, event: Event) {
@@ -240,6 +266,7 @@ impl World {
         loop {
             let mut facts = std::mem::take(&mut self.facts);
             for fact in facts.drain(..) {
+                self.evaluator.record(&fact);
                 self.digest.record(&fact);
                 recorder.record(&fact);
             }
@@ -266,6 +293,8 @@ impl World {
         self.scheduler.on_change(&change);
         self.usage.on_change(&change);
         self.autoscaler.on_change(&change);
+        let said = self.disks.on_change(&change, &self.store);
+        self.data(said);
         self.with_kubelets(|kubelets, ctx| kubelets.on_change(&change, ctx));
         self.evaluator.change(&change);
         let fact = Fact::Changed(change);

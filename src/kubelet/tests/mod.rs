@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::pressure::{InUse, Scarce};
-use super::{Ctx, KubeletEvent, Kubelets, Params};
+use super::{Ctx, KubeletEvent, Kubelets, Params, VolumeUse};
 use crate::api::k8s::core::v1 as core;
 use crate::api::lower::lower_pod;
 use crate::api::node::Node;
@@ -35,6 +35,8 @@ struct Rig {
     timers: BTreeMap<(SimTime, u64), KubeletEvent>,
     sequence: u64,
     trace: Vec<String>,
+    /// Pods that began or ceased to use their volumes.
+    uses: Vec<VolumeUse>,
 }
 
 impl Rig {
@@ -65,6 +67,7 @@ impl Rig {
             timers: BTreeMap::new(),
             sequence: 0,
             trace: Vec::new(),
+            uses: Vec::new(),
         }
     }
 
@@ -80,6 +83,7 @@ impl Rig {
                 events: true,
             },
             out: &mut out,
+            uses: &mut self.uses,
         };
         let result = act(&mut self.kubelets, &mut ctx);
         for (at, event) in out {

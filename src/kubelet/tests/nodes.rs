@@ -245,3 +245,24 @@ fn a_static_pod_outlives_its_mirror() {
     let ContainerState::Running { started_at } = pod.status.containers[0].state else { panic!("stopped") };
     assert_eq!(rig.store.calendar().instant(started_at), SimTime::from_secs(1));
 }
+
+#[test]
+fn volumes_are_in_use_while_containers_run_whatever_the_api_hears() {
+    // autoscaling-storage.md 5.10: what a Pod writes, it writes as long as its containers run.
+    let mut rig = Rig::new();
+    let mut spec = app();
+    spec["volumes"] = json!([{"name": "data", "hostPath": {"path": "/data"}}]);
+    rig.pod("db", spec);
+    rig.pod("plain", app());
+    rig.run(10);
+    let told = |rig: &mut Rig| -> Vec<String> {
+        let uses = std::mem::take(&mut rig.uses);
+        uses.iter().map(|u| format!("{} on {}: {}", u.pod.name, u.node, u.begins)).collect()
+    };
+    assert_eq!(told(&mut rig), ["db on n1: true"]);
+    rig.with(|kubelets, ctx| kubelets.partition("n1", ctx));
+    rig.run(20);
+    assert!(told(&mut rig).is_empty(), "a partition stops no container");
+    rig.with(|kubelets, ctx| kubelets.fail_node("n1", ctx));
+    assert_eq!(told(&mut rig), ["db on n1: false"]);
+}

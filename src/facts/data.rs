@@ -1,0 +1,152 @@
+//! What lies on disks: data, who wrote them and when.
+//!
+//! The API knows nothing of data. A claim that is bound again says nothing of what is on its volume, and that is what people
+//! want to know after an outage. So whatever a container may write into is a [`Place`], and every place remembers
+//! from when to when it was written into: its [`Content`].
+
+use std::fmt;
+
+use crate::api::node::HOSTNAME_LABEL;
+use crate::api::storage::{PersistentVolume, PvSource};
+use crate::api::{Labels, ObjectKey, Uid};
+use crate::base::{SimTime, Str};
+
+/// Where data lie.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// A volume of a driver.
+    Disk {
+        /// The driver.
+        driver: Str,
+        /// The driver's name for it.
+        handle: Str,
+    },
+    /// A snapshot at a driver.
+    Snapshot {
+        /// The driver.
+        driver: Str,
+        /// The driver's name for it.
+        handle: Str,
+    },
+    /// A directory of a file server.
+    Share {
+        /// The server.
+        server: Str,
+        /// The directory.
+        path: Str,
+    },
+    /// A directory of a node.
+    Directory {
+        /// The node.
+        node: Str,
+        /// The directory.
+        path: Str,
+    },
+    /// Scratch space that dies with its Pod.
+    Scratch {
+        /// The Pod's identity.
+        pod: Uid,
+        /// The volume's name within the Pod.
+        volume: Str,
+    },
+}
+
+impl Place {
+    /// Where a volume's data lie; on `node`, if they are a directory of whichever node. None: not known.
+    pub fn of_volume(volume: &PersistentVolume, node: &str) -> Option<Self> {
+        if let Some((driver, handle)) = volume.source.csi() {
+            return Some(Self::Disk { driver, handle });
+        }
+        match &volume.source {
+            PvSource::Nfs { server, path } => Some(Self::Share { server: server.clone(), path: path.clone() }),
+            PvSource::HostPath(path) | PvSource::Local(path) => {
+                let node = own_node(volume).unwrap_or_else(|| node.into());
+                Some(Self::Directory { node, path: path.clone() })
+            }
+            PvSource::Csi { .. }
+            | PvSource::AwsEbs(_)
+            | PvSource::GcePd(_)
+            | PvSource::AzureDisk(_)
+            | PvSource::Other(_) => None,
+        }
+    }
+}
+
+/// The node of a volume that names it.
+fn own_node(volume: &PersistentVolume) -> Option<Str> {
+    let terms = volume.node_affinity.iter().flat_map(|affinity| &affinity.terms);
+    let mut named = terms
+        .flat_map(|term| &term.expressions)
+        .filter(|r| r.key == HOSTNAME_LABEL)
+        .flat_map(|r| &r.values);
+    named.next().cloned()
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disk { handle, .. } => write!(f, "volume {handle}"),
+            Self::Snapshot { handle, .. } => write!(f, "snapshot {handle}"),
+            Self::Share { server, path } => write!(f, "share {server}:{path}"),
+            Self::Directory { node, path } => write!(f, "directory {path} of node {node}"),
+            Self::Scratch { volume, .. } => write!(f, "scratch volume {volume}"),
+        }
+    }
+}
+
+/// Data: what was written from one instant to another. Writers may have paused in between.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Content {
+    /// When the first of it was written.
+    pub first: SimTime,
+    /// When the last of it was written, if nobody writes now.
+    pub last: SimTime,
+    /// The Pod that wrote last.
+    pub writer: ObjectKey,
+}
+
+/// Something that happened to the data of a place.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DataFact {
+    /// When.
+    pub at: SimTime,
+    /// Where.
+    pub place: Place,
+    /// What lies there now; none: nothing, or nothing that is known of.
+    pub content: Option<Content>,
+    /// Whether somebody is writing now.
+    pub busy: bool,
+    /// What happened.
+    pub what: DataChange,
+}
+
+/// What happened to data.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum DataChange {
+    /// Containers of a Pod began to use them.
+    Opened {
+        /// The Pod.
+        pod: ObjectKey,
+        /// Its labels.
+        labels: Labels,
+        /// The volume's name within the Pod.
+        volume: Str,
+        /// What they found.
+        found: Option<Content>,
+    },
+    /// Containers of a Pod ceased to.
+    Closed {
+        /// The Pod.
+        pod: ObjectKey,
+    },
+    /// They were copied from elsewhere.
+    Copied {
+        /// From there.
+        from: Place,
+    },
+    /// They were destroyed.
+    Destroyed {
+        /// What is lost.
+        lost: Option<Content>,
+    },
+}
