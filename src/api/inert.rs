@@ -35,6 +35,27 @@ impl Inert {
     }
 }
 
+impl Inert {
+    /// Sets a field of a part of the body, `status.readyToUse`; null takes it away.
+    pub fn set(&mut self, part: &str, field: &str, value: serde_json::Value) {
+        let mut body = self.json();
+        if !body.is_object() {
+            body = serde_json::json!({});
+        }
+        if value.is_null() {
+            if let Some(part) = body.get_mut(part).and_then(serde_json::Value::as_object_mut) {
+                part.shift_remove(field);
+            }
+        } else {
+            if !body.get(part).is_some_and(serde_json::Value::is_object) {
+                body[part] = serde_json::json!({});
+            }
+            body[part][field] = value;
+        }
+        self.body = body.to_string().into();
+    }
+}
+
 impl PartialEq for Inert {
     fn eq(&self, other: &Self) -> bool {
         self.meta == other.meta

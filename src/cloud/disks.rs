@@ -3,8 +3,8 @@
 //! Containers that run write into every volume that they mount, unless it is mounted read-only, from their start to their end.
 //!
 //! # Fidelity
-//! * Data are an interval: from the first write to the last. What is written is there at once; file systems lose nothing
-//!   when the power fails.
+//! * Data are instants: what was written when. What is written is there at once; file systems lose nothing when the power
+//!   fails.
 //! * What lay on a volume before the run began is not known.
 //! * A single container that ends while another one of its Pod runs does not end the Pod's writing.
 
@@ -12,8 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::inert::Inert;
 use crate::api::storage::{
-    PersistentVolume, PersistentVolumeClaim, ReclaimPolicy, VolumeAttachment, VolumePhase,
-    annotation,
+    PersistentVolume, PersistentVolumeClaim, ReclaimPolicy, VolumeAttachment, VolumePhase, annotation,
 };
 use crate::api::volume::{Volume, VolumeSource};
 use crate::api::{Labels, Object, ObjectKey, PodSpec, Uid};
@@ -33,6 +32,8 @@ pub struct Disks {
 struct Lying {
     content: Option<Content>,
     writers: BTreeSet<Uid>,
+    /// Whether what lies there is a copy that nobody has written into: what comes next is not the rest of it.
+    copied: bool,
 }
 
 /// A Pod whose containers run.
@@ -78,8 +79,7 @@ impl Disks {
             let found = lying.content.clone();
             if mount.writes {
                 lying.writers.insert(opening.uid.clone());
-                let first = found.as_ref().map_or(at, |content| content.first);
-                lying.content = Some(Content { first, last: at, writer: opening.pod.clone() });
+                lying.begin(opening.pod, at);
             }
             let what = DataChange::Opened {
                 pod: opening.pod.clone(),
@@ -111,7 +111,7 @@ impl Disks {
             return None;
         }
         if let Some(content) = &mut lying.content {
-            content.last = at;
+            content.end(at);
         }
         Some(lying.fact(at, place, DataChange::Closed { pod: pod.clone() }))
     }
@@ -137,9 +137,9 @@ impl Disks {
         let source = self.lying.get(from)?;
         let mut content = source.content.clone()?;
         if !source.writers.is_empty() {
-            content.last = at;
+            content.end(at);
         }
-        let lying = Lying { content: Some(content), writers: BTreeSet::new() };
+        let lying = Lying { content: Some(content), writers: BTreeSet::new(), copied: true };
         let said = lying.fact(at, &to, DataChange::Copied { from: from.clone() });
         self.lying.insert(to, lying);
         Some(said)
@@ -154,7 +154,8 @@ impl Disks {
             }
             Object::Pod(pod) if change.verb == Verb::Deleted => {
                 let first = Place::Scratch { pod: pod.meta.uid.clone(), volume: Str::new() };
-                let own = |place: &&Place| matches!(place, Place::Scratch { pod: of, .. } if *of == pod.meta.uid);
+                let own =
+                    |place: &&Place| matches!(place, Place::Scratch { pod: of, .. } if *of == pod.meta.uid);
                 let places: Vec<Place> =
                     self.lying.range(first..).map(|(place, _)| place).take_while(own).cloned().collect();
                 places.iter().filter_map(|place| self.destroy(place, change.at)).collect()
@@ -242,6 +243,17 @@ impl Disks {
 }
 
 impl Lying {
+    /// A writer begins.
+    fn begin(&mut self, writer: &ObjectKey, at: SimTime) {
+        let mut content =
+            self.content.take().unwrap_or_else(|| Content { spans: Vec::new(), writer: writer.clone() });
+        content.writer = writer.clone();
+        if content.spans.is_empty() || std::mem::take(&mut self.copied) {
+            content.spans.push((at, at));
+        }
+        self.content = Some(content);
+    }
+
     fn fact(&self, at: SimTime, place: &Place, what: DataChange) -> DataFact {
         let (content, busy) = (self.content.clone(), !self.writers.is_empty());
         DataFact { at, place: place.clone(), content, busy, what }
@@ -343,11 +355,8 @@ fn mount(opening: &Opening<'_>, volume: &Volume, store: &Store) -> Option<Mount>
 fn mounts_of<'a>(spec: &'a PodSpec, volume: &'a str) -> impl Iterator<Item = bool> + 'a {
     let containers = spec.raw.containers.iter();
     let mounts = containers.flat_map(|c| c.volume_mounts.iter().flatten()).filter(move |m| m.name == volume);
-    let devices =
-        spec.raw.containers.iter().flat_map(|c| c.volume_devices.iter().flatten());
-    mounts
-        .map(|m| m.read_only == Some(true))
-        .chain(devices.filter(move |d| d.name == volume).map(|_| false))
+    let devices = spec.raw.containers.iter().flat_map(|c| c.volume_devices.iter().flatten());
+    mounts.map(|m| m.read_only == Some(true)).chain(devices.filter(move |d| d.name == volume).map(|_| false))
 }
 
 /// A directory of a file server that a Pod names itself.

@@ -4,7 +4,7 @@ use super::framework::Controller;
 use super::volume::{
     attach_detach::AttachDetach, attacher::Attacher, binder::Binder, ephemeral::EphemeralVolumes,
     expansion::Expander, expansion::Resizer, protection::ClaimProtection, protection::VolumeProtection,
-    provisioner::Provisioner,
+    provisioner::Provisioner, snapshot::controller::SnapshotController, snapshot::sidecar::Snapshotter,
 };
 use super::{
     cronjob::CronJobController, daemonset::DaemonSetController, deployment::DeploymentController,
@@ -15,7 +15,7 @@ use super::{
     statefulset::StatefulSetController, taint_eviction::TaintEviction, ttlafterfinished::TtlAfterFinished,
 };
 use crate::api::workload::{ReplicaSet, ReplicationController};
-use crate::params::{Latencies, Settings};
+use crate::params::{Latencies, Operations, Settings};
 
 /// What controllers are made from.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,6 +24,8 @@ pub struct ControllerParams {
     pub settings: Settings,
     /// How long hardware and clouds take.
     pub latencies: Latencies,
+    /// What is said of drivers.
+    pub operations: Operations,
 }
 
 /// A row of the table: makes one controller.
@@ -43,11 +45,13 @@ pub const TABLE: &[(&str, Make)] = &[
     ("job-controller", |_| JobController::boxed()),
     ("horizontal-pod-autoscaler-controller", |p| Box::new(HorizontalController::new(&p.settings.kube_controller_manager))),
     ("persistentvolume-binder-controller", |_| Binder::boxed()),
-    ("csi-provisioner", |p| Provisioner::boxed(p.latencies.volume_provision)),
+    ("csi-provisioner", |p| Provisioner::boxed(p.latencies.volume_provision, p.operations.clone())),
     ("persistentvolume-attach-detach-controller", |p| AttachDetach::boxed(p.settings.kube_controller_manager.attach_detach_reconcile_sync_period)),
-    ("csi-attacher", |p| Attacher::boxed(p.latencies.volume_attach, p.latencies.volume_detach)),
+    ("csi-attacher", |p| Attacher::boxed(p.latencies.volume_attach, p.latencies.volume_detach, p.operations.clone())),
     ("persistentvolume-expander-controller", |_| Expander::boxed()),
-    ("csi-resizer", |p| Resizer::boxed(p.latencies.volume_provision)),
+    ("csi-resizer", |p| Resizer::boxed(p.latencies.volume_provision, p.operations.clone())),
+    ("snapshot-controller", |_| SnapshotController::boxed()),
+    ("csi-snapshotter", |p| Snapshotter::boxed(p.latencies.volume_snapshot, p.latencies.snapshot_ready, p.operations.clone())),
     ("persistentvolumeclaim-protection-controller", |_| ClaimProtection::boxed()),
     ("persistentvolume-protection-controller", |_| VolumeProtection::boxed()),
     ("ephemeral-volume-controller", |_| EphemeralVolumes::boxed()),

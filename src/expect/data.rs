@@ -154,14 +154,14 @@ impl Ledger {
     fn found(&self, subject: &DataSubject, name: String, place: Option<&Place>) -> Found {
         let entry = place.and_then(|place| self.contents.get(place));
         let content = entry.and_then(|(content, busy)| Some((content.as_ref()?, *busy)));
-        let reaches = |at: SimTime| content.is_some_and(|(c, busy)| c.first <= at && (busy || at <= c.last));
+        let reaches = |at: SimTime| content.is_some_and(|(c, busy)| c.reaches(at, busy));
         let satisfied = subject.holds.is_none_or(&reaches)
             && subject.lacks.is_none_or(|at| !reaches(at))
             && subject.empty.is_none_or(|empty| empty == content.is_none())
             && subject.writer.as_ref().is_none_or(|w| content.is_some_and(|(c, _)| c.writer.name == *w));
         let told = match (content, place) {
             (Some((c, busy)), _) => {
-                let (first, last) = (c.first.cut_to_millis(), c.last.cut_to_millis());
+                let (first, last) = (c.first().cut_to_millis(), c.last().cut_to_millis());
                 let until = if busy { "on".to_owned() } else { format!("to {last}") };
                 format!("{name}: written from {first} {until} by {}", c.writer.name)
             }

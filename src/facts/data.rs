@@ -58,7 +58,9 @@ impl Place {
             return Some(Self::Disk { driver, handle });
         }
         match &volume.source {
-            PvSource::Nfs { server, path } => Some(Self::Share { server: server.clone(), path: path.clone() }),
+            PvSource::Nfs { server, path } => {
+                Some(Self::Share { server: server.clone(), path: path.clone() })
+            }
             PvSource::HostPath(path) | PvSource::Local(path) => {
                 let node = own_node(volume).unwrap_or_else(|| node.into());
                 Some(Self::Directory { node, path: path.clone() })
@@ -75,10 +77,8 @@ impl Place {
 /// The node of a volume that names it.
 fn own_node(volume: &PersistentVolume) -> Option<Str> {
     let terms = volume.node_affinity.iter().flat_map(|affinity| &affinity.terms);
-    let mut named = terms
-        .flat_map(|term| &term.expressions)
-        .filter(|r| r.key == HOSTNAME_LABEL)
-        .flat_map(|r| &r.values);
+    let mut named =
+        terms.flat_map(|term| &term.expressions).filter(|r| r.key == HOSTNAME_LABEL).flat_map(|r| &r.values);
     named.next().cloned()
 }
 
@@ -94,15 +94,42 @@ impl fmt::Display for Place {
     }
 }
 
-/// Data: what was written from one instant to another. Writers may have paused in between.
+/// Data: what was written from when to when.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Content {
-    /// When the first of it was written.
-    pub first: SimTime,
-    /// When the last of it was written, if nobody writes now.
-    pub last: SimTime,
+    /// Spans in which it was written, in order; of the last one the end, if nobody writes now. Pauses of a volume's writers
+    /// belong to its span. Between two spans is what was written elsewhere after a copy was taken.
+    pub spans: Vec<(SimTime, SimTime)>,
     /// The Pod that wrote last.
     pub writer: ObjectKey,
+}
+
+impl Content {
+    /// When the first of it was written.
+    pub fn first(&self) -> SimTime {
+        self.spans.first().map_or(SimTime::ZERO, |(first, _)| *first)
+    }
+
+    /// When the last of it was written, if nobody writes now.
+    pub fn last(&self) -> SimTime {
+        self.spans.last().map_or(SimTime::ZERO, |(_, last)| *last)
+    }
+
+    /// Its last writer stops.
+    pub fn end(&mut self, at: SimTime) {
+        if let Some((_, last)) = self.spans.last_mut() {
+            *last = at;
+        }
+    }
+
+    /// Whether what was written at an instant is part of it; `busy`: somebody writes on.
+    pub fn reaches(&self, at: SimTime, busy: bool) -> bool {
+        let end = self.spans.len().saturating_sub(1);
+        self.spans
+            .iter()
+            .enumerate()
+            .any(|(n, (first, last))| *first <= at && (at <= *last || busy && n == end))
+    }
 }
 
 /// Something that happened to the data of a place.

@@ -40,6 +40,10 @@ pub struct Driver {
     pub attaches: bool,
     /// Whether file systems can be used from several nodes.
     pub shared: bool,
+    /// Whether it takes snapshots, and makes volumes from them.
+    pub snapshots: bool,
+    /// Whether it makes volumes from others.
+    pub clones: bool,
     /// What it makes.
     pub makes: Makes,
     /// The Pod that its provisioner runs in, in front of the replica's number.
@@ -65,6 +69,8 @@ const fn disk(
         volume_keys: keys,
         attaches: true,
         shared: false,
+        snapshots: true,
+        clones: true,
         makes: Makes::Csi(""),
         pod,
         retry_max: FIVE_MINUTES,
@@ -74,7 +80,15 @@ const fn disk(
 
 /// A file share that every node reaches.
 const fn share(name: &'static str, handle: &'static str, pod: &'static str, source: &'static str) -> Driver {
-    Driver { shared: true, attaches: false, makes: Makes::Csi(handle), ..disk(name, &[], pod, source) }
+    let disk = disk(name, &[], pod, source);
+    Driver {
+        shared: true,
+        attaches: false,
+        snapshots: false,
+        clones: false,
+        makes: Makes::Csi(handle),
+        ..disk
+    }
 }
 
 /// Storage inside a node.
@@ -98,12 +112,14 @@ pub const DRIVERS: &[Driver] = &[
     disk("pd.csi.storage.gke.io", &["topology.gke.io/zone"], "csi-gce-pd-controller", "gcp-compute-persistent-disk-csi-driver docs"),
     disk("disk.csi.azure.com", &["topology.disk.csi.azure.com/zone"], "csi-azuredisk-controller", "azuredisk-csi-driver docs"),
     share("efs.csi.aws.com", "fs-0", "efs-csi-controller", "aws-efs-csi-driver README, deploy/kubernetes"),
-    share("file.csi.azure.com", "", "csi-azurefile-controller", "azurefile-csi-driver docs"),
-    share("nfs.csi.k8s.io", "", "csi-nfs-controller", "csi-driver-nfs deploy"),
+    Driver { snapshots: true, clones: true, ..share("file.csi.azure.com", "", "csi-azurefile-controller", "azurefile-csi-driver docs") },
+    Driver { snapshots: true, clones: true, ..share("nfs.csi.k8s.io", "", "csi-nfs-controller", "csi-driver-nfs deploy") },
+    // Buckets are not made by it: volumes are written by hand (mountpoint-s3-csi-driver README).
+    share("s3.csi.aws.com", "", "s3-csi-controller", "mountpoint-s3-csi-driver README"),
     local("topolvm.io", &[TOPOLVM_NODE_LABEL], "topolvm-controller", "topolvm charts/topolvm/templates/csidriver.yaml"),
     Driver { attaches: true, ..local("hostpath.csi.k8s.io", &[HOSTPATH_NODE_LABEL], "csi-hostpathplugin", "csi-driver-host-path deploy") },
-    Driver { makes: Makes::HostPath("/tmp/hostpath-provisioner"), ..local("k8s.io/minikube-hostpath", &[], "storage-provisioner", "minikube pkg/storage") },
-    Driver { makes: Makes::HostPath("/opt/local-path-provisioner"), ..local("rancher.io/local-path", &[HOSTNAME_LABEL], "local-path-provisioner", "local-path-provisioner README") },
+    Driver { makes: Makes::HostPath("/tmp/hostpath-provisioner"), snapshots: false, clones: false, ..local("k8s.io/minikube-hostpath", &[], "storage-provisioner", "minikube pkg/storage") },
+    Driver { makes: Makes::HostPath("/opt/local-path-provisioner"), snapshots: false, clones: false, ..local("rancher.io/local-path", &[HOSTNAME_LABEL], "local-path-provisioner", "local-path-provisioner README") },
 ];
 
 /// A driver that the table lacks: it takes every access mode and places volumes as CSINodes list it.

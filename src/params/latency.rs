@@ -206,6 +206,16 @@ latencies! {
         "{uniform: {min: 1s, max: 3s}}",
         "Formatting and mounting on the node, before `containerStart` begins. Zero if the scenario gives `containerStart` and not this.",
         "estimate for ext4 on EBS";
+    volume_snapshot, "volumeSnapshot",
+        Delay::Uniform { min: SimDuration::from_secs(1), max: SimDuration::from_secs(3) },
+        "{uniform: {min: 1s, max: 3s}}",
+        "CreateSnapshot of the driver: until the instant is fixed whose data the snapshot has.",
+        "estimate; no published measurement";
+    snapshot_ready, "snapshotReady",
+        Delay::LogNormal { median: SimDuration::from_secs(60), sigma: 0.5 },
+        "{lognormal: {median: 60s, sigma: 0.5}}",
+        "From there until a volume can be made from it: the blocks are copied.",
+        "estimate; grows with the blocks that changed";
     watch, "watch", Delay::ZERO, "0s",
         "From a write to its delivery to watchers.",
         "a few milliseconds in a healthy control plane; zero keeps instants whole";

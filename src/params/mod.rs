@@ -6,10 +6,12 @@
 pub mod behaviour;
 pub mod drivers;
 pub mod latency;
+pub mod operations;
 pub mod settings;
 pub mod version;
 
 pub use behaviour::{Behaviour, Traffic};
 pub use latency::{Delay, ImagePull, Latencies};
+pub use operations::{DriverChange, Operation, Operations};
 pub use settings::Settings;
 pub use version::KubeVersion;

@@ -19,7 +19,7 @@ use crate::expect::Expectation;
 pub use crate::cloud::{NodeGroup, PlannedNode};
 pub use crate::params::settings;
 pub use crate::params::settings::Settings;
-pub use crate::params::{Behaviour, Delay, ImagePull, KubeVersion, Latencies, Traffic};
+pub use crate::params::{Behaviour, Delay, DriverChange, ImagePull, KubeVersion, Latencies, Traffic};
 pub use step::{NodeSet, ResourceKind, Step, Target, TimedStep};
 
 /// 2026-01-05T08:00:00Z, a Monday: the virtual wall clock at the start if the scenario names none.
@@ -51,6 +51,8 @@ pub struct Plan {
     pub settings: Settings,
     /// How long hardware and clouds take.
     pub latencies: Latencies,
+    /// What is said of storage drivers at the start.
+    pub drivers: Vec<DriverChange>,
     /// Objects applied at time zero, in order. Manifests of Nodes that the cluster already has are
     /// merged into [`Plan::nodes`] and do not appear here.
     pub manifests: Vec<PlannedObject>,
@@ -88,6 +90,7 @@ impl Default for Plan {
             node_groups: Vec::new(),
             settings: Settings::default(),
             latencies: Latencies::default(),
+            drivers: Vec::new(),
             manifests: Vec::new(),
             behaviours: Vec::new(),
             traffic: Vec::new(),

@@ -8,6 +8,7 @@ use crate::api::{LabelSelector, Taint, TaintEffect};
 use crate::base::{Quantity, SimDuration, SimTime, Span, Str};
 use crate::cloud::PlannedNode;
 pub use crate::expect::spec::ResourceKind;
+use crate::params::DriverChange;
 
 /// A step and its instant. It happens before everything else that is due then.
 #[derive(Clone, Debug)]
@@ -95,6 +96,8 @@ pub enum Step {
     Partition(NodeSet),
     /// The partition ends: lease and status at once.
     Heal(NodeSet),
+    /// From now on a storage driver does otherwise.
+    Driver(Box<DriverChange>),
     /// Machines join the cluster.
     AddNodes(AddNodes),
     /// Machines are terminated at the cloud; the node controller finds their Nodes without one.
@@ -156,6 +159,7 @@ impl Step {
             Self::StartKubelet(_) => "startKubelet",
             Self::Partition(_) => "partition",
             Self::Heal(_) => "heal",
+            Self::Driver(_) => "driver",
             Self::AddNodes(_) => "addNodes",
             Self::RemoveNode(_) => "removeNode",
             Self::Evict { .. } => "evict",

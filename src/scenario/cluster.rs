@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::code;
+use super::drivers;
 use super::read::{Fields, Reader};
 use super::scalar::{
     decimal, delay, duration, integer, labels, name, natural, quantities, quantity, taint_effect, text, word,
@@ -20,7 +21,7 @@ use crate::params::latency::{Latencies, PLAIN, SPECIAL};
 use crate::params::settings::{
     COMPONENTS, FlagInfo, FlagType, FlagValue, Settings, Threshold, ThresholdLimit,
 };
-use crate::params::{Delay, ImagePull, KubeVersion};
+use crate::params::{Delay, DriverChange, ImagePull, KubeVersion};
 
 /// At most so many nodes in a scenario.
 pub const NODES_MAX: u64 = 200_000;
@@ -44,6 +45,8 @@ pub struct Cluster {
     pub settings: Settings,
     /// Latencies.
     pub latencies: Latencies,
+    /// What is said of storage drivers.
+    pub drivers: Vec<DriverChange>,
 }
 
 /// Reads `spec.cluster`.
@@ -55,6 +58,7 @@ pub fn cluster(reader: &mut Reader<'_>, tree: &Tree) -> Option<Cluster> {
         latencies: fields.read(reader, "latencies", latencies).unwrap_or_default(),
         ..Cluster::default()
     };
+    cluster.drivers = fields.each(reader, "drivers", drivers::driver);
     let given = fields.get("zones").is_some();
     cluster.zones = fields.each(reader, "zones", zone_name);
     unique(reader, &fields, "zones", &cluster.zones);

@@ -407,9 +407,16 @@ fn whose(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Whose> {
     }
     let namespace = fields.read(reader, "namespace", name);
     if let Some(claim) = fields.read(reader, "claim", name) {
-        return Some(Whose::Claim(ObjectKey { namespace: namespace.unwrap_or_else(|| "default".into()), name: claim }));
+        return Some(Whose::Claim(ObjectKey {
+            namespace: namespace.unwrap_or_else(|| "default".into()),
+            name: claim,
+        }));
     }
-    if let Some(stray) = fields.present(&["count"]).first().filter(|_| !matches!(given[..], [] | ["pod" | "selector" | "mount"])) {
+    if let Some(stray) = fields
+        .present(&["count"])
+        .first()
+        .filter(|_| !matches!(given[..], [] | ["pod" | "selector" | "mount"]))
+    {
         let message = format!("`{stray}` counts Pods");
         return reader.error(code::CHOICE, fields.key_span(stray), message);
     }

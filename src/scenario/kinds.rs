@@ -24,6 +24,9 @@ const INERT: &[(&str, &str, &[&str], bool)] = &[
     ("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", &[], false),
     ("PodTemplate", "podtemplates", &[], true),
     ("APIService", "apiservices", &[], false),
+    ("VolumeSnapshot", "volumesnapshots", &["vs"], true),
+    ("VolumeSnapshotContent", "volumesnapshotcontents", &["vsc", "vscs"], false),
+    ("VolumeSnapshotClass", "volumesnapshotclasses", &["vsclass", "vsclasses"], false),
 ];
 
 /// A kind as far as a scenario needs to know it.

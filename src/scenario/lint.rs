@@ -164,6 +164,7 @@ fn target_of(step: &Step) -> Option<&Target> {
         | Step::StartKubelet(_)
         | Step::Partition(_)
         | Step::Heal(_)
+        | Step::Driver(_)
         | Step::AddNodes(_)
         | Step::RemoveNode(_)
         | Step::Fill(_)

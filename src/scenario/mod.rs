@@ -16,6 +16,7 @@
 pub mod behaviour;
 pub mod cluster;
 pub mod code;
+mod drivers;
 pub mod expectations;
 pub mod files;
 pub mod kinds;
@@ -244,6 +245,7 @@ fn with_cluster(plan: Plan, cluster: Cluster) -> Plan {
         node_groups: cluster.groups,
         settings: cluster.settings,
         latencies: cluster.latencies,
+        drivers: cluster.drivers,
         ..plan
     }
 }

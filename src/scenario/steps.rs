@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::behaviour::exit_code;
 use super::cluster::{self, Cluster};
 use super::code;
+use super::drivers;
 use super::manifests::{Manifests, PODS_MAX};
 use super::read::{Fields, Reader, list};
 use super::scalar::{
@@ -77,6 +78,7 @@ impl Steps<'_, '_> {
             "startKubelet" => nodes(reader).map(Step::StartKubelet),
             "partition" => nodes(reader).map(Step::Partition),
             "heal" => nodes(reader).map(Step::Heal),
+            "driver" => drivers::driver(reader, tree).map(|change| Step::Driver(Box::new(change))),
             "addNodes" => self.add_nodes(reader, tree),
             "removeNode" => nodes(reader).map(Step::RemoveNode),
             "evict" => evict(reader, tree, known),

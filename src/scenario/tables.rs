@@ -109,6 +109,50 @@ pub static CLUSTER: Shape = Shape {
         ),
         optional("settings", Type::Settings, "Flags of upstream's components, by component."),
         optional("latencies", Type::Latencies, "How long hardware and clouds take."),
+        optional(
+            "drivers",
+            Type::List(&Type::Shape(&DRIVER)),
+            "What storage drivers do otherwise than usual.",
+        ),
+    ]],
+};
+
+/// What a storage driver does otherwise than usual, from an instant on.
+pub static DRIVER: Shape = Shape {
+    name: "Driver",
+    doc: "What a storage driver does otherwise than usual: from the start (`cluster.drivers`) or from a step on. What is not mentioned stays as it was. Operations are `create`, `delete`, `attach`, `detach`, `expand`, `snapshot`.",
+    fields: &[&[
+        required("name", Type::Text, "The driver: `ebs.csi.aws.com`."),
+        defaulted(
+            "denied",
+            Type::List(&Type::Words(crate::params::Operation::WORDS)),
+            "none",
+            "Operations that the cloud forbids it, as with a missing permission. `[]`: it may do everything again.",
+        ),
+        defaulted(
+            "errorRates",
+            Type::MapOf(&Type::Number),
+            "none",
+            "Which part of its calls fails, by operation: `{attach: 0.1}`.",
+        ),
+        defaulted(
+            "latencies",
+            Type::MapOf(&Type::Delay),
+            "those of the cluster",
+            "How long its calls take, by operation.",
+        ),
+        defaulted(
+            "room",
+            Type::MapOf(&Type::Quantity),
+            "no end",
+            "How much its volumes in a zone may hold together, by zone.",
+        ),
+        defaulted(
+            "attachLimit",
+            Type::Integer(0),
+            "what the CSINode says",
+            "How many volumes a machine really takes.",
+        ),
     ]],
 };
 
@@ -362,6 +406,7 @@ pub static VERBS: &[Field] = &[
     optional("set", Type::Shape(&SET), "`kubectl set image`, `set resources`, `set env`."),
     optional("rollout", Type::Shape(&ROLLOUT), "`kubectl rollout undo`, `restart`, `pause`, `resume`."),
     optional("patch", Type::Shape(&PATCH), "`kubectl patch`."),
+    optional("driver", Type::Shape(&DRIVER), "From now on a storage driver does otherwise."),
     optional("cordon", NODES_TYPE, "`kubectl cordon`."),
     optional("uncordon", NODES_TYPE, "`kubectl uncordon`."),
     optional(
@@ -764,7 +809,12 @@ pub static DATA: Shape = Shape {
     name: "Data",
     doc: "What is on volumes. Containers write into every volume that they mount (`volumeMounts`, not `readOnly`) as long as they run. Pods are meant, by `pod` or `selector`, unless `claim`, `volume` or `node` and `path` are given.",
     fields: &[&[
-        defaulted("namespace", Type::Text, "all; for `claim`: default", "Namespace of the Pods or of the claim."),
+        defaulted(
+            "namespace",
+            Type::Text,
+            "all; for `claim`: default",
+            "Namespace of the Pods or of the claim.",
+        ),
         optional("pod", Type::Text, "The Pod of this name: data on the volumes that it has mounted."),
         optional("selector", Type::Selector, "Pods by labels."),
         defaulted("mount", Type::Text, "any", "The name of the volume within the Pods."),

@@ -9,7 +9,8 @@ use crate::controller::Manager;
 use crate::controller::manager::ManagerConfig;
 use crate::controller::table::{self, ControllerParams};
 use crate::facts::Recorder;
-use crate::plan::{Plan, PlannedNode};
+use crate::params::Operations;
+use crate::plan::{Plan, PlannedNode, Step};
 use crate::scheduler::{Config, Scheduler, Wording};
 
 /// Namespaces that every cluster has.
@@ -24,8 +25,22 @@ pub fn controllers(plan: &Plan) -> Manager {
         api_burst: u32::try_from(settings.kube_api_burst).unwrap_or(0),
         ..ManagerConfig::default()
     };
-    let params = ControllerParams { settings: plan.settings.clone(), latencies: plan.latencies.clone() };
+    let params = ControllerParams {
+        settings: plan.settings.clone(),
+        latencies: plan.latencies.clone(),
+        operations: operations(plan),
+    };
     Manager::new(table::all(&params), config, SimTime::ZERO)
+}
+
+/// What the plan says of drivers, at the start and by its steps.
+fn operations(plan: &Plan) -> Operations {
+    let start = plan.drivers.iter().map(|change| (SimTime::ZERO, change.clone()));
+    let later = plan.steps.iter().filter_map(|timed| match &timed.step {
+        Step::Driver(change) => Some((timed.at, (**change).clone())),
+        _ => None,
+    });
+    Operations::new(start.chain(later).collect())
 }
 
 /// The scheduler of a plan, with its configuration.

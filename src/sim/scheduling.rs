@@ -192,42 +192,53 @@ impl World {
             Ok(false) if now < placement.deadline => {
                 self.schedule(now + PRE_BIND_POLL, Event::PreBind(Box::new(placement)));
             }
-            Ok(false) => self.binding_fails(
-                &placement,
-                "binding volumes: timed out waiting for the condition: context deadline exceeded",
-            ),
-            Err(why) => self.binding_fails(&placement, &format!("binding volumes: {why}")),
+            Ok(false) => self.volumes_fail(&placement, "context deadline exceeded"),
+            Err(why) => self.volumes_fail(&placement, &why),
         }
     }
 
     /// Upstream: `volumebinding/binder.go` `checkBindings`, v1.34.
     fn claims_bound(&self, placement: &Placement) -> Result<bool, String> {
+        let node = self.store.find::<crate::api::Node>("", &placement.node);
+        let node = node.ok_or_else(|| format!("failed to get node {:?}: not found", placement.node))?;
         let mut all = true;
         for step in &placement.volumes {
-            let (claim, node) = match step {
-                VolumeStep::Provision { claim, node } => (claim, Some(node)),
-                VolumeStep::Bind { claim, .. } | VolumeStep::Wait { claim } => (claim, None),
-            };
+            let (VolumeStep::Provision { claim, .. }
+            | VolumeStep::Bind { claim, .. }
+            | VolumeStep::Wait { claim }) = step;
             let Some(pvc) = self.store.get::<PersistentVolumeClaim>(claim) else {
                 return Err(format!("failed to get pvc {claim} from the cache: not found"));
             };
-            if let Some(node) = node
-                && pvc.phase != ClaimPhase::Bound
-            {
-                match pvc.meta.annotations.get(storage::annotation::SELECTED_NODE) {
-                    None => return Err(format!("selectedNode annotation reset for PVC \"{}\"", claim.name)),
-                    Some(selected) if selected != node => {
-                        return Err(format!(
-                            "selectedNode annotation value \"{selected}\" not set to scheduled node \"{node}\""
-                        ));
-                    }
-                    Some(_) => {}
+            let volume = match step {
+                VolumeStep::Bind { volume, .. } => volume,
+                VolumeStep::Provision { .. } | VolumeStep::Wait { .. } => &pvc.spec.volume_name,
+            };
+            if let VolumeStep::Provision { node, .. } = step {
+                still_selected(pvc, node)?;
+            }
+            if let Some(pv) = self.store.find::<PersistentVolume>("", volume) {
+                let reachable =
+                    pv.node_affinity.as_ref().is_none_or(|a| a.matches(&node.meta.name, &node.meta.labels));
+                if !reachable {
+                    let (pv, node) = (&pv.meta.name, &node.meta.name);
+                    return Err(format!(
+                        "pv {pv:?} node affinity doesn't match node {node:?}: no matching NodeSelectorTerms"
+                    ));
+                }
+                let reserved = pv.claim_ref.as_ref().is_some_and(|r| !r.uid.is_empty());
+                if matches!(step, VolumeStep::Bind { .. }) && !reserved {
+                    return Err(format!("ClaimRef got reset for pv {:?}", pv.meta.name));
                 }
             }
             all &= pvc.phase == ClaimPhase::Bound
                 && pvc.meta.annotations.contains_key(storage::annotation::BIND_COMPLETED);
         }
         Ok(all)
+    }
+
+    fn volumes_fail(&mut self, placement: &Placement, why: &str) {
+        let message = format!("running PreBind plugin \"VolumeBinding\": binding volumes: {why}");
+        self.binding_fails(placement, &message);
     }
 
     fn binding_fails(&mut self, placement: &Placement, why: &str) {
@@ -392,5 +403,18 @@ impl World {
 
     fn pod_of(&self, key: &ObjectKey, uid: &str) -> Option<std::sync::Arc<Pod>> {
         self.store.get::<Pod>(key).filter(|pod| pod.meta.uid == uid).cloned()
+    }
+}
+
+/// Whether the provisioner still works for the node that was chosen. If it has given the claim back, the scheduler begins
+/// again.
+fn still_selected(claim: &PersistentVolumeClaim, node: &str) -> Result<(), String> {
+    let name = &claim.meta.name;
+    match claim.meta.annotations.get(storage::annotation::SELECTED_NODE) {
+        Some(selected) if selected == node => Ok(()),
+        None if claim.meta.annotations.is_empty() => {
+            Err(format!("selectedNode annotation reset for PVC {name:?}"))
+        }
+        None | Some(_) => Err(format!("provisioning failed for PVC {name:?}")),
     }
 }

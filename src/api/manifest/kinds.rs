@@ -12,6 +12,18 @@ use super::validate::{self, FieldError, Report};
 use crate::api::metav1::ObjectMeta;
 use crate::api::object::Kind;
 
+/// Kinds that Kubernetes does not know and that something here acts on: group, kind, whether namespaced.
+const CUSTOM: &[(&str, &str, bool)] = &[
+    ("snapshot.storage.k8s.io", "VolumeSnapshot", true),
+    ("snapshot.storage.k8s.io", "VolumeSnapshotContent", false),
+    ("snapshot.storage.k8s.io", "VolumeSnapshotClass", false),
+];
+
+/// Whether objects of a custom kind that something acts on live in namespaces; none for other kinds.
+pub(super) fn custom_scope(group: &str, kind: &str) -> Option<bool> {
+    CUSTOM.iter().find(|(g, k, _)| *g == group && *k == kind).map(|(_, _, namespaced)| *namespaced)
+}
+
 /// What a check of one object found.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Checked {

@@ -305,10 +305,13 @@ impl Reader {
             if !self.custom_metadata(&tree, &kind) {
                 return;
             }
+        }
+        let acted_on = kinds::custom_scope(group, &kind);
+        if class == Class::Custom && acted_on.is_none() {
             self.notes.custom(&kind, &api_version, tree.path_span("kind"));
         }
         let origin = tree.span;
-        let namespaced = tree.lookup("metadata.namespace").is_some();
+        let namespaced = acted_on.unwrap_or_else(|| tree.lookup("metadata.namespace").is_some());
         self.out.objects.push(Loaded { api_version, kind, class, namespaced, origin, tree });
     }
 

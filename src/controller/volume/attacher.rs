@@ -3,16 +3,18 @@
 //! Upstream: kubernetes-csi/external-attacher v4.10 `pkg/controller`.
 //!
 //! # Fidelity
-//! * Every driver has its attacher and all calls succeed, after the latencies `volumeAttach` and `volumeDetach`, also for
-//!   machines that are down.
-//! * Drivers refuse nothing: more volumes than a machine can have are kept away by the scheduler alone.
+//! * Every driver has its attacher. Calls succeed after the latencies `volumeAttach` and `volumeDetach`, also for machines that
+//!   are down, unless the scenario says otherwise of the driver.
+//! * More volumes than a machine can have are refused only if the scenario gives an `attachLimit`; else they are kept away by
+//!   the scheduler alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::storage::{CsiDriver, PersistentVolume, VolumeAttachment};
+use crate::api::storage::{CsiDriver, CsiNode, PersistentVolume, VolumeAttachment};
 use crate::api::{Kind, ObjectKey, Resource};
-use crate::base::{SimDuration, SimTime, Str};
+use crate::base::{LookupMap, SimDuration, SimTime, Str};
 use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
+use crate::params::operations::{self, Operation, Operations};
 use crate::params::{Delay, drivers};
 use crate::store::{Change, Store};
 
@@ -22,6 +24,8 @@ const ATTACHMENT: &str = "attachment";
 const VOLUME: &str = "volume";
 /// `--worker-threads` of the EBS chart; the default is 10.
 const WORKERS: usize = 100;
+/// `--retry-interval-start` and `--retry-interval-max`.
+const RETRY: (SimDuration, SimDuration) = (SimDuration::from_secs(1), SimDuration::from_mins(5));
 
 /// What a sidecar needs besides its driver: its calls of the API, for finalizers before and the status after. So it was
 /// on the recorded control plane.
@@ -32,6 +36,9 @@ const SIDECAR: (SimDuration, SimDuration) = (SimDuration::from_millis(70), SimDu
 pub struct Attacher {
     attach: Delay,
     detach: Delay,
+    operations: Operations,
+    /// Failed calls of an attachment in a row, and when the next one is made.
+    failures: LookupMap<ObjectKey, (u32, SimTime)>,
     /// Calls to drivers that have not returned: whether to detach, and when they do.
     calls: BTreeMap<ObjectKey, (bool, SimTime)>,
     /// Attachments of each volume.
@@ -40,8 +47,9 @@ pub struct Attacher {
 
 impl Attacher {
     /// Attachers whose drivers take so long to attach and to detach.
-    pub fn boxed(attach: Delay, detach: Delay) -> Box<dyn Controller> {
-        Box::new(Self { attach, detach, calls: BTreeMap::new(), of_volume: BTreeMap::new() })
+    pub fn boxed(attach: Delay, detach: Delay, operations: Operations) -> Box<dyn Controller> {
+        let (calls, of_volume) = (BTreeMap::new(), BTreeMap::new());
+        Box::new(Self { attach, detach, operations, failures: LookupMap::new(), calls, of_volume })
     }
 }
 
@@ -108,20 +116,25 @@ impl Attacher {
             return Action::Done;
         };
         let detach = attachment.meta.is_deleting();
+        let operation = if detach { Operation::Detach } else { Operation::Attach };
         let held = attachment.meta.has_finalizer(&finalizer(&attachment.attacher));
         if detach && !held || !detach && attachment.attached {
             self.calls.remove(key);
             return Action::Done;
         }
         let now = ctx.now();
+        if let Some((_, at)) = self.failures.get(key).filter(|(_, at)| *at > now) {
+            return Action::After(at.since(now));
+        }
         let due = match self.calls.get(key) {
             Some((doing, due)) if *doing == detach => *due,
             _ => {
                 if !detach {
                     hold(&attachment, ctx);
                 }
-                let (delay, purpose) =
+                let (usual, purpose) =
                     if detach { (self.detach, "volume-detach") } else { (self.attach, "volume-attach") };
+                let delay = self.operations.latency(&attachment.attacher, operation, now).unwrap_or(usual);
                 // Drivers that attach nothing have nothing to do.
                 let driver = ctx.store().find::<CsiDriver>("", &attachment.attacher).map(|d| &**d);
                 let works = drivers::attaches(&attachment.attacher, driver);
@@ -139,6 +152,10 @@ impl Attacher {
             return Action::After(due.since(now));
         }
         self.calls.remove(key);
+        if let Some(why) = self.refusal(&attachment, operation, ctx) {
+            return self.fail(key, operation, why, ctx);
+        }
+        self.failures.remove(key);
         let mine = finalizer(&attachment.attacher);
         let written = ctx.update::<VolumeAttachment>(key, |a| {
             if detach {
@@ -149,6 +166,45 @@ impl Attacher {
             }
         });
         written.map_or_else(|error| Action::Retry(error.to_string().into()), |_| Action::Done)
+    }
+
+    /// Why the driver refuses a call, if it does.
+    fn refusal(&self, attachment: &VolumeAttachment, operation: Operation, ctx: &Ctx<'_>) -> Option<String> {
+        let (driver, now, seed) = (&attachment.attacher, ctx.now(), ctx.seed());
+        let volume = ctx.store().find::<PersistentVolume>("", &attachment.pv_name);
+        let handle = volume.and_then(|v| v.source.csi()).map(|(_, handle)| handle).unwrap_or_default();
+        let limit = self.operations.attach_limit(driver, now).filter(|_| operation == Operation::Attach);
+        if let Some(limit) = limit {
+            let there = |a: &&std::sync::Arc<VolumeAttachment>| {
+                a.attached && a.attacher == *driver && a.node_name == attachment.node_name
+            };
+            if ctx.store().list::<VolumeAttachment>().filter(there).count() >= limit {
+                let node = node_id(&attachment.node_name, driver, ctx.store());
+                return Some(format!(
+                    "rpc error: code = ResourceExhausted desc = Could not attach volume {handle:?} to node {node:?}: could not attach volume {handle:?} to node {node:?}: operation error EC2: AttachVolume, https response error StatusCode: 400, api error AttachmentLimitExceeded: Volume attachment limit exceeded"
+                ));
+            }
+        }
+        let uid = &attachment.meta.uid;
+        let trouble = self.operations.trouble(driver, operation, uid, (now, seed))?;
+        let mut stream = seed.stream_of("request-id", &[uid.as_bytes(), &now.as_nanos().to_le_bytes()]);
+        let way = if operation == Operation::Attach { "to" } else { "from" };
+        let node = node_id(&attachment.node_name, driver, ctx.store());
+        let what = format!("{handle:?} {way} node {node:?}");
+        Some(operations::words(driver, operation, &what, trouble, &mut stream))
+    }
+
+    /// Writes down why a call failed, for the attach/detach controller to read, and tries again later.
+    fn fail(&mut self, key: &ObjectKey, operation: Operation, why: String, ctx: &mut Ctx<'_>) -> Action {
+        let failures = self.failures.get(key).map_or(0, |(count, _)| *count);
+        let pause = (RETRY.0 * 2u64.saturating_pow(failures.min(20))).min(RETRY.1);
+        self.failures.insert(key.clone(), (failures + 1, ctx.now() + pause));
+        // An attachment that has vanished has no status.
+        let _ = ctx.update::<VolumeAttachment>(key, |a| match operation {
+            Operation::Detach => a.detach_error = why.into(),
+            _ => a.attach_error = why.into(),
+        });
+        Action::After(pause)
     }
 
     /// Lets a deleted volume go that nothing is attached of.
@@ -165,6 +221,13 @@ impl Attacher {
         }
         Action::Done
     }
+}
+
+/// The node's name at the driver.
+fn node_id(node: &str, driver: &str, store: &Store) -> Str {
+    let found = store.find::<CsiNode>("", node);
+    let own = found.and_then(|n| n.drivers.iter().find(|d| d.name == *driver)).map(|d| d.node_id.clone());
+    own.filter(|id| !id.is_empty()).unwrap_or_else(|| node.into())
 }
 
 /// Puts the finalizer on an attachment and its volume.

@@ -4,7 +4,7 @@
 //! the kubelet's `NodeExpandVolume`.
 //!
 //! # Fidelity
-//! * Growing a volume takes the latency `volumeProvision`.
+//! * Growing a volume takes the latency `volumeProvision`, unless the scenario says otherwise of the driver.
 //! * File systems are grown by the resizer in the kubelet's name, as soon as a Pod that uses the claim runs.
 //! * `status.allocatedResources` and `status.allocatedResourceStatuses` are not written.
 //! * An EBS volume refuses to be modified within 6 hours of the last time; other drivers refuse nothing.
@@ -18,6 +18,7 @@ use crate::api::storage::{ClaimPhase, PersistentVolume, PersistentVolumeClaim};
 use crate::api::{ConditionStatus, EventType, ObjectKey, ObjectRef, Phase, Pod, Resource};
 use crate::base::{LookupMap, Quantity, SimDuration, SimTime, Str};
 use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
+use crate::params::operations::{self, Operation, Operations};
 use crate::params::{Delay, drivers};
 use crate::store::{Change, Store};
 
@@ -89,6 +90,7 @@ impl Controller for Expander {
 #[derive(Clone, Debug)]
 pub struct Resizer {
     modify: Delay,
+    operations: Operations,
     /// Calls to drivers that have not returned: the size, and when they do.
     calls: BTreeMap<ObjectKey, (Quantity, SimTime)>,
     /// When a volume was modified last.
@@ -99,9 +101,10 @@ pub struct Resizer {
 
 impl Resizer {
     /// Resizers whose drivers take so long.
-    pub fn boxed(modify: Delay) -> Box<dyn Controller> {
+    pub fn boxed(modify: Delay, operations: Operations) -> Box<dyn Controller> {
         Box::new(Self {
             modify,
+            operations,
             calls: BTreeMap::new(),
             modified: LookupMap::new(),
             failures: LookupMap::new(),
@@ -198,6 +201,21 @@ impl Resizer {
                 return Action::After(due.since(now));
             }
             self.calls.remove(&key);
+            if let Some(trouble) =
+                self.operations.trouble(driver, Operation::Expand, &claim.meta.uid, (now, ctx.seed()))
+            {
+                let handle = volume.source.csi().map(|(_, h)| h).unwrap_or_default();
+                let mut stream =
+                    ctx.seed().stream_of("request-id", &[handle.as_bytes(), &now.as_nanos().to_le_bytes()]);
+                let why = operations::words(
+                    driver,
+                    Operation::Expand,
+                    &format!("{handle:?}"),
+                    trouble,
+                    &mut stream,
+                );
+                return self.refuse(claim, volume, driver, &why, ctx);
+            }
             self.finish(claim, volume, driver, ctx);
             return Action::Done;
         }
@@ -216,11 +234,17 @@ impl Resizer {
         );
         let cooling = self.modified.get(name).is_some_and(|at| now.since(*at) < EBS_COOLDOWN);
         if driver == drivers::EBS && cooling {
-            return self.refuse(claim, volume, driver, ctx);
+            let handle = volume.source.csi().map(|(_, h)| h).unwrap_or_default();
+            let why = format!(
+                "rpc error: code = Internal desc = Could not resize volume \"{handle}\": VolumeModificationRateExceeded: You've reached \
+                 the maximum modification rate per volume limit. Wait at least 6 hours between modifications per EBS volume."
+            );
+            return self.refuse(claim, volume, driver, &why, ctx);
         }
         let mut stream =
             ctx.seed().stream_of("volume-modify", &[name.as_bytes(), &now.as_nanos().to_le_bytes()]);
-        let due = now + self.modify.sample(&mut stream);
+        let delay = self.operations.latency(driver, Operation::Expand, now).unwrap_or(self.modify);
+        let due = now + delay.sample(&mut stream);
         self.calls.insert(key, (size, due));
         Action::After(due.since(now))
     }
@@ -230,14 +254,11 @@ impl Resizer {
         claim: &PersistentVolumeClaim,
         volume: &PersistentVolume,
         driver: &Str,
+        why: &str,
         ctx: &mut Ctx<'_>,
     ) -> Action {
-        let (name, handle) = (&volume.meta.name, volume.source.csi().map(|(_, h)| h).unwrap_or_default());
-        let message = format!(
-            "resize volume \"{name}\" by resizer \"{driver}\" failed: rpc error: code = Internal desc = Could not resize volume \
-             \"{handle}\": VolumeModificationRateExceeded: You've reached the maximum modification rate per volume limit. Wait at \
-             least 6 hours between modifications per EBS volume."
-        );
+        let name = &volume.meta.name;
+        let message = format!("resize volume \"{name}\" by resizer \"{driver}\" failed: {why}");
         say(ctx, driver, claim, EventType::Warning, "VolumeResizeFailed", message);
         let key = claim.meta.key();
         let failures = self.failures.get(&key).map_or(0, |(count, _)| *count);
@@ -313,8 +334,11 @@ mod tests {
     /// A bound claim on an EBS volume.
     fn bound() -> Harness {
         use crate::api::storage::PvSource;
-        let mut h =
-            Harness::new(vec![Binder::boxed(), Expander::boxed(), Resizer::boxed(Delay::millis(1000))]);
+        let mut h = Harness::new(vec![
+            Binder::boxed(),
+            Expander::boxed(),
+            Resizer::boxed(Delay::millis(1000), Operations::default()),
+        ]);
         let mut pv = volume("pv", "gp3", "10Gi");
         pv.source = PvSource::Csi { driver: drivers::EBS.into(), handle: "vol-1".into() };
         h.store.create(pv).unwrap();

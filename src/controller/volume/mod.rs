@@ -5,7 +5,7 @@
 //! * [`ephemeral`]: claims of generic ephemeral volumes.
 //! * [`expansion`]: claims that grow.
 //! * [`provisioner`]: makes and deletes volumes, as the drivers' sidecars do.
-//! * [`protection`]: keeps what is used from vanishing.
+//! * [`protection`]: keeps what is used from vanishing. * [`snapshot`]: points in time, to make volumes from.
 
 pub mod attach_detach;
 pub mod attacher;
@@ -15,5 +15,6 @@ pub mod expansion;
 pub mod protection;
 pub mod provisioner;
 pub mod sha256;
+pub mod snapshot;
 #[cfg(test)]
 pub mod testing;

@@ -30,7 +30,8 @@ impl Narrator {
                 self.tell(fact.at, Sort::Storage, Some(fact.place.to_string()), text);
             }
             DataChange::Copied { from } => {
-                let written = fact.content.as_ref().map_or_else(String::new, |c| format!(", written {}", span(c)));
+                let written =
+                    fact.content.as_ref().map_or_else(String::new, |c| format!(", written {}", span(c)));
                 let text = format!("has the data of {from}{written}");
                 self.tell(fact.at, Sort::Storage, Some(fact.place.to_string()), text);
             }
@@ -52,7 +53,8 @@ impl Narrator {
     ) {
         let identity = REVISION_LABELS.iter().fold(labels.clone(), |labels, key| labels.without(key));
         let key = (pod.namespace.clone(), identity, volume.clone());
-        let before = self.data.last.get(&key).filter(|(users, _)| users.is_empty()).map(|(_, place)| place.clone());
+        let before =
+            self.data.last.get(&key).filter(|(users, _)| users.is_empty()).map(|(_, place)| place.clone());
         let (users, place) =
             self.data.last.entry(key).or_insert_with(|| (BTreeSet::new(), fact.place.clone()));
         users.insert(pod.clone());
@@ -62,7 +64,7 @@ impl Narrator {
             return;
         }
         let text = match (found, before) {
-            (Some(found), _) if found.last < fact.at => {
+            (Some(found), _) if found.last() < fact.at => {
                 format!("finds the data of its volume {volume}, written {}", span(found))
             }
             (None, Some(before)) if before != fact.place => {
@@ -85,5 +87,5 @@ impl Narrator {
 
 fn span(content: &Content) -> String {
     let cut = SimTime::cut_to_millis;
-    format!("from {} to {}", cut(content.first), cut(content.last))
+    format!("from {} to {}", cut(content.first()), cut(content.last()))
 }

@@ -74,6 +74,8 @@ impl World {
             Step::StartKubelet(nodes) => self.start_kubelets(&nodes),
             Step::Partition(nodes) => self.partition(&nodes),
             Step::Heal(nodes) => self.heal(&nodes),
+            // Controllers know from the start what will be said of drivers, and when.
+            Step::Driver(_) => Ok(()),
             Step::AddNodes(nodes) => self.add_nodes(&nodes),
             Step::RemoveNode(nodes) => self.remove_nodes(&nodes),
             Step::Evict { target, grace_period } => self.evict(&target, grace_period),
@@ -122,6 +124,7 @@ pub fn summary(step: &Step) -> String {
             format!("{nodes} {}", taints.join(" "))
         }
         Step::FailZone(zone) | Step::RestoreZone(zone) => zone.to_string(),
+        Step::Driver(change) => driver_text(change),
         Step::AddNodes(crate::plan::step::AddNodes::Nodes(nodes)) => {
             nodes.iter().map(|n| n.name().as_str()).collect::<Vec<_>>().join(", ")
         }
@@ -132,6 +135,21 @@ pub fn summary(step: &Step) -> String {
         Step::Fill(_) => String::from("memory or disk"),
         Step::Load(load) => format!("{} for pods -l {} in {}", load.amount, load.selector, load.namespace),
     }
+}
+
+/// What is said of a driver, in a few words.
+fn driver_text(change: &crate::params::DriverChange) -> String {
+    let mut parts = vec![change.driver.to_string()];
+    parts.extend(change.denied.as_ref().map(|denied| match denied.as_slice() {
+        [] => "may do everything".to_owned(),
+        some => format!("may not {}", some.iter().map(|o| o.as_str()).collect::<Vec<_>>().join(", ")),
+    }));
+    let rates = change.error_rates.iter();
+    parts.extend(rates.map(|(o, rate)| format!("{} fails {rate} times in 1000", o.as_str())));
+    parts.extend(change.latencies.iter().map(|(o, d)| format!("{} takes {}", o.as_str(), d.typical())));
+    parts.extend(change.room.iter().map(|(zone, room)| format!("{room} in {zone}")));
+    parts.extend(change.attach_limit.map(|limit| format!("{limit} volumes to a machine")));
+    parts.join(", ")
 }
 
 fn pairs(pairs: &[(Str, Option<Str>)]) -> String {

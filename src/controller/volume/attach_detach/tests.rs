@@ -7,7 +7,7 @@ use crate::controller::testing::Harness;
 use crate::controller::volume::attacher::Attacher;
 use crate::controller::volume::binder::Binder;
 use crate::controller::volume::testing::{attachments, claim, pod_with, put_node, reserved_for, volume};
-use crate::params::Delay;
+use crate::params::{Delay, Operations};
 use crate::store::DeleteOptions;
 use crate::testkit;
 
@@ -18,8 +18,11 @@ const UNIQUE: &str = "kubernetes.io/csi/disk.example.com^h-pv";
 /// Two nodes, and a volume bound to the claim `data`.
 fn cluster() -> Harness {
     let sync = SimDuration::from_mins(1);
-    let mut h =
-        Harness::new(vec![Binder::boxed(), AttachDetach::boxed(sync), Attacher::boxed(SECOND, SECOND)]);
+    let mut h = Harness::new(vec![
+        Binder::boxed(),
+        AttachDetach::boxed(sync),
+        Attacher::boxed(SECOND, SECOND, Operations::default()),
+    ]);
     for node in ["n1", "n2"] {
         put_node(&mut h, node, "a", DRIVER, &[ZONE_LABEL]);
     }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Operation, Provisioner, source, topology, wanted_from};
+use super::{Call, Provisioner, source, topology, wanted_from};
 use crate::api::resources::STORAGE;
 use crate::api::storage::{
     AccessMode, ClaimRef, CsiDriver, CsiStorageCapacity, PersistentVolume, PersistentVolumeClaim, PvSource,
@@ -14,6 +14,7 @@ use crate::api::storage::{
 use crate::api::{EventType, Labels, Meta, Node, ObjectKey, ObjectRef, ResourceList};
 use crate::base::{Quantity, Str};
 use crate::controller::framework::{Action, Ctx};
+use crate::params::Operation;
 use crate::params::drivers::{self, Makes};
 
 /// Why there is no volume.
@@ -24,17 +25,19 @@ enum Failure {
     Retry(String),
     /// It will hardly ever be otherwise.
     Infeasible(String),
+    /// Somebody else makes such volumes.
+    NotOurs,
 }
 
 impl Provisioner {
     /// Begins or ends the making of a volume for a claim.
     pub(super) fn sync_claim(&mut self, key: &ObjectKey, ctx: &mut Ctx<'_>) -> Action {
         let now = ctx.now();
-        if let Some(operation) = self.operations.get(key) {
+        if let Some(operation) = self.calls.get(key) {
             if operation.due > now {
                 return Action::After(operation.due.since(now));
             }
-            let operation = self.operations.remove(key);
+            let operation = self.calls.remove(key);
             return operation.map_or(Action::Done, |operation| self.finish(&operation, ctx));
         }
         let Some(claim) = ctx.store().get::<PersistentVolumeClaim>(key).cloned() else { return Action::Done };
@@ -56,10 +59,11 @@ impl Provisioner {
         match begin(&claim, &class, &driver, ctx) {
             Ok(place) => {
                 let mut stream = ctx.seed().stream("volume-provision", &claim.meta.uid);
-                let due = now + self.provision.sample(&mut stream);
-                let operation = Operation { claim, driver, place, due };
+                let delay = self.said.latency(&driver, Operation::Create, now).unwrap_or(self.provision);
+                let due = now + delay.sample(&mut stream);
+                let operation = Call { claim, driver, place, due };
                 if due > now {
-                    self.operations.insert(key.clone(), operation);
+                    self.calls.insert(key.clone(), operation);
                     return Action::After(due.since(now));
                 }
                 self.finish(&operation, ctx)
@@ -69,12 +73,16 @@ impl Provisioner {
     }
 
     /// The driver's call returns.
-    fn finish(&mut self, operation: &Operation, ctx: &mut Ctx<'_>) -> Action {
-        let Operation { claim, driver, place, .. } = operation;
+    fn finish(&mut self, operation: &Call, ctx: &mut Ctx<'_>) -> Action {
+        let Call { claim, driver, place, .. } = operation;
         let Some(class) = ctx.store().find::<StorageClass>("", &claim.class()).cloned() else {
             return self.back_off(&claim.meta.uid, driver, ctx.now());
         };
-        if let Err(failure) = take_capacity(claim, &class, driver, ctx) {
+        let granted = self
+            .trouble(operation, &class, ctx)
+            .and_then(|()| self.room(operation, &class, ctx))
+            .and_then(|()| take_capacity(claim, &class, driver, ctx));
+        if let Err(failure) = granted {
             return self.fail(claim, driver, failure, ctx);
         }
         let volume = made(claim, &class, driver, place.as_ref(), ctx);
@@ -93,6 +101,46 @@ impl Provisioner {
             format!("Successfully provisioned volume {name}"),
         );
         Action::Done
+    }
+
+    /// Whether the cloud forbids the call, or it fails.
+    fn trouble(&self, call: &Call, class: &StorageClass, ctx: &Ctx<'_>) -> Result<(), Failure> {
+        let (claim, driver) = (&call.claim, &call.driver);
+        let draw = (ctx.now(), ctx.seed());
+        let Some(trouble) = self.said.trouble(driver, Operation::Create, &claim.meta.uid, draw) else {
+            return Ok(());
+        };
+        let why = super::words(ctx, driver, (Operation::Create, &volume_name(claim)), trouble);
+        Err(Failure::Retry(format!("{}{why}", front(class))))
+    }
+
+    /// Whether there is room where the volume is to go.
+    fn room(&self, call: &Call, class: &StorageClass, ctx: &Ctx<'_>) -> Result<(), Failure> {
+        let (claim, driver) = (&call.claim, &call.driver);
+        let room = self.said.room(driver, ctx.now());
+        let of_place = call.place.iter().flatten().find_map(|(_, zone)| Some((zone, *room.get(zone)?)));
+        let Some((zone, room)) = of_place else { return Ok(()) };
+        let there = |volume: &&Arc<PersistentVolume>| {
+            volume.source.csi().is_some_and(|(d, _)| d == *driver)
+                && topology::of_volume(volume)
+                    .is_some_and(|place| place.iter().any(|(_, value)| value == zone))
+        };
+        let volumes = ctx.store().list::<PersistentVolume>().filter(there);
+        let used = volumes.fold(Quantity::ZERO, |sum, volume| sum.plus(volume.size()));
+        if used.plus(claim.requested()) <= room {
+            return Ok(());
+        }
+        let (front, name) = (front(class), volume_name(claim));
+        Err(if *driver == drivers::EBS {
+            Failure::Retry(format!(
+                "{front}rpc error: code = Internal desc = Could not create volume \"{name}\": could not create volume in EC2: InsufficientVolumeCapacity: There is not enough capacity to fulfill your EBS volume provision request."
+            ))
+        } else {
+            let size = claim.requested();
+            Failure::Reschedule(format!(
+                "{front}rpc error: code = ResourceExhausted desc = no enough space left: requested={size}"
+            ))
+        })
     }
 
     fn fail(
@@ -122,6 +170,7 @@ impl Provisioner {
                 warn(ctx, why);
                 self.back_off(&claim.meta.uid, driver, now)
             }
+            Failure::NotOurs => Action::Done,
             Failure::Reschedule(why) => {
                 warn(ctx, why);
                 // A claim that has vanished needs no node.
@@ -143,7 +192,7 @@ fn say(
     reason: &'static str,
     message: String,
 ) {
-    let source = source(ctx.seed(), driver);
+    let source = super::event_source(ctx.seed(), driver);
     ctx.event_as(source, ObjectRef::to(claim), kind, reason, message);
 }
 
@@ -170,7 +219,7 @@ fn begin(
     let key = claim.meta.key();
     let message = format!("External provisioner is provisioning volume for claim \"{key}\"");
     say(ctx, driver, claim, EventType::Normal, "Provisioning", message);
-    let prefix = format!("failed to provision volume with StorageClass \"{}\": ", class.meta.name);
+    let prefix = front(class);
     let known = drivers::of(driver);
     if matches!(known.makes, Makes::HostPath(_)) && !known.volume_keys.is_empty() && node.is_none() {
         return Err(Failure::Retry(format!("{prefix}configuration error, no node was specified")));
@@ -178,8 +227,26 @@ fn begin(
     if !known.shared && !claim.spec.block {
         check_modes(claim, driver)?;
     }
+    let source = source::check(claim, class, driver, ctx.store()).map_err(|wrong| match wrong {
+        source::Wrong::NotOurs => Failure::NotOurs,
+        source::Wrong::Now(why) => Failure::Retry(format!("{prefix}{why}")),
+    })?;
+    if let Some(place) = source {
+        return match node.filter(|node| !topology::reaches(&place, node)) {
+            Some(node) => Err(Failure::Retry(format!(
+                "{prefix}rpc error: code = InvalidArgument desc = the source volume cannot be reached from node {:?}",
+                node.meta.name
+            ))),
+            None => Ok(Some(place)),
+        };
+    }
     topology::place(ctx.store(), driver, class, &claim.meta.name, node.as_deref())
         .map_err(|why| Failure::Retry(format!("{prefix}error generating accessibility requirements: {why}")))
+}
+
+/// What stands in front of every failure.
+fn front(class: &StorageClass) -> String {
+    format!("failed to provision volume with StorageClass \"{}\": ", class.meta.name)
 }
 
 /// A disk with a file system is used by one node only.
@@ -229,8 +296,8 @@ fn take_capacity(
             Ok(())
         }
         None => Err(Failure::Reschedule(format!(
-            "failed to provision volume with StorageClass \"{}\": rpc error: code = ResourceExhausted desc = no enough space left: requested={size}",
-            class.meta.name
+            "{}rpc error: code = ResourceExhausted desc = no enough space left: requested={size}",
+            front(class)
         ))),
     }
 }

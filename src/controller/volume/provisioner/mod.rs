@@ -4,13 +4,18 @@
 //! kubernetes-sigs/sig-storage-lib-external-provisioner that it is built on (`controller/controller.go`).
 //! What a driver does is in [`crate::params::drivers`].
 //!
-//! * [`claims`]: a volume for a claim. * [`topology`]: where it goes. * [`volumes`]: finalizers and deletion.
+//! * [`claims`]: a volume for a claim. * [`source`]: what it is made from. * [`topology`]: where it goes.
+//! * [`volumes`]: finalizers and deletion.
 //!
 //! # Fidelity
 //! * Every provisioner that a class names is there and works; one program stands for all of them. Its Pod is named
 //!   `<pod>-0` in the source of Events.
 //! * `--strict-topology` is not set, and the drivers take the first place they are offered.
-//! * Deleting a volume takes no time; making one takes the latency `volumeProvision`, whatever the driver.
+//! * Deleting a volume takes no time, and making one takes the latency `volumeProvision` whatever the driver, unless the
+//!   scenario says otherwise of it.
+//! * A clone lies where its source lies, and no node elsewhere can have it; a volume from a snapshot may lie anywhere.
+//! * A zone without room refuses EBS volumes with `InsufficientVolumeCapacity`, which the driver reports as Internal: the claim
+//!   is tried again in the same place for ever. Other drivers report ResourceExhausted.
 //! * Known drivers that no CSINode lists are taken to run on every node; of unknown ones nothing is known about places
 //!   then, and their volumes can be reached from everywhere.
 //! * CSIStorageCapacity objects shrink and grow with the volumes that are made and deleted; upstream asks the driver
@@ -18,6 +23,7 @@
 //! * Volumes for in-tree classes are CSI volumes; upstream writes them back in the in-tree form.
 
 mod claims;
+mod source;
 #[cfg(test)]
 mod tests;
 mod topology;
@@ -33,6 +39,7 @@ use crate::api::{Kind, ObjectKey, Resource};
 use crate::base::{LookupMap, SimDuration, SimTime, Str};
 use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::kernel::Seed;
+use crate::params::operations::{self, Operation, Operations, Trouble};
 use crate::params::{Delay, drivers};
 use crate::store::{Change, Store};
 
@@ -50,8 +57,10 @@ const RETRY_START: SimDuration = SimDuration::from_secs(1);
 pub struct Provisioner {
     /// How long a driver takes to make a volume.
     provision: Delay,
+    /// What is said of drivers.
+    said: Operations,
     /// Volumes that are being made.
-    operations: BTreeMap<ObjectKey, Operation>,
+    calls: BTreeMap<ObjectKey, Call>,
     /// Claims and volumes that have failed: how often, and when they are tried again.
     failures: LookupMap<Str, (u32, SimTime)>,
     /// Nodes that volumes are attached to.
@@ -60,7 +69,7 @@ pub struct Provisioner {
 
 /// A call to a driver that has not returned.
 #[derive(Clone, Debug)]
-struct Operation {
+struct Call {
     claim: Arc<PersistentVolumeClaim>,
     driver: Str,
     place: Option<topology::Segment>,
@@ -69,10 +78,11 @@ struct Operation {
 
 impl Provisioner {
     /// Provisioners whose drivers take so long.
-    pub fn boxed(provision: Delay) -> Box<dyn Controller> {
+    pub fn boxed(provision: Delay, said: Operations) -> Box<dyn Controller> {
         Box::new(Self {
             provision,
-            operations: BTreeMap::new(),
+            said,
+            calls: BTreeMap::new(),
             failures: LookupMap::new(),
             attached: BTreeMap::new(),
         })
@@ -92,8 +102,15 @@ impl Provisioner {
     }
 }
 
+/// What a driver says of a call that failed.
+fn words(ctx: &Ctx<'_>, driver: &str, (operation, what): (Operation, &str), trouble: Trouble) -> String {
+    let parts = [what.as_bytes(), &ctx.now().as_nanos().to_le_bytes()];
+    let mut stream = ctx.seed().stream_of("request-id", &parts);
+    operations::words(driver, operation, &format!("{what:?}"), trouble, &mut stream)
+}
+
 /// The source of a provisioner's Events: `<provisioner>_<host name>_<uuid>`.
-fn source(seed: Seed, driver: &str) -> Str {
+fn event_source(seed: Seed, driver: &str) -> Str {
     let id = seed.stream("csi-provisioner", driver).uuid();
     format!("{driver}_{}-0_{id}", drivers::of(driver).pod).into()
 }

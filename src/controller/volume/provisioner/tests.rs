@@ -18,8 +18,12 @@ const SECOND: Delay = Delay::millis(1000);
 /// Binder and provisioner, and a node in each of three zones.
 fn cluster(driver: &str, keys: &[&str]) -> Harness {
     let protection = [ClaimProtection::boxed(), VolumeProtection::boxed()];
-    let mut h =
-        Harness::new([Binder::boxed(), Provisioner::boxed(SECOND)].into_iter().chain(protection).collect());
+    let mut h = Harness::new(
+        [Binder::boxed(), Provisioner::boxed(SECOND, Operations::default())]
+            .into_iter()
+            .chain(protection)
+            .collect(),
+    );
     for zone in ["a", "b", "c"] {
         put_node(&mut h, &format!("node-{zone}"), zone, driver, keys);
     }

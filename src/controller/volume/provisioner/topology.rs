@@ -4,7 +4,7 @@
 
 use crate::api::node::{EBS_ZONE_LABEL, ZONE_LABEL};
 use crate::api::selector::{NodeSelector, NodeSelectorTerm, Operator, Requirement};
-use crate::api::storage::{CsiNode, StorageClass};
+use crate::api::storage::{CsiNode, PersistentVolume, StorageClass};
 use crate::api::{Labels, Node};
 use crate::base::Str;
 use crate::params::drivers::{self, Driver};
@@ -159,6 +159,21 @@ fn hash_and_index(claim: &str) -> (u32, u32) {
     let hash =
         name.bytes().fold(0x811c_9dc5_u32, |hash, byte| hash.wrapping_mul(0x0100_0193) ^ u32::from(byte));
     (hash, index)
+}
+
+/// Where a volume lies, if it lies in one place.
+pub(super) fn of_volume(volume: &PersistentVolume) -> Option<Segment> {
+    let [term] = volume.node_affinity.as_ref()?.terms.as_slice() else { return None };
+    let pairs = term.expressions.iter().map(|r| match r.values.as_slice() {
+        [value] => Some((r.key.clone(), value.clone())),
+        _ => None,
+    });
+    pairs.collect()
+}
+
+/// Whether a volume in `place` can be reached from a node.
+pub(super) fn reaches(place: &Segment, node: &Node) -> bool {
+    place.iter().all(|(key, value)| node.meta.labels.get(key) == Some(value))
 }
 
 /// The labels that the driver puts on a volume in this place.

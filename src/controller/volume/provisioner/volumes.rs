@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use super::{Provisioner, responsible_for, source};
+use super::{Provisioner, event_source, responsible_for};
 use crate::api::storage::{CsiStorageCapacity, PersistentVolume, ReclaimPolicy, VolumePhase};
 use crate::api::{EventType, LabelSelector, ObjectKey, ObjectRef};
 use crate::controller::framework::{Action, Ctx};
+use crate::params::Operation;
 use crate::store::DeleteOptions;
 
 /// Holds a volume until its data are deleted.
@@ -60,8 +61,16 @@ impl Provisioner {
         }
         if let Some(node) = self.attached.get(&volume.meta.name).and_then(|nodes| nodes.first()) {
             let message = format!("persistentvolume {} is still attached to node {node}", volume.meta.name);
-            let source = source(ctx.seed(), &driver);
+            let source = event_source(ctx.seed(), &driver);
             ctx.event_as(source, ObjectRef::to(&*volume), EventType::Warning, "VolumeFailedDelete", message);
+            return self.back_off(&volume.meta.uid, &driver, ctx.now());
+        }
+        let draw = (ctx.now(), ctx.seed());
+        if let Some(trouble) = self.said.trouble(&driver, Operation::Delete, &volume.meta.uid, draw) {
+            let handle = volume.source.csi().map(|(_, handle)| handle).unwrap_or_default();
+            let why = super::words(ctx, &driver, (Operation::Delete, &handle), trouble);
+            let source = event_source(ctx.seed(), &driver);
+            ctx.event_as(source, ObjectRef::to(&*volume), EventType::Warning, "VolumeFailedDelete", why);
             return self.back_off(&volume.meta.uid, &driver, ctx.now());
         }
         self.failures.remove(&volume.meta.uid);
