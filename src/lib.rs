@@ -18,6 +18,7 @@
 //! | 5 | [`expect`] | expectations and their judge |
 //! | 6 | [`sim`] | owns everything and moves it |
 //! | 6 | [`scenario`] | scenario files to plans |
+//! | 7 | [`bench`] | workloads that measure the scheduler |
 //! | 7 | [`report`] | finished runs to text, JSON, JUnit, timelines |
 //! | 8 | [`cli`] | the command line |
 //!
@@ -46,6 +47,7 @@ pub mod plan;
 pub mod scenario;
 pub mod sim;
 
+pub mod bench;
 pub mod report;
 
 pub mod cli;

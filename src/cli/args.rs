@@ -45,6 +45,8 @@ pub enum Command {
     Explain(Explain),
     /// Place the pending Pods of a snapshot as kube-scheduler would
     Schedule(Schedule),
+    /// Measure how fast the scheduler places Pods, on the workloads of Kubernetes' scheduler_perf
+    Bench(Bench),
     /// The JSON Schema of the scenario file
     Schema,
     /// Shell completions
@@ -231,4 +233,42 @@ pub struct Schedule {
     /// Instead of placing each Pod once, place copies of one Pod until none fits any more
     #[arg(long)]
     pub replicas_until_full: bool,
+}
+
+/// Arguments of `bench`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// The workloads: `SchedulingBasic`, `peer`, or with a size `SchedulingBasic/5000Nodes`; all of them if none is named
+    #[arg(value_name = "WORKLOAD")]
+    pub workloads: Vec<String>,
+    /// List the workloads and their sizes, run nothing
+    #[arg(long)]
+    pub list: bool,
+    /// So many nodes, instead of the size's own number
+    #[arg(long, value_name = "N")]
+    pub nodes: Option<usize>,
+    /// Measure so many Pods, instead of the size's own number
+    #[arg(long, value_name = "M")]
+    pub pods: Option<usize>,
+    /// Run every size, not only the usual one
+    #[arg(long)]
+    pub every_size: bool,
+    /// Read the workloads from a file in the format of scheduler_perf's `performance-config.yaml`
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<String>,
+    /// `percentageOfNodesToScore`; 0 is adaptive
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(i32).range(0..=100))]
+    pub percentage: Option<i32>,
+    /// Run each workload so often, and show the run of median cost
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub runs: u32,
+    /// What draws among equal nodes are made from
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Show how many times as fast each is as in this file, which `-o json` wrote before
+    #[arg(long, value_name = "FILE")]
+    pub compare: Option<String>,
+    /// How to write the result
+    #[arg(short, long, value_enum, default_value_t = RunOutput::Text)]
+    pub output: RunOutput,
 }

@@ -4,6 +4,7 @@
 //! * [`load`]: scenarios from files, with diagnostics. [`snapshot`]: lists of API objects from files. [`files`]: the file system. [`exit`]: exit codes.
 
 pub mod args;
+pub mod bench;
 pub mod exit;
 pub mod explain;
 pub mod files;
@@ -53,6 +54,7 @@ fn dispatch(command: &args::Command, context: &output::Context) -> Exit {
         args::Command::Describe(describe) => get::describe(describe, context),
         args::Command::Schedule(schedule) => schedule::main(schedule, context),
         args::Command::Explain(explain) => explain::main(explain, context),
+        args::Command::Bench(bench) => bench::main(bench, context),
         args::Command::Schema => schema::main(context),
         args::Command::Completions { shell } => schema::completions(*shell, context),
     }

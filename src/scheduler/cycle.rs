@@ -10,9 +10,8 @@ use std::collections::BTreeSet;
 
 use super::decision::Choice;
 use super::framework::runtime::PreFilterResult;
-use super::framework::{
-    Code, CycleState, Framework, Handle, NodeId, NodeInfo, NodeStatuses, PodInfo, Snapshot, Status,
-};
+use super::framework::{Code, CycleState, Handle, NodeId, NodeInfo, NodeStatuses, PodInfo, Status};
+use super::memo::Kept;
 
 /// Fewer nodes than this are all looked at.
 const MIN_FEASIBLE_NODES_TO_FIND: usize = 100;
@@ -71,12 +70,14 @@ pub enum Miss {
     Broken(Status),
 }
 
-/// Which nodes are looked at.
+/// Which nodes are looked at, and what is known of them.
 pub struct Sampling<'a> {
     /// Where the search begins; moved on by what was looked at.
     pub start: &'a mut usize,
     /// Every node is looked at from the first on, and `start` stays.
     pub all: bool,
+    /// What is kept from earlier cycles for Pods like this one.
+    pub kept: Option<Kept<'a>>,
 }
 
 /// Finds a node for a Pod.
@@ -86,13 +87,13 @@ pub struct Sampling<'a> {
 pub fn schedule_pod(
     handle: &Handle<'_>,
     pod: &PodInfo,
-    sampling: Sampling<'_>,
+    mut sampling: Sampling<'_>,
     choice: &mut Choice<'_>,
 ) -> Result<Placement, Miss> {
     if handle.snapshot.is_empty() {
         return Err(Miss::NoNodes);
     }
-    let mut search = find_nodes_that_fit(handle, pod, sampling).map_err(Miss::Broken)?;
+    let mut search = find_nodes_that_fit(handle, pod, &mut sampling).map_err(Miss::Broken)?;
     let feasible = search.feasible.len();
     let evaluated = feasible + search.diagnosis.statuses.len();
     let node = match search.feasible.as_slice() {
@@ -100,7 +101,7 @@ pub fn schedule_pod(
         [only] => *only,
         _ => {
             let nodes: Vec<&NodeInfo> = search.feasible.iter().map(|id| handle.snapshot.node(*id)).collect();
-            let totals = prioritize(handle.framework, handle.snapshot, &mut search.state, pod, &nodes)
+            let totals = prioritize(handle, &mut search.state, pod, &nodes, sampling.kept.as_mut())
                 .map_err(Miss::Broken)?;
             search.feasible[select_host(&nodes, &totals, choice)]
         }
@@ -108,7 +109,11 @@ pub fn schedule_pod(
     Ok(Placement { node, evaluated, feasible, state: search.state })
 }
 
-fn find_nodes_that_fit(handle: &Handle<'_>, pod: &PodInfo, sampling: Sampling<'_>) -> Result<Search, Status> {
+fn find_nodes_that_fit(
+    handle: &Handle<'_>,
+    pod: &PodInfo,
+    sampling: &mut Sampling<'_>,
+) -> Result<Search, Status> {
     let snapshot = handle.snapshot;
     let mut state = CycleState::new();
     let mut diagnosis = Diagnosis::default();
@@ -140,7 +145,8 @@ fn find_nodes_that_fit(handle: &Handle<'_>, pod: &PodInfo, sampling: Sampling<'_
         (false, false) => 1,
     };
     let from = if sampling.all { 0 } else { *sampling.start };
-    let found = find_nodes_that_pass(handle, pod, &state, &mut diagnosis, nodes, from, wanted);
+    let mut asking = Asking { handle, pod, state: &state, kept: sampling.kept.as_mut() };
+    let found = asking.find_nodes_that_pass(&mut diagnosis, nodes, from, wanted);
     if !sampling.all {
         let looked_at = diagnosis.statuses.len() + found.as_ref().map_or(0, Vec::len);
         *sampling.start = (*sampling.start + looked_at) % snapshot.len();
@@ -187,28 +193,48 @@ fn nominated_node(
     }
 }
 
-fn find_nodes_that_pass(
-    handle: &Handle<'_>,
-    pod: &PodInfo,
-    state: &CycleState,
-    diagnosis: &mut Diagnosis,
-    nodes: &[NodeId],
-    from: usize,
-    wanted: usize,
-) -> Result<Vec<NodeId>, Status> {
-    let mut feasible = Vec::with_capacity(wanted.min(nodes.len()));
-    for i in 0..nodes.len() {
-        if feasible.len() >= wanted {
-            break;
+/// One Pod before many nodes.
+struct Asking<'a, 'k> {
+    handle: &'a Handle<'a>,
+    pod: &'a PodInfo,
+    state: &'a CycleState,
+    kept: Option<&'a mut Kept<'k>>,
+}
+
+impl Asking<'_, '_> {
+    fn find_nodes_that_pass(
+        &mut self,
+        diagnosis: &mut Diagnosis,
+        nodes: &[NodeId],
+        from: usize,
+        wanted: usize,
+    ) -> Result<Vec<NodeId>, Status> {
+        let local = self.handle.framework.local_filters();
+        let mut feasible = Vec::with_capacity(wanted.min(nodes.len()));
+        let from = from % nodes.len().max(1);
+        for id in nodes[from..].iter().chain(&nodes[..from]).copied() {
+            if feasible.len() >= wanted {
+                break;
+            }
+            match self.passes(id, local) {
+                Ok(()) => feasible.push(id),
+                Err(status) if status.is_rejected() => diagnosis.refuse(id, status),
+                Err(status) => return Err(status),
+            }
         }
-        let id = nodes[(from + i) % nodes.len()];
-        match handle.run_filter_with_nominated_pods(state, pod, handle.snapshot.node(id)) {
-            Ok(()) => feasible.push(id),
-            Err(status) if status.is_rejected() => diagnosis.refuse(id, status),
-            Err(status) => return Err(status),
+        Ok(feasible)
+    }
+
+    fn passes(&mut self, id: NodeId, local: usize) -> Result<(), Status> {
+        let Handle { framework, snapshot, .. } = *self.handle;
+        match &mut self.kept {
+            None => self.handle.run_filter_with_nominated_pods(self.state, self.pod, snapshot.node(id)),
+            Some(kept) => {
+                self.handle.run_filter_with_others(self.state, self.pod, snapshot.node(id))?;
+                framework.run_filter_kept(snapshot, self.state, self.pod, id, (kept, local))
+            }
         }
     }
-    Ok(feasible)
 }
 
 /// How many nodes that pass are enough, of so many.
@@ -225,18 +251,19 @@ pub fn num_feasible_nodes_to_find(percentage: i32, nodes: usize) -> usize {
 
 /// The weighted scores of all plugins, added up for each node.
 fn prioritize(
-    framework: &Framework,
-    snapshot: &Snapshot,
+    handle: &Handle<'_>,
     state: &mut CycleState,
     pod: &PodInfo,
     nodes: &[&NodeInfo],
+    kept: Option<&mut Kept<'_>>,
 ) -> Result<Vec<i64>, Status> {
+    let Handle { framework, snapshot, .. } = *handle;
     if !framework.has_score() {
         return Ok(vec![1; nodes.len()]);
     }
     framework.run_pre_score(snapshot, state, pod, nodes)?;
     let mut totals = vec![0i64; nodes.len()];
-    for (_, scores) in framework.run_score(snapshot, state, pod, nodes)? {
+    for (_, scores) in framework.run_score(snapshot, state, pod, nodes, kept)? {
         for (total, score) in totals.iter_mut().zip(scores) {
             *total += score;
         }

@@ -7,7 +7,7 @@
 //! * [`framework`]: what plugins are made of and what they see. [`plugins`]: the plugins and their one table.
 //! * [`queue`]: active, backing off, unschedulable; what moves Pods between them.
 //! * [`cache`]: Pods with a node, assumed ones included. [`profile`], [`config`]: what runs for whom.
-//! * [`cycle`]: the way of one Pod through the plugins. [`view`], [`evaluation`]: the same for every node, with all
+//! * [`cycle`]: the way of one Pod through the plugins. [`memo`]: what need not be asked again. [`view`], [`evaluation`]: the same for every node, with all
 //!   reasons. [`placer`]: a snapshot without a clock. [`explain`]: what would have to change.
 //!
 //! Upstream: `pkg/scheduler`, v1.34.
@@ -24,6 +24,7 @@ pub mod evaluation;
 mod events;
 pub mod explain;
 pub mod framework;
+pub mod memo;
 pub mod placer;
 pub mod plugins;
 pub mod preemption;
@@ -50,6 +51,7 @@ use cache::Cache;
 use cycle::{Miss, Sampling, Search};
 use framework::fit_error::{count_causes, fit_error};
 use framework::{ActionType, ClusterEvent, EventResource, Framework, Handle, Status};
+use memo::Memo;
 use plugins::registry::Registry;
 use queue::backoff::Backoff;
 use queue::{Env, Queue};
@@ -75,6 +77,7 @@ pub struct Scheduler {
     /// Pods whose binding is under way, with their history in the queue and what is assumed of their volumes.
     binding: LookupMap<Uid, (Queued, Vec<VolumeStep>)>,
     next_start_node_index: usize,
+    memo: Memo,
 }
 
 impl Default for Scheduler {
@@ -109,6 +112,7 @@ impl Scheduler {
             preempting: LookupSet::new(),
             binding: LookupMap::new(),
             next_start_node_index: 0,
+            memo: Memo::default(),
         }
     }
 
@@ -120,6 +124,16 @@ impl Scheduler {
     /// Whether a Pod has been given a node that is not written yet.
     pub fn is_assumed(&self, uid: &str) -> bool {
         self.cache.is_assumed(uid)
+    }
+
+    /// Whether what plugins said of nodes in earlier cycles is kept. It is unless this says otherwise; decisions are the same.
+    pub fn keep_verdicts(&mut self, keep: bool) {
+        self.memo.enable(keep);
+    }
+
+    /// How often something that was kept could be used.
+    pub const fn tally(&self) -> memo::Tally {
+        self.memo.tally
     }
 
     /// The queue.
@@ -213,8 +227,11 @@ impl Scheduler {
             snapshot: &self.cache.snapshot,
             nominator: &self.queue.nominator,
         };
-        let sampling =
-            Sampling { start: &mut self.next_start_node_index, all: matches!(choice, Choice::SmallestName) };
+        let sampling = Sampling {
+            start: &mut self.next_start_node_index,
+            all: matches!(choice, Choice::SmallestName),
+            kept: self.memo.table(&framework, &self.cache.snapshot, &queued.info),
+        };
         match cycle::schedule_pod(&handle, &queued.info, sampling, choice) {
             Ok(placement) => {
                 (attempt.evaluated, attempt.feasible) = (placement.evaluated, placement.feasible);

@@ -152,7 +152,7 @@ fn hostile(snapshot: &Snapshot, pod: &Pod) -> Vec<ObjectKey> {
     let hates = |p: &&Arc<PodInfo>| {
         p.shape.required_anti_affinity.iter().any(|t| t.matches(&meta.namespace, &meta.labels, namespace))
     };
-    let all = snapshot.nodes_with_required_anti_affinity().flat_map(|n| n.pods_with_required_anti_affinity());
+    let all = snapshot.nodes().flat_map(|n| n.pods());
     let mut keys: Vec<ObjectKey> = all.filter(hates).map(|p| p.pod.meta.key()).collect();
     keys.sort();
     keys

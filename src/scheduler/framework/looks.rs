@@ -1,12 +1,13 @@
 //! Where Pods that look alike to label selectors are, over all nodes.
 //!
-//! Counting Pods by selector over these costs a comparison for each look in the namespace and a step for each node
-//! with such Pods, instead of a comparison for each node and each look on it.
+//! Counting Pods by selector over these costs a comparison for each look with a label that the selector names, and a step
+//! for each node with such Pods, instead of a comparison for each node and each look on it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::node_info::NodeId;
 use super::pod_info::PodInfo;
+use crate::api::selector::{Operator, Requirement};
 use crate::api::{LabelSelector, Labels};
 use crate::base::{LookupMap, Str};
 
@@ -29,6 +30,8 @@ pub struct Looks {
     index: LookupMap<(Str, Labels, bool), usize>,
     looks: Vec<Option<Look>>,
     by_namespace: BTreeMap<Str, BTreeSet<usize>>,
+    /// By namespace, label and value.
+    by_label: LookupMap<(Str, Str, Str), BTreeSet<usize>>,
     free: Vec<usize>,
 }
 
@@ -51,7 +54,7 @@ impl Looks {
                     Some(slot) => *slot = look,
                     None => self.looks.push(look),
                 }
-                self.by_namespace.entry(key.0.clone()).or_default().insert(at);
+                self.enter(&key, at);
                 self.index.insert(key, at);
                 at
             }
@@ -76,28 +79,74 @@ impl Looks {
         if look.nodes.is_empty() {
             self.looks[at] = None;
             self.free.push(at);
-            if let Some(of_namespace) = self.by_namespace.get_mut(&key.0) {
-                of_namespace.remove(&at);
-                if of_namespace.is_empty() {
-                    self.by_namespace.remove(&key.0);
-                }
-            }
+            self.leave(&key, at);
             self.index.remove(&key);
         }
     }
 
-    /// The looks of a namespace that a selector selects, Pods that are being deleted left out.
-    pub fn alive<'a>(
+    fn enter(&mut self, (namespace, labels, _): &(Str, Labels, bool), at: usize) {
+        self.by_namespace.entry(namespace.clone()).or_default().insert(at);
+        for (key, value) in labels.iter() {
+            let label = (namespace.clone(), key.clone(), value.clone());
+            self.by_label.or_insert_with(label, BTreeSet::new).insert(at);
+        }
+    }
+
+    fn leave(&mut self, (namespace, labels, _): &(Str, Labels, bool), at: usize) {
+        if let Some(of_namespace) = self.by_namespace.get_mut(namespace) {
+            of_namespace.remove(&at);
+            if of_namespace.is_empty() {
+                self.by_namespace.remove(namespace);
+            }
+        }
+        for (key, value) in labels.iter() {
+            let label = (namespace.clone(), key.clone(), value.clone());
+            let Some(with_label) = self.by_label.get_mut(&label) else { continue };
+            with_label.remove(&at);
+            if with_label.is_empty() {
+                self.by_label.remove(&label);
+            }
+        }
+    }
+
+    /// The namespaces that have Pods with a node, sorted.
+    pub fn namespaces(&self) -> impl Iterator<Item = &Str> {
+        self.by_namespace.keys()
+    }
+
+    /// The looks of a namespace that a selector selects.
+    pub fn selected<'a>(
         &'a self,
-        namespace: &str,
+        namespace: &Str,
         selector: &'a LabelSelector,
     ) -> impl Iterator<Item = &'a Look> {
-        self.by_namespace
-            .get(namespace)
+        let candidates = self.candidates(namespace, selector);
+        candidates
             .into_iter()
             .flatten()
             .filter_map(|at| self.looks[*at].as_ref())
-            .filter(move |look| !look.deleting && selector.matches(&look.labels))
+            .filter(move |look| selector.matches(&look.labels))
+    }
+
+    /// The same, Pods that are being deleted left out.
+    pub fn alive<'a>(
+        &'a self,
+        namespace: &Str,
+        selector: &'a LabelSelector,
+    ) -> impl Iterator<Item = &'a Look> {
+        self.selected(namespace, selector).filter(|look| !look.deleting)
+    }
+
+    /// Sets of looks outside which the selector selects nothing: those with the values that a requirement names, or all.
+    fn candidates(&self, namespace: &Str, selector: &LabelSelector) -> Vec<&BTreeSet<usize>> {
+        let LabelSelector::Requirements(all) = selector else { return Vec::new() };
+        let of = |requirement: &Requirement| -> Vec<&BTreeSet<usize>> {
+            let label = |value: &Str| (namespace.clone(), requirement.key.clone(), value.clone());
+            requirement.values.iter().filter_map(|value| self.by_label.get(&label(value))).collect()
+        };
+        let named = all.iter().filter(|requirement| requirement.operator == Operator::In).map(of);
+        let least = named.min_by_key(|sets| sets.iter().map(|set| set.len()).sum::<usize>());
+        least.unwrap_or_else(|| self.by_namespace.get(namespace).into_iter().collect())
     }
 }
 
@@ -113,7 +162,8 @@ mod tests {
         let pod = |name: &str, labels: &str| PodInfo::new(Arc::new(testkit::pod(name, labels)));
         let counts = |looks: &Looks, selector: &str| -> Vec<(u32, u32)> {
             let selector = LabelSelector::parse(selector).unwrap();
-            let nodes = looks.alive("default", &selector).flat_map(|look| &look.nodes);
+            let namespace = Str::from("default");
+            let nodes = looks.alive(&namespace, &selector).flat_map(|look| &look.nodes);
             nodes.map(|(node, count)| (node.0, *count)).collect()
         };
         for (node, name, labels) in
@@ -128,5 +178,7 @@ mod tests {
         assert_eq!(counts(&looks, "app"), [(0, 1), (2, 1)]);
         looks.add(NodeId(3), &pod("e", "app=cache"));
         assert_eq!(counts(&looks, "app!=web"), [(3, 1)]);
+        assert_eq!(counts(&looks, "app in (web,cache),app!=cache"), [(0, 1), (2, 1)]);
+        assert_eq!(counts(&looks, "app=none"), []);
     }
 }

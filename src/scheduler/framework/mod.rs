@@ -27,6 +27,7 @@ mod assumed;
 pub mod events;
 pub mod fit_error;
 pub mod images;
+pub mod kin;
 pub mod listers;
 pub mod looks;
 pub mod node_info;
@@ -38,6 +39,7 @@ pub mod runtime;
 pub mod snapshot;
 pub mod state;
 pub mod status;
+pub mod topology;
 
 pub use args::{PluginArgs, Setup};
 pub use events::{ActionType, ClusterEvent, EventResource, Hint};
@@ -232,6 +234,24 @@ pub trait Score: Debug + Send + Sync {
         node: &NodeInfo,
     ) -> Result<i64, Status>;
 
+    /// The scores of nodes, added to `scores` in their order: as [`Self::score`] gives them, all at once.
+    ///
+    /// # Errors
+    /// The plugin broke.
+    fn score_all(
+        &self,
+        snapshot: &Snapshot,
+        state: &CycleState,
+        pod: &PodInfo,
+        nodes: &[&NodeInfo],
+        scores: &mut Vec<i64>,
+    ) -> Result<(), Status> {
+        for node in nodes {
+            scores.push(self.score(snapshot, state, pod, node)?);
+        }
+        Ok(())
+    }
+
     /// Brings the scores (parallel to `nodes`) to 0..=100.
     ///
     /// # Errors
@@ -307,6 +327,9 @@ pub struct Extensions {
     pub enqueue: Option<Arc<dyn EnqueueExtensions>>,
     /// A Bind plugin; what it does is the caller's part.
     pub binds: bool,
+    /// What Filter and Score (before normalising) say of a node depends on nothing but the node, the sums of what is on
+    /// it, and what all Pods of one [`pod_info::PodShape::local`] share.
+    pub local: bool,
 }
 
 impl Extensions {
@@ -352,6 +375,13 @@ impl<P> ExtensionsOf<P> {
     /// The list.
     pub fn done(self) -> Extensions {
         self.all
+    }
+
+    /// What it says of a node depends on nothing but the node and a Pod's own wishes; see [`Extensions::local`].
+    #[must_use]
+    pub fn local(mut self) -> Self {
+        self.all.local = true;
+        self
     }
 
     /// It binds Pods.

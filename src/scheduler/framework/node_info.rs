@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use super::pod_info::PodInfo;
 use super::resources::Resources;
-use crate::api::node::{HOSTNAME_LABEL, ZONE_LABEL};
 use crate::api::pod::ContainerPort;
-use crate::api::{Labels, Node, ObjectKey};
+use crate::api::{Node, ObjectKey};
 use crate::base::Str;
 use crate::base::text::lit;
 
@@ -73,19 +72,6 @@ impl HostPorts {
     }
 }
 
-/// Pods of a node that look the same to a label selector.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PodGroup {
-    /// Their namespace.
-    pub namespace: Str,
-    /// Their labels.
-    pub labels: Labels,
-    /// Whether they are being deleted.
-    pub deleting: bool,
-    /// How many there are.
-    pub count: u32,
-}
-
 /// A node with the Pods on it and their sums.
 #[derive(Clone, Debug)]
 pub struct NodeInfo {
@@ -93,14 +79,9 @@ pub struct NodeInfo {
     pub id: NodeId,
     node: Arc<Node>,
     present: bool,
-    /// Copies of what is asked of the node in every cycle, so that asking does not leave this record.
+    /// A copy of what is asked of the node in every cycle, so that asking does not leave this record.
     unschedulable: bool,
-    zone: Option<Str>,
-    hostname: Option<Str>,
     pods: Vec<Arc<PodInfo>>,
-    with_affinity: Vec<Arc<PodInfo>>,
-    with_required_anti_affinity: Vec<Arc<PodInfo>>,
-    groups: Vec<PodGroup>,
     claims: Vec<(ObjectKey, u32)>,
     used_ports: HostPorts,
     requested: Resources,
@@ -126,12 +107,7 @@ impl NodeInfo {
             node: Arc::new(node),
             present: false,
             unschedulable: false,
-            zone: None,
-            hostname: None,
             pods: Vec::new(),
-            with_affinity: Vec::new(),
-            with_required_anti_affinity: Vec::new(),
-            groups: Vec::new(),
             claims: Vec::new(),
             used_ports: HostPorts::default(),
             requested: Resources::default(),
@@ -156,15 +132,6 @@ impl NodeInfo {
         self.unschedulable
     }
 
-    /// The value of one of the node's labels that stands for a place.
-    pub fn topology(&self, key: &str) -> Option<&Str> {
-        match key {
-            ZONE_LABEL => self.zone.as_ref(),
-            HOSTNAME_LABEL => self.hostname.as_ref(),
-            _ => self.node.meta.labels.get(key),
-        }
-    }
-
     /// Whether the node exists; if not, only Pods bound to its name do.
     pub const fn is_present(&self) -> bool {
         self.present
@@ -173,22 +140,6 @@ impl NodeInfo {
     /// Pods on it, assumed ones included. Removal changes their order, as upstream.
     pub fn pods(&self) -> &[Arc<PodInfo>] {
         &self.pods
-    }
-
-    /// Those with any Pod (anti-)affinity.
-    pub fn pods_with_affinity(&self) -> &[Arc<PodInfo>] {
-        &self.with_affinity
-    }
-
-    /// Those with required Pod anti-affinity.
-    pub fn pods_with_required_anti_affinity(&self) -> &[Arc<PodInfo>] {
-        &self.with_required_anti_affinity
-    }
-
-    /// The Pods grouped by namespace, labels and whether they are being deleted; counting by selector over
-    /// these costs far less than over single Pods.
-    pub fn pod_groups(&self) -> &[PodGroup] {
-        &self.groups
     }
 
     /// Host ports in use.
@@ -225,8 +176,6 @@ impl NodeInfo {
     pub fn set_node(&mut self, node: Arc<Node>) {
         self.allocatable = Resources::from_list(&node.status.allocatable);
         self.unschedulable = node.unschedulable;
-        self.zone = node.meta.labels.get(ZONE_LABEL).cloned();
-        self.hostname = node.meta.labels.get(HOSTNAME_LABEL).cloned();
         self.node = node;
         self.present = true;
     }
@@ -239,12 +188,6 @@ impl NodeInfo {
 
     /// Puts a Pod on it.
     pub fn add_pod(&mut self, info: Arc<PodInfo>) {
-        if info.shape.has_affinity() {
-            self.with_affinity.push(info.clone());
-        }
-        if !info.shape.required_anti_affinity.is_empty() {
-            self.with_required_anti_affinity.push(info.clone());
-        }
         self.count(&info, 1);
         self.pods.push(info);
     }
@@ -252,12 +195,6 @@ impl NodeInfo {
     /// Takes a Pod off it, found by its identity.
     pub fn remove_pod(&mut self, uid: &str) -> Option<Arc<PodInfo>> {
         let removed = take(&mut self.pods, uid)?;
-        if removed.shape.has_affinity() {
-            take(&mut self.with_affinity, uid);
-        }
-        if !removed.shape.required_anti_affinity.is_empty() {
-            take(&mut self.with_required_anti_affinity, uid);
-        }
         self.count(&removed, -1);
         Some(removed)
     }
@@ -276,28 +213,6 @@ impl NodeInfo {
         }
         for claim in &info.shape.claims {
             step(&mut self.claims, claim, sign > 0);
-        }
-        self.count_group(info, sign > 0);
-    }
-
-    fn count_group(&mut self, info: &PodInfo, more: bool) {
-        let meta = &info.pod.meta;
-        let found = self.groups.iter().position(|g| {
-            g.labels == meta.labels && g.namespace == meta.namespace && g.deleting == meta.is_deleting()
-        });
-        match (found, more) {
-            (Some(i), true) => self.groups[i].count += 1,
-            (Some(i), false) if self.groups[i].count <= 1 => {
-                self.groups.swap_remove(i);
-            }
-            (Some(i), false) => self.groups[i].count -= 1,
-            (None, true) => self.groups.push(PodGroup {
-                namespace: meta.namespace.clone(),
-                labels: meta.labels.clone(),
-                deleting: meta.is_deleting(),
-                count: 1,
-            }),
-            (None, false) => {}
         }
     }
 }

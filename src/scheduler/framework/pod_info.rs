@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use super::resources::PodResources;
 use crate::api::pod::{ContainerPort, PodAffinityTerm};
+use crate::api::selector::NodeSelectorTerm;
+use crate::api::taint::Toleration;
 use crate::api::volume::VolumeSource;
-use crate::api::{LabelSelector, Labels, ObjectKey, Pod, PodSpec, Uid};
+use crate::api::{LabelSelector, Labels, NodeSelector, ObjectKey, Pod, PodSpec, Uid};
 use crate::base::{LookupMap, Str};
 
 /// A term of Pod (anti-)affinity, ready for matching.
@@ -73,6 +75,8 @@ pub struct PodShape {
     pub has_storage: bool,
     /// Resources of a Pod without resized containers.
     pub resources: Arc<PodResources>,
+    /// Pods with the same number ask the same of a node itself: resources, ports, labels, taints. 0 if that is not known.
+    pub local: u64,
 }
 
 impl PodShape {
@@ -97,6 +101,7 @@ impl PodShape {
             claims: claims(spec, namespace),
             has_storage: spec.volumes.iter().any(|v| is_storage(&v.source)),
             resources: Arc::new(PodResources::of(pod)),
+            local: 0,
         }
     }
 
@@ -172,6 +177,33 @@ impl PodInfo {
 #[derive(Clone, Debug, Default)]
 pub struct Shapes {
     known: LookupMap<(u64, Str), (Arc<PodSpec>, Arc<PodShape>)>,
+    wishes: LookupMap<LocalWishes, u64>,
+}
+
+/// All that plugins which look at a node alone read of a Pod without a node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct LocalWishes {
+    scheduler_name: Str,
+    node_selector: Labels,
+    node_required: Option<NodeSelector>,
+    node_preferred: Vec<(i32, NodeSelectorTerm)>,
+    tolerations: Vec<Toleration>,
+    host_ports: Vec<ContainerPort>,
+    resources: Arc<PodResources>,
+}
+
+impl LocalWishes {
+    fn of(spec: &PodSpec, shape: &PodShape) -> Self {
+        Self {
+            scheduler_name: spec.scheduler_name.clone(),
+            node_selector: spec.node_selector.clone(),
+            node_required: spec.affinity.node_required.clone(),
+            node_preferred: spec.affinity.node_preferred.clone(),
+            tolerations: spec.tolerations.clone(),
+            host_ports: shape.host_ports.clone(),
+            resources: shape.resources.clone(),
+        }
+    }
 }
 
 impl Shapes {
@@ -188,7 +220,10 @@ impl Shapes {
             let shape = shape.clone();
             return PodInfo { resources: shape.resources.clone(), pod, shape };
         }
-        let shape = Arc::new(PodShape::new(&pod));
+        let mut shape = PodShape::new(&pod);
+        let next = self.wishes.len() as u64 + 1;
+        shape.local = *self.wishes.or_insert_with(LocalWishes::of(&pod.spec, &shape), || next);
+        let shape = Arc::new(shape);
         self.known.insert(key, (pod.spec.clone(), shape.clone()));
         PodInfo { resources: shape.resources.clone(), pod, shape }
     }

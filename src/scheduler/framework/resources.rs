@@ -12,7 +12,7 @@ pub const DEFAULT_MILLI_CPU_REQUEST: i64 = 100;
 pub const DEFAULT_MEMORY_REQUEST: i64 = 200 * 1024 * 1024;
 
 /// Amounts of resources. Sums wrap as upstream's do; no manifest comes near.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Resources {
     /// CPU in thousandths.
     pub milli_cpu: i64,
@@ -189,7 +189,7 @@ fn is_resize_infeasible(pod: &Pod) -> bool {
 }
 
 /// What a Pod takes on a node: really, and for scoring.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PodResources {
     /// What it requests.
     pub requests: Resources,

@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{
-    ClusterEvent, Code, CycleState, EnqueueContext, EnqueueExtensions, Filter, NodeInfo, NodeStatuses,
-    Nominator, PodInfo, PostFilter, PostFiltered, PreEnqueue, PreFilter, PreFiltered, PreScore, PreScored,
-    QueueSort, Reason, Reserve, Score, Snapshot, Status,
+    ClusterEvent, Code, CycleState, EnqueueContext, EnqueueExtensions, Filter, NodeId, NodeInfo,
+    NodeStatuses, Nominator, PodInfo, PostFilter, PostFiltered, PreEnqueue, PreFilter, PreFiltered, PreScore,
+    PreScored, QueueSort, Reason, Reserve, Score, Snapshot, Status,
 };
 use crate::base::Str;
 use crate::scheduler::decision::{Choice, VolumeStep};
+use crate::scheduler::memo::Kept;
 
 /// A plugin at one extension point: its name and its bit in skip sets.
 #[derive(Debug)]
@@ -19,13 +20,15 @@ pub struct At<T: ?Sized> {
     /// The plugin's name.
     pub name: &'static str,
     pub(in crate::scheduler) bit: u64,
+    /// Whether what it says of a node depends on the node and the Pod's own wishes only.
+    pub(in crate::scheduler) local: bool,
     /// The plugin.
     pub plugin: Arc<T>,
 }
 
 impl<T: ?Sized> Clone for At<T> {
     fn clone(&self) -> Self {
-        Self { name: self.name, bit: self.bit, plugin: self.plugin.clone() }
+        Self { name: self.name, bit: self.bit, local: self.local, plugin: self.plugin.clone() }
     }
 }
 
@@ -145,6 +148,16 @@ impl Framework {
         (result, refused)
     }
 
+    /// How many Filter plugins, of those that run first, are local.
+    pub fn local_filters(&self) -> usize {
+        self.filter.iter().take_while(|at| at.local).count()
+    }
+
+    /// How many Score plugins are local.
+    pub fn local_scores(&self) -> usize {
+        self.score.iter().filter(|weighted| weighted.at.local).count()
+    }
+
     /// Runs the Filter plugins until one refuses.
     ///
     /// # Errors
@@ -156,19 +169,25 @@ impl Framework {
         pod: &PodInfo,
         node: &NodeInfo,
     ) -> Result<(), Status> {
-        for at in &self.filter {
-            if state.skip_filter & at.bit != 0 {
-                continue;
-            }
-            if let Err(status) = at.plugin.filter(snapshot, state, pod, node) {
-                if status.is_rejected() {
-                    return Err(status.with_plugin(at.name));
-                }
-                let text = format!("running \"{}\" filter plugin: {}", at.name, status.message());
-                return Err(Status::error(text).with_plugin(at.name));
-            }
-        }
-        Ok(())
+        run_filters(&self.filter, snapshot, state, pod, node)
+    }
+
+    /// The same with what is kept of the local ones among them.
+    ///
+    /// # Errors
+    /// The refusal, or a plugin broke.
+    pub fn run_filter_kept(
+        &self,
+        snapshot: &Snapshot,
+        state: &CycleState,
+        pod: &PodInfo,
+        id: NodeId,
+        (kept, local): (&mut Kept<'_>, usize),
+    ) -> Result<(), Status> {
+        let (first, rest) = self.filter.split_at(local);
+        let node = snapshot.node(id);
+        kept.verdict(id, snapshot.generation(id), || run_filters(first, snapshot, state, pod, node))?;
+        run_filters(rest, snapshot, state, pod, node)
     }
 
     /// Runs all Filter plugins, also after one has refused: what they refuse or break with, in their order.
@@ -208,7 +227,7 @@ impl Framework {
         Ok(())
     }
 
-    /// Scores, normalises and weighs. One entry for each plugin that was not skipped, in their order; its scores
+    /// Scores, normalises and weighs, with what is kept of local plugins. One entry for each plugin that was not skipped, in their order; its scores
     /// are parallel to `nodes`.
     ///
     /// # Errors
@@ -219,19 +238,28 @@ impl Framework {
         state: &CycleState,
         pod: &PodInfo,
         nodes: &[&NodeInfo],
+        mut kept: Option<&mut Kept<'_>>,
     ) -> Result<Vec<(&'static str, Vec<i64>)>, Status> {
+        if let Some(kept) = &mut kept {
+            self.keep_scores(snapshot, state, pod, nodes, kept)?;
+        }
         let mut all = Vec::with_capacity(self.score.len());
+        let mut locals = 0..;
         for Weighted { at, weight } in &self.score {
+            let local = if at.local { locals.next() } else { None };
             if state.skip_score & at.bit != 0 {
                 continue;
             }
-            let broke = |status: Status| {
-                let text = format!("running Score plugins: plugin \"{}\" failed with: {status}", at.name);
-                Status::error(text).with_plugin(at.name)
-            };
             let mut scores = Vec::with_capacity(nodes.len());
-            for node in nodes {
-                scores.push(at.plugin.score(snapshot, state, pod, node).map_err(broke)?);
+            match kept.as_ref().zip(local) {
+                Some((kept, local)) => {
+                    let by_node = kept.scores(local);
+                    scores.extend(nodes.iter().map(|node| by_node[node.id.index()]));
+                }
+                None => {
+                    let scored = at.plugin.score_all(snapshot, state, pod, nodes, &mut scores);
+                    scored.map_err(|status| score_failed(at.name, &status))?;
+                }
             }
             at.plugin.normalize(snapshot, state, pod, nodes, &mut scores).map_err(|status| {
                 let text = format!(
@@ -254,6 +282,29 @@ impl Framework {
             all.push((at.name, scores));
         }
         Ok(all)
+    }
+
+    /// Sees to it that the scores of local plugins are kept for all nodes.
+    fn keep_scores(
+        &self,
+        snapshot: &Snapshot,
+        state: &CycleState,
+        pod: &PodInfo,
+        nodes: &[&NodeInfo],
+        kept: &mut Kept<'_>,
+    ) -> Result<(), Status> {
+        let locals: Vec<&At<dyn Score>> =
+            self.score.iter().map(|weighted| &weighted.at).filter(|at| at.local).collect();
+        for node in nodes {
+            kept.score(node.id, snapshot.generation(node.id), |local| {
+                let at = locals[local];
+                if state.skip_score & at.bit != 0 {
+                    return Ok(0);
+                }
+                at.plugin.score(snapshot, state, pod, node).map_err(|status| score_failed(at.name, &status))
+            })?;
+        }
+        Ok(())
     }
 
     /// Runs Reserve on the chosen node.
@@ -280,6 +331,33 @@ impl Framework {
         }
         Ok(steps)
     }
+}
+
+fn score_failed(plugin: &'static str, status: &Status) -> Status {
+    let text = format!("running Score plugins: plugin \"{plugin}\" failed with: {status}");
+    Status::error(text).with_plugin(plugin)
+}
+
+fn run_filters(
+    filters: &[At<dyn Filter>],
+    snapshot: &Snapshot,
+    state: &CycleState,
+    pod: &PodInfo,
+    node: &NodeInfo,
+) -> Result<(), Status> {
+    for at in filters {
+        if state.skip_filter & at.bit != 0 {
+            continue;
+        }
+        if let Err(status) = at.plugin.filter(snapshot, state, pod, node) {
+            if status.is_rejected() {
+                return Err(status.with_plugin(at.name));
+            }
+            let text = format!("running \"{}\" filter plugin: {}", at.name, status.message());
+            return Err(Status::error(text).with_plugin(at.name));
+        }
+    }
+    Ok(())
 }
 
 fn no_node_left(plugins: &BTreeSet<&'static str>) -> Status {
@@ -356,8 +434,23 @@ impl Handle<'_> {
         pod: &PodInfo,
         node: &NodeInfo,
     ) -> Result<(), Status> {
+        self.run_filter_with_others(state, pod, node)?;
+        self.framework.run_filter(self.snapshot, state, pod, node)
+    }
+
+    /// Runs the Filter plugins with Pods of equal or higher priority put on the node that are nominated to it, if there are
+    /// any.
+    ///
+    /// # Errors
+    /// The refusal, or a plugin broke.
+    pub fn run_filter_with_others(
+        &self,
+        state: &CycleState,
+        pod: &PodInfo,
+        node: &NodeInfo,
+    ) -> Result<(), Status> {
         if self.nominator.is_empty() {
-            return self.framework.run_filter(self.snapshot, state, pod, node);
+            return Ok(());
         }
         let nominated = self.nominator.on_node(node.name());
         let counts = |p: &&Arc<PodInfo>| p.priority() >= pod.priority() && p.uid() != pod.uid();
@@ -369,7 +462,7 @@ impl Handle<'_> {
             }
             self.framework.run_filter(self.snapshot, &state, pod, &node)?;
         }
-        self.framework.run_filter(self.snapshot, state, pod, node)
+        Ok(())
     }
 
     /// Runs the PostFilter plugins until one succeeds, breaks or says that nothing helps.

@@ -11,11 +11,13 @@
 use std::sync::Arc;
 
 use super::images::Images;
+use super::kin::Kin;
 use super::listers::Listers;
 use super::looks::Looks;
 use super::node_info::{NodeId, NodeInfo};
 use super::node_tree::NodeTree;
 use super::pod_info::PodInfo;
+use super::topology::Topology;
 use crate::api::{Node, ObjectKey};
 use crate::base::{LookupMap, Str};
 
@@ -27,8 +29,12 @@ pub struct Snapshot {
     by_name: LookupMap<Str, NodeId>,
     tree: NodeTree,
     order: Vec<NodeId>,
-    with_affinity: Vec<NodeId>,
-    with_required_anti_affinity: Vec<NodeId>,
+    /// By node: changes with everything that changes of the node and of what is on it.
+    generations: Vec<u64>,
+    /// The last generation that was given.
+    generation: u64,
+    topology: Topology,
+    kin: Kin,
     claim_users: LookupMap<ObjectKey, u32>,
     images: Images,
     looks: Looks,
@@ -77,14 +83,19 @@ impl Snapshot {
         self.by_name.get(name).map(|id| self.node(*id)).filter(|n| n.is_present())
     }
 
-    /// Nodes with Pods that have any Pod (anti-)affinity, by their places.
-    pub fn nodes_with_affinity(&self) -> impl Iterator<Item = &NodeInfo> {
-        self.with_affinity.iter().map(|id| self.node(*id)).filter(|n| n.is_present())
+    /// A number that is another one once anything has changed of the node or of what is on it.
+    pub fn generation(&self, id: NodeId) -> u64 {
+        self.generations.get(id.index()).copied().unwrap_or(0)
     }
 
-    /// Nodes with Pods that have required Pod anti-affinity, by their places.
-    pub fn nodes_with_required_anti_affinity(&self) -> impl Iterator<Item = &NodeInfo> {
-        self.with_required_anti_affinity.iter().map(|id| self.node(*id)).filter(|n| n.is_present())
+    /// In which places nodes are.
+    pub const fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// Where Pods with Pod (anti-)affinity are.
+    pub const fn kin(&self) -> &Kin {
+        &self.kin
     }
 
     /// Whether a Pod with a node mounts this claim (generic ephemeral volumes not counted).
@@ -108,6 +119,8 @@ impl Snapshot {
         let info = Arc::make_mut(&mut self.slots[id.index()]);
         let old = info.is_present().then(|| info.node().clone());
         info.set_node(node.clone());
+        self.topology.set(id, old.as_ref().map(|old| &old.meta.labels), Some(&node.meta.labels));
+        self.touch(id);
         let moved = match &old {
             Some(old) => self.tree.update(id, old, node),
             None => {
@@ -137,6 +150,8 @@ impl Snapshot {
         }
         let node = info.node().clone();
         info.remove_node();
+        self.topology.set(id, Some(&node.meta.labels), None);
+        self.touch(id);
         self.images.remove(id, &node);
         self.tree.remove(id, &node);
         self.order = self.tree.order();
@@ -149,14 +164,10 @@ impl Snapshot {
         for claim in &info.shape.claims {
             *self.claim_users.or_insert_with(claim.clone(), || 0) += 1;
         }
-        if info.shape.has_affinity() {
-            insert_sorted(&mut self.with_affinity, id);
-        }
-        if !info.shape.required_anti_affinity.is_empty() {
-            insert_sorted(&mut self.with_required_anti_affinity, id);
-        }
+        self.kin.add(id, &info.shape);
         self.looks.add(id, &info);
         Arc::make_mut(&mut self.slots[id.index()]).add_pod(info);
+        self.touch(id);
     }
 
     /// A Pod is no more on a node.
@@ -165,12 +176,8 @@ impl Snapshot {
         let info = Arc::make_mut(&mut self.slots[id.index()]);
         let removed = info.remove_pod(uid)?;
         self.looks.remove(id, &removed);
-        if info.pods_with_affinity().is_empty() {
-            remove_sorted(&mut self.with_affinity, id);
-        }
-        if info.pods_with_required_anti_affinity().is_empty() {
-            remove_sorted(&mut self.with_required_anti_affinity, id);
-        }
+        self.kin.remove(id, &removed.shape);
+        self.touch(id);
         for claim in &removed.shape.claims {
             let left = self.claim_users.get_mut(claim).map(|count| {
                 *count -= 1;
@@ -182,6 +189,14 @@ impl Snapshot {
         }
         self.release(id);
         Some(removed)
+    }
+
+    fn touch(&mut self, id: NodeId) {
+        self.generation += 1;
+        if self.generations.len() <= id.index() {
+            self.generations.resize(self.slots.len(), 0);
+        }
+        self.generations[id.index()] = self.generation;
     }
 
     fn slot(&mut self, name: &Str) -> NodeId {
@@ -204,17 +219,5 @@ impl Snapshot {
             self.by_name.remove(info.name().as_str());
             self.free.push(id);
         }
-    }
-}
-
-fn insert_sorted(ids: &mut Vec<NodeId>, id: NodeId) {
-    if let Err(at) = ids.binary_search(&id) {
-        ids.insert(at, id);
-    }
-}
-
-fn remove_sorted(ids: &mut Vec<NodeId>, id: NodeId) {
-    if let Ok(at) = ids.binary_search(&id) {
-        ids.remove(at);
     }
 }

@@ -21,7 +21,7 @@ struct NodePorts;
 
 /// Makes the plugin.
 pub fn new(_: &Setup<'_>) -> Extensions {
-    Extensions::of(NAME, NodePorts).pre_filter().filter().enqueue().done()
+    Extensions::of(NAME, NodePorts).pre_filter().filter().enqueue().local().done()
 }
 
 fn fits(pod: &PodInfo, used: &HostPorts) -> bool {

@@ -19,7 +19,7 @@ struct BalancedAllocation {
 /// Makes the plugin.
 pub fn new(setup: &Setup<'_>) -> Extensions {
     let resources = Scored::all(&setup.args.node_resources_balanced_allocation.resources);
-    Extensions::of(NAME, BalancedAllocation { resources }).pre_score().score().done()
+    Extensions::of(NAME, BalancedAllocation { resources }).pre_score().score().local().done()
 }
 
 /// What the Pod requests, parallel to the scored resources.

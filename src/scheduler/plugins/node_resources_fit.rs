@@ -37,7 +37,7 @@ pub fn new(setup: &Setup<'_>) -> Extensions {
         strategy: args.strategy.clone(),
         resources: Scored::all(&args.resources),
     };
-    Extensions::of(NAME, plugin).pre_filter().filter().pre_score().score().enqueue().done()
+    Extensions::of(NAME, plugin).pre_filter().filter().pre_score().score().enqueue().local().done()
 }
 
 impl Fit {

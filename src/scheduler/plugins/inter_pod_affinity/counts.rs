@@ -1,43 +1,34 @@
-//! Counts by topology key and value that can be tried out: a shared base with a few entries changed on top.
+//! Counts by topology key and place that can be tried out: a shared base with a few entries changed on top.
 //!
 //! Upstream: `pkg/scheduler/framework/plugins/interpodaffinity/filtering.go` (`topologyToMatchedTermCount`), v1.34.
 
 use std::sync::Arc;
 
-use crate::api::Labels;
-use crate::base::{LookupMap, Str};
+use crate::scheduler::framework::NodeId;
+use crate::scheduler::framework::topology::Topology;
 
-/// Sums by value of one topology key.
-#[derive(Clone, Debug, Default)]
-struct Values {
-    sums: LookupMap<Str, i64>,
-}
-
-/// Sums by topology key and value. There are few keys, and many values of each.
+/// Sums by topology key and place, both as the snapshot numbers them. There are few keys, and many places of each.
 #[derive(Clone, Debug, Default)]
 pub struct TopologySums {
-    keys: Vec<(Str, Values)>,
+    keys: Vec<(usize, Vec<i64>)>,
 }
 
 impl TopologySums {
-    /// Adds to the sum of the place that `labels` belong to by `key`; nothing if they lack the key.
-    pub fn add(&mut self, labels: &Labels, key: &Str, amount: i64) {
-        let Some(value) = labels.get(key) else { return };
-        let at = self.keys.iter().position(|(have, _)| have == key).unwrap_or_else(|| {
-            self.keys.push((key.clone(), Values::default()));
+    /// Adds to the sum of the place that a node is in by `key`; nothing if it lacks the key.
+    pub fn add(&mut self, topology: &Topology, node: NodeId, key: usize, amount: i64) {
+        let places = topology.places(key);
+        let Some(place) = places.of(node) else { return };
+        let at = self.keys.iter().position(|(have, _)| *have == key).unwrap_or_else(|| {
+            self.keys.push((key, vec![0; places.len()]));
             self.keys.len() - 1
         });
-        let sums = &mut self.keys[at].1.sums;
-        match sums.get_mut(value) {
-            Some(sum) => *sum += amount,
-            None => drop(sums.insert(value.clone(), amount)),
-        }
+        self.keys[at].1[place] += amount;
     }
 
     /// The sum of a place, 0 if there is none.
-    pub fn get(&self, key: &str, value: &str) -> i64 {
-        let values = self.keys.iter().find(|(have, _)| have == key);
-        values.and_then(|(_, values)| values.sums.get(value)).copied().unwrap_or(0)
+    pub fn get(&self, key: usize, place: usize) -> i64 {
+        let sums = self.keys.iter().find(|(have, _)| *have == key);
+        sums.and_then(|(_, sums)| sums.get(place)).copied().unwrap_or(0)
     }
 
     /// Whether no place has been added to.
@@ -45,16 +36,17 @@ impl TopologySums {
         self.keys.is_empty()
     }
 
-    /// The sums of all places that `labels` belong to, added up.
-    pub fn total(&self, labels: &Labels) -> i64 {
+    /// The sums of all places that a node is in, added up.
+    pub fn total(&self, topology: &Topology, node: NodeId) -> i64 {
         self.keys
             .iter()
-            .filter_map(|(key, values)| labels.get(key).and_then(|value| values.sums.get(value)))
+            .filter_map(|(key, sums)| topology.places(*key).of(node).map(|place| sums[place]))
             .sum()
     }
 
+    /// How many places have a sum other than 0.
     fn places(&self) -> usize {
-        self.keys.iter().map(|(_, values)| values.sums.len()).sum()
+        self.keys.iter().flat_map(|(_, sums)| sums).filter(|sum| **sum != 0).count()
     }
 }
 
@@ -64,7 +56,8 @@ impl TopologySums {
 #[derive(Clone, Debug)]
 pub struct TrialCounts {
     base: Arc<TopologySums>,
-    changed: Vec<(Str, Str, i64)>,
+    /// Key, place and count.
+    changed: Vec<(usize, usize, i64)>,
     /// Places whose count is not 0.
     places: usize,
 }
@@ -75,24 +68,24 @@ impl TrialCounts {
         Self { places: base.places(), base: Arc::new(base), changed: Vec::new() }
     }
 
-    /// Adds to the count of the place that `labels` belong to by `key`; nothing if they lack the key.
-    pub fn add(&mut self, labels: &Labels, key: &Str, delta: i64) {
-        let Some(value) = labels.get(key) else { return };
-        let before = self.get(key, value);
+    /// Adds to the count of the place that a node is in by `key`; nothing if it lacks the key.
+    pub fn add(&mut self, topology: &Topology, node: NodeId, key: usize, delta: i64) {
+        let Some(place) = topology.places(key).of(node) else { return };
+        let before = self.get(key, place);
         let after = before + delta;
-        match self.changed.iter_mut().find(|(k, v, _)| k == key && v == value) {
+        match self.changed.iter_mut().find(|(k, p, _)| (*k, *p) == (key, place)) {
             Some(entry) => entry.2 = after,
-            None => self.changed.push((key.clone(), value.clone(), after)),
+            None => self.changed.push((key, place, after)),
         }
         self.places += usize::from(after != 0);
         self.places -= usize::from(before != 0);
     }
 
     /// The count of a place.
-    pub fn get(&self, key: &str, value: &str) -> i64 {
-        match self.changed.iter().find(|(k, v, _)| k == key && v == value) {
+    pub fn get(&self, key: usize, place: usize) -> i64 {
+        match self.changed.iter().find(|(k, p, _)| (*k, *p) == (key, place)) {
             Some(entry) => entry.2,
-            None => self.base.get(key, value),
+            None => self.base.get(key, place),
         }
     }
 
@@ -101,35 +94,50 @@ impl TrialCounts {
         self.places == 0
     }
 
-    /// Whether a place that `labels` belong to has a positive count, by whichever key.
-    pub fn any_positive(&self, labels: &Labels) -> bool {
-        let base = self.base.keys.iter().map(|(key, _)| key);
-        let keys = base.chain(self.changed.iter().map(|(key, ..)| key));
-        !self.is_empty() && keys.into_iter().any(|key| labels.get(key).is_some_and(|v| self.get(key, v) > 0))
+    /// Whether a place that a node is in has a positive count, by whichever key.
+    pub fn any_positive(&self, topology: &Topology, node: NodeId) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let positive =
+            |key: usize| topology.places(key).of(node).is_some_and(|place| self.get(key, place) > 0);
+        self.base.keys.iter().any(|(key, _)| positive(*key))
+            || self.changed.iter().any(|(key, ..)| positive(*key))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{Meta, Node};
+    use crate::scheduler::framework::Snapshot;
     use crate::testkit::labels;
 
     #[test]
     fn a_trial_changes_alone_and_knows_when_nothing_is_left() {
-        let (zone, host) = (Str::from("zone"), Str::from("host"));
-        let (a, b) = (labels("zone=a,host=1"), labels("zone=b"));
+        let mut snapshot = Snapshot::default();
+        for (name, text) in [("a", "zone=a,host=1"), ("b", "zone=b")] {
+            let meta = Meta { labels: labels(text), ..Meta::named("", name) };
+            snapshot.set_node(&Arc::new(Node { meta, ..Node::default() }));
+        }
+        let topology = snapshot.topology();
+        let key = |name| topology.key(name).expect("a node has it");
+        let id = |name| snapshot.get(name).expect("the node is there").id;
+        let (zone, host, a, b) = (key("zone"), key("host"), id("a"), id("b"));
+        let place = |key, node| topology.places(key).of(node).expect("the node has it");
         let mut sums = TopologySums::default();
-        sums.add(&a, &zone, 1);
-        sums.add(&b, &host, 1);
+        sums.add(topology, a, zone, 1);
+        sums.add(topology, b, host, 1);
         let original = TrialCounts::new(sums);
         let mut copy = original.clone();
-        assert!(copy.any_positive(&a) && !copy.any_positive(&b));
-        copy.add(&a, &zone, -1);
-        assert!(copy.is_empty() && !copy.any_positive(&a));
-        copy.add(&a, &host, 1);
-        assert!(copy.any_positive(&a) && !original.is_empty());
-        copy.add(&a, &host, -1);
-        copy.add(&a, &zone, 1);
-        assert_eq!((copy.get("zone", "a"), copy.get("host", "1"), copy.is_empty()), (1, 0, false));
+        assert!(copy.any_positive(topology, a) && !copy.any_positive(topology, b));
+        copy.add(topology, a, zone, -1);
+        assert!(copy.is_empty() && !copy.any_positive(topology, a));
+        copy.add(topology, a, host, 1);
+        assert!(copy.any_positive(topology, a) && !original.is_empty());
+        copy.add(topology, a, host, -1);
+        copy.add(topology, a, zone, 1);
+        let counts = (copy.get(zone, place(zone, a)), copy.get(host, place(host, a)), copy.is_empty());
+        assert_eq!(counts, (1, 0, false));
     }
 }

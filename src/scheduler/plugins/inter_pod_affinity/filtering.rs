@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::counts::{TopologySums, TrialCounts};
 use super::term::{OwnTerm, all_match};
 use crate::api::Labels;
-use crate::base::{LookupMap, Str};
-use crate::scheduler::framework::listers::Listers;
-use crate::scheduler::framework::node_info::NodeInfo;
+use crate::base::Str;
 use crate::scheduler::framework::pod_info::{AffinityTerm, PodInfo, PodShape};
+use crate::scheduler::framework::topology::Topology;
+use crate::scheduler::framework::{NodeId, Snapshot};
 
 /// Why a node does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,17 +48,12 @@ pub struct Neighbours {
 }
 
 impl Neighbours {
-    /// Counts on `nodes`; those in `repelling` are the ones with Pods that have required anti-affinity.
+    /// Counts on all nodes.
     ///
     /// None if nobody requires anything, so that every node fits.
-    pub fn count<'a>(
-        info: &PodInfo,
-        listers: &Listers,
-        repelling: impl Iterator<Item = &'a NodeInfo>,
-        nodes: impl Iterator<Item = &'a NodeInfo>,
-    ) -> Option<Self> {
-        let own = |terms: &[_]| terms.iter().map(|t| OwnTerm::new(t, listers)).collect::<Vec<_>>();
-        let (pod, shape) = (&info.pod, &info.shape);
+    pub fn count(info: &PodInfo, snapshot: &Snapshot) -> Option<Self> {
+        let own = |terms: &[_]| terms.iter().map(|t| OwnTerm::new(t, snapshot)).collect::<Vec<_>>();
+        let (pod, shape, listers) = (&info.pod, &info.shape, &snapshot.listers);
         let affinity = own(&shape.required_affinity);
         let wishes = Wishes {
             likes_itself: all_match(&affinity, &pod.meta.namespace, &pod.meta.labels),
@@ -68,11 +63,11 @@ impl Neighbours {
             labels: pod.meta.labels.clone(),
             namespace_labels: listers.namespace_labels(&pod.meta.namespace).clone(),
         };
-        let existing = wishes.repelled(repelling);
+        let existing = wishes.repelled(snapshot);
         if existing.is_empty() && wishes.affinity.is_empty() && wishes.anti_affinity.is_empty() {
             return None;
         }
-        let (near, far) = wishes.found(nodes);
+        let (near, far) = (wishes.near(snapshot), wishes.far(snapshot));
         Some(Self {
             wishes: Arc::new(wishes),
             existing_anti_affinity: TrialCounts::new(existing),
@@ -81,49 +76,51 @@ impl Neighbours {
         })
     }
 
-    /// Takes account of another Pod that is tried on a node with these labels (`delta` 1) or away from it (-1).
-    pub fn update(&mut self, other: &PodInfo, node: &Labels, delta: i64) {
-        let (wishes, meta) = (&self.wishes, &other.pod.meta);
-        for term in &other.shape.required_anti_affinity {
-            if term.matches(&wishes.namespace, &wishes.labels, &wishes.namespace_labels) {
-                self.existing_anti_affinity.add(node, &term.topology_key, delta);
-            }
+    /// Takes account of another Pod that is tried on a node (`delta` 1) or away from it (-1).
+    pub fn update(&mut self, topology: &Topology, other: &PodInfo, node: NodeId, delta: i64) {
+        let (wishes, meta) = (self.wishes.clone(), &other.pod.meta);
+        for key in wishes.repelled_by(&other.shape, topology) {
+            self.existing_anti_affinity.add(topology, node, key, delta);
         }
         if all_match(&wishes.affinity, &meta.namespace, &meta.labels) {
-            for term in &wishes.affinity {
-                self.affinity.add(node, &term.topology_key, delta);
+            for key in wishes.affinity.iter().filter_map(|term| term.key) {
+                self.affinity.add(topology, node, key, delta);
             }
         }
-        for term in wishes.anti_affinity.iter().filter(|t| t.matches(&meta.namespace, &meta.labels)) {
-            self.anti_affinity.add(node, &term.topology_key, delta);
+        let meant = wishes.anti_affinity.iter().filter(|t| t.matches(&meta.namespace, &meta.labels));
+        for key in meant.filter_map(|term| term.key) {
+            self.anti_affinity.add(topology, node, key, delta);
         }
     }
 
-    /// Whether the Pod fits on a node with these labels.
+    /// Whether the Pod fits on a node.
     ///
     /// # Errors
     /// Why it does not.
-    pub fn fits(&self, node: &Labels) -> Result<(), Misfit> {
-        if !self.affinity_fits(node) {
+    pub fn fits(&self, topology: &Topology, node: NodeId) -> Result<(), Misfit> {
+        if !self.affinity_fits(topology, node) {
             return Err(Misfit::Affinity);
         }
         let crowded = |term: &OwnTerm| {
-            node.get(&term.topology_key).is_some_and(|v| self.anti_affinity.get(&term.topology_key, v) > 0)
+            term.key.is_some_and(|key| {
+                topology.places(key).of(node).is_some_and(|place| self.anti_affinity.get(key, place) > 0)
+            })
         };
         if !self.anti_affinity.is_empty() && self.wishes.anti_affinity.iter().any(crowded) {
             return Err(Misfit::AntiAffinity);
         }
-        if self.existing_anti_affinity.any_positive(node) {
+        if self.existing_anti_affinity.any_positive(topology, node) {
             return Err(Misfit::ExistingAntiAffinity);
         }
         Ok(())
     }
 
-    fn affinity_fits(&self, node: &Labels) -> bool {
+    fn affinity_fits(&self, topology: &Topology, node: NodeId) -> bool {
         let mut all_there = true;
         for term in &self.wishes.affinity {
-            let Some(value) = node.get(&term.topology_key) else { return false };
-            all_there &= self.affinity.get(&term.topology_key, value) > 0;
+            let Some(key) = term.key else { return false };
+            let Some(place) = topology.places(key).of(node) else { return false };
+            all_there &= self.affinity.get(key, place) > 0;
         }
         // The first of a series of Pods that like each other may go anywhere.
         all_there || (self.affinity.is_empty() && self.wishes.likes_itself)
@@ -131,15 +128,13 @@ impl Neighbours {
 }
 
 impl Wishes {
-    fn repelled<'a>(&self, nodes: impl Iterator<Item = &'a NodeInfo>) -> TopologySums {
-        let mut sums = TopologySums::default();
-        // Replicas share their shape, so each shape is asked once.
-        let mut known: LookupMap<*const PodShape, Vec<&Str>> = LookupMap::new();
-        for node in nodes {
-            for pod in node.pods_with_required_anti_affinity() {
-                let keys = known.or_insert_with(Arc::as_ptr(&pod.shape), || self.repelled_by(&pod.shape));
-                for key in keys {
-                    sums.add(&node.node().meta.labels, key, 1);
+    /// Where Pods are that keep away from this one.
+    fn repelled(&self, snapshot: &Snapshot) -> TopologySums {
+        let (mut sums, topology) = (TopologySums::default(), snapshot.topology());
+        for family in snapshot.kin().iter() {
+            for key in self.repelled_by(&family.shape, topology) {
+                for (node, count) in &family.nodes {
+                    sums.add(topology, *node, key, i64::from(*count));
                 }
             }
         }
@@ -147,30 +142,38 @@ impl Wishes {
     }
 
     /// The topology keys of the anti-affinity terms that mean this Pod.
-    fn repelled_by<'a>(&self, shape: &'a PodShape) -> Vec<&'a Str> {
+    fn repelled_by(&self, shape: &PodShape, topology: &Topology) -> Vec<usize> {
         let means = |t: &&AffinityTerm| t.matches(&self.namespace, &self.labels, &self.namespace_labels);
-        shape.required_anti_affinity.iter().filter(means).map(|t| &t.topology_key).collect()
+        let meant = shape.required_anti_affinity.iter().filter(means);
+        meant.filter_map(|term| topology.key(&term.topology_key)).collect()
     }
 
-    fn found<'a>(&self, nodes: impl Iterator<Item = &'a NodeInfo>) -> (TopologySums, TopologySums) {
-        let (mut near, mut far) = (TopologySums::default(), TopologySums::default());
-        if self.affinity.is_empty() && self.anti_affinity.is_empty() {
-            return (near, far);
-        }
-        for node in nodes {
-            let labels = &node.node().meta.labels;
-            for group in node.pod_groups() {
-                let count = i64::from(group.count);
-                if all_match(&self.affinity, &group.namespace, &group.labels) {
-                    for term in &self.affinity {
-                        near.add(labels, &term.topology_key, count);
-                    }
-                }
-                for term in self.anti_affinity.iter().filter(|t| t.matches(&group.namespace, &group.labels)) {
-                    far.add(labels, &term.topology_key, count);
+    /// Where Pods are that match all affinity terms.
+    fn near(&self, snapshot: &Snapshot) -> TopologySums {
+        let (mut sums, topology) = (TopologySums::default(), snapshot.topology());
+        let Some(first) = self.affinity.first() else { return sums };
+        let meant = first.looks(snapshot.looks());
+        for look in meant.filter(|look| all_match(&self.affinity, &look.namespace, &look.labels)) {
+            for key in self.affinity.iter().filter_map(|term| term.key) {
+                for (node, count) in &look.nodes {
+                    sums.add(topology, *node, key, i64::from(*count));
                 }
             }
         }
-        (near, far)
+        sums
+    }
+
+    /// Where Pods are that match an anti-affinity term.
+    fn far(&self, snapshot: &Snapshot) -> TopologySums {
+        let (mut sums, topology) = (TopologySums::default(), snapshot.topology());
+        for term in &self.anti_affinity {
+            let Some(key) = term.key else { continue };
+            for look in term.looks(snapshot.looks()) {
+                for (node, count) in &look.nodes {
+                    sums.add(topology, *node, key, i64::from(*count));
+                }
+            }
+        }
+        sums
     }
 }

@@ -51,8 +51,7 @@ impl PreFilter for InterPodAffinity {
         state: &mut CycleState,
         pod: &PodInfo,
     ) -> Result<PreFiltered, Status> {
-        let repelling = snapshot.nodes_with_required_anti_affinity();
-        match Neighbours::count(pod, &snapshot.listers, repelling, snapshot.nodes()) {
+        match Neighbours::count(pod, snapshot) {
             Some(neighbours) => state.write(neighbours),
             None => return Ok(PreFiltered::Skip),
         }
@@ -61,37 +60,43 @@ impl PreFilter for InterPodAffinity {
 
     fn add_pod(
         &self,
-        _: &Snapshot,
+        snapshot: &Snapshot,
         state: &mut CycleState,
         _: &PodInfo,
         added: &PodInfo,
         node: &NodeInfo,
     ) -> Result<(), Status> {
         if let Some(neighbours) = state.read_mut::<Neighbours>() {
-            neighbours.update(added, &node.node().meta.labels, 1);
+            neighbours.update(snapshot.topology(), added, node.id, 1);
         }
         Ok(())
     }
 
     fn remove_pod(
         &self,
-        _: &Snapshot,
+        snapshot: &Snapshot,
         state: &mut CycleState,
         _: &PodInfo,
         removed: &PodInfo,
         node: &NodeInfo,
     ) -> Result<(), Status> {
         if let Some(neighbours) = state.read_mut::<Neighbours>() {
-            neighbours.update(removed, &node.node().meta.labels, -1);
+            neighbours.update(snapshot.topology(), removed, node.id, -1);
         }
         Ok(())
     }
 }
 
 impl Filter for InterPodAffinity {
-    fn filter(&self, _: &Snapshot, state: &CycleState, _: &PodInfo, node: &NodeInfo) -> Result<(), Status> {
+    fn filter(
+        &self,
+        snapshot: &Snapshot,
+        state: &CycleState,
+        _: &PodInfo,
+        node: &NodeInfo,
+    ) -> Result<(), Status> {
         let Some(neighbours) = state.read::<Neighbours>() else { return Ok(()) };
-        neighbours.fits(&node.node().meta.labels).map_err(|misfit| match misfit {
+        neighbours.fits(snapshot.topology(), node.id).map_err(|misfit| match misfit {
             Misfit::Affinity => Status::unresolvable(AFFINITY, cause::POD_AFFINITY),
             Misfit::AntiAffinity => Status::unschedulable(ANTI_AFFINITY, cause::POD_ANTI_AFFINITY),
             Misfit::ExistingAntiAffinity => {
@@ -109,16 +114,12 @@ impl PreScore for InterPodAffinity {
         pod: &PodInfo,
         _: &[&NodeInfo],
     ) -> Result<PreScored, Status> {
-        let (shape, listers) = (&pod.shape, &snapshot.listers);
+        let shape = &pod.shape;
         let has_wishes = !shape.preferred_affinity.is_empty() || !shape.preferred_anti_affinity.is_empty();
         if self.ignore_existing && !has_wishes {
             return Ok(PreScored::Skip);
         }
-        let attraction = if has_wishes {
-            Attraction::sum(pod, listers, self.hard_weight, snapshot.nodes())
-        } else {
-            Attraction::sum(pod, listers, self.hard_weight, snapshot.nodes_with_affinity())
-        };
+        let attraction = Attraction::sum(pod, snapshot, self.hard_weight);
         match attraction {
             Some(attraction) => state.write(attraction),
             None => return Ok(PreScored::Skip),
@@ -128,8 +129,31 @@ impl PreScore for InterPodAffinity {
 }
 
 impl Score for InterPodAffinity {
-    fn score(&self, _: &Snapshot, state: &CycleState, _: &PodInfo, node: &NodeInfo) -> Result<i64, Status> {
-        Ok(state.read::<Attraction>().map_or(0, |attraction| attraction.score(&node.node().meta.labels)))
+    fn score(
+        &self,
+        snapshot: &Snapshot,
+        state: &CycleState,
+        _: &PodInfo,
+        node: &NodeInfo,
+    ) -> Result<i64, Status> {
+        let attraction = state.read::<Attraction>();
+        Ok(attraction.map_or(0, |attraction| attraction.score(snapshot.topology(), node.id)))
+    }
+
+    fn score_all(
+        &self,
+        snapshot: &Snapshot,
+        state: &CycleState,
+        _: &PodInfo,
+        nodes: &[&NodeInfo],
+        scores: &mut Vec<i64>,
+    ) -> Result<(), Status> {
+        let topology = snapshot.topology();
+        match state.read::<Attraction>() {
+            Some(attraction) => scores.extend(nodes.iter().map(|node| attraction.score(topology, node.id))),
+            None => scores.resize(scores.len() + nodes.len(), 0),
+        }
+        Ok(())
     }
 
     fn normalize(

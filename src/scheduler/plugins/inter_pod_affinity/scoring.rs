@@ -4,15 +4,13 @@
 
 #![allow(clippy::float_arithmetic, clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 
-use std::sync::Arc;
-
 use super::counts::TopologySums;
 use super::term::OwnTerm;
 use crate::api::Labels;
-use crate::base::{LookupMap, Str};
-use crate::scheduler::framework::listers::Listers;
-use crate::scheduler::framework::node_info::NodeInfo;
+use crate::base::Str;
 use crate::scheduler::framework::pod_info::{AffinityTerm, PodInfo, PodShape, WeightedAffinityTerm};
+use crate::scheduler::framework::topology::Topology;
+use crate::scheduler::framework::{NodeId, Snapshot};
 
 /// The highest score of a node.
 const MAX_NODE_SCORE: f64 = 100.0;
@@ -23,83 +21,70 @@ pub struct Attraction {
     sums: TopologySums,
 }
 
-/// What Pods of each shape think of the Pod to be placed.
-type Likes<'a> = LookupMap<*const PodShape, Vec<(&'a Str, i64)>>;
-
 /// The Pod to be placed, as terms see it.
 struct Incoming<'a> {
     namespace: &'a Str,
     labels: &'a Labels,
-    namespace_labels: Labels,
+    namespace_labels: &'a Labels,
     /// Preferred terms with their weights; those of anti-affinity are negative.
     terms: Vec<(i64, OwnTerm)>,
     hard_weight: i64,
 }
 
 impl Attraction {
-    /// Sums up over the Pods on `nodes`; none if no term matches anything there. `hard_weight` is what a required
+    /// Sums up over all Pods with a node; none if no term matches anything there. `hard_weight` is what a required
     /// affinity term of an existing Pod weighs.
-    pub fn sum<'a>(
-        info: &PodInfo,
-        listers: &Listers,
-        hard_weight: i64,
-        nodes: impl Iterator<Item = &'a NodeInfo>,
-    ) -> Option<Self> {
-        let shape = &info.shape;
+    pub fn sum(info: &PodInfo, snapshot: &Snapshot, hard_weight: i64) -> Option<Self> {
+        let (shape, meta) = (&info.shape, &info.pod.meta);
         let own = |sign: i64, terms: &[WeightedAffinityTerm]| {
-            let one = |t: &WeightedAffinityTerm| (sign * i64::from(t.weight), OwnTerm::new(&t.term, listers));
+            let one =
+                |t: &WeightedAffinityTerm| (sign * i64::from(t.weight), OwnTerm::new(&t.term, snapshot));
             terms.iter().map(one).collect::<Vec<_>>()
         };
         let mut terms = own(1, &shape.preferred_affinity);
         terms.extend(own(-1, &shape.preferred_anti_affinity));
         let incoming = Incoming {
-            namespace: &info.pod.meta.namespace,
-            labels: &info.pod.meta.labels,
-            namespace_labels: listers.namespace_labels(&info.pod.meta.namespace).clone(),
+            namespace: &meta.namespace,
+            labels: &meta.labels,
+            namespace_labels: snapshot.listers.namespace_labels(&meta.namespace),
             terms,
             hard_weight,
         };
-        let mut sums = TopologySums::default();
-        // Replicas share their shape, so each shape is asked once.
-        let mut known = LookupMap::new();
-        for node in nodes {
-            incoming.add_node(node, &mut known, &mut sums);
-        }
+        let sums = incoming.sum(snapshot);
         (!sums.is_empty()).then_some(Self { sums })
     }
 
-    /// What speaks for a node with these labels; may be negative.
-    pub fn score(&self, node: &Labels) -> i64 {
-        self.sums.total(node)
+    /// What speaks for a node; may be negative.
+    pub fn score(&self, topology: &Topology, node: NodeId) -> i64 {
+        self.sums.total(topology, node)
     }
 }
 
 impl Incoming<'_> {
-    fn add_node<'a>(&self, node: &'a NodeInfo, known: &mut Likes<'a>, sums: &mut TopologySums) {
-        let labels = &node.node().meta.labels;
-        if labels.is_empty() {
-            return;
-        }
-        if !self.terms.is_empty() {
-            for group in node.pod_groups() {
-                for (weight, term) in &self.terms {
-                    if term.matches(&group.namespace, &group.labels) {
-                        sums.add(labels, &term.topology_key, weight * i64::from(group.count));
-                    }
+    fn sum(&self, snapshot: &Snapshot) -> TopologySums {
+        let (mut sums, topology) = (TopologySums::default(), snapshot.topology());
+        for (weight, term) in &self.terms {
+            let Some(key) = term.key else { continue };
+            for look in term.looks(snapshot.looks()) {
+                for (node, count) in &look.nodes {
+                    sums.add(topology, *node, key, weight * i64::from(*count));
                 }
             }
         }
-        for existing in node.pods_with_affinity() {
-            let likes = known.or_insert_with(Arc::as_ptr(&existing.shape), || self.liked_by(&existing.shape));
-            for (key, weight) in likes {
-                sums.add(labels, key, *weight);
+        for family in snapshot.kin().iter() {
+            for (key, weight) in self.liked_by(&family.shape) {
+                let Some(key) = topology.key(key) else { continue };
+                for (node, count) in &family.nodes {
+                    sums.add(topology, *node, key, weight * i64::from(*count));
+                }
             }
         }
+        sums
     }
 
     /// What a Pod of this shape thinks of the Pod to be placed: topology keys with weights.
-    fn liked_by<'a>(&self, shape: &'a PodShape) -> Vec<(&'a Str, i64)> {
-        let means = |t: &AffinityTerm| t.matches(self.namespace, self.labels, &self.namespace_labels);
+    fn liked_by<'s>(&self, shape: &'s PodShape) -> Vec<(&'s Str, i64)> {
+        let means = |t: &AffinityTerm| t.matches(self.namespace, self.labels, self.namespace_labels);
         let hard = shape.required_affinity.iter().filter(|t| self.hard_weight > 0 && means(t));
         let mut likes: Vec<(&Str, i64)> = hard.map(|t| (&t.topology_key, self.hard_weight)).collect();
         for (sign, terms) in [(1, &shape.preferred_affinity), (-1, &shape.preferred_anti_affinity)] {

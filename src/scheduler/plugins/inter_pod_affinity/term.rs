@@ -5,7 +5,8 @@
 
 use crate::api::{LabelSelector, Labels};
 use crate::base::Str;
-use crate::scheduler::framework::listers::Listers;
+use crate::scheduler::framework::Snapshot;
+use crate::scheduler::framework::looks::{Look, Looks};
 use crate::scheduler::framework::pod_info::AffinityTerm;
 
 /// A term whose namespaces are known by name: what its selector selects now has been added.
@@ -14,13 +15,14 @@ pub struct OwnTerm {
     /// Namespaces, sorted; none if any will do.
     namespaces: Option<Vec<Str>>,
     selector: LabelSelector,
-    /// The label whose equal values make one place.
-    pub topology_key: Str,
+    /// The label whose equal values make one place, as the snapshot numbers it; none if no node has ever had it.
+    pub key: Option<usize>,
 }
 
 impl OwnTerm {
     /// Finds the namespaces that the term selects.
-    pub fn new(term: &AffinityTerm, listers: &Listers) -> Self {
+    pub fn new(term: &AffinityTerm, snapshot: &Snapshot) -> Self {
+        let listers = &snapshot.listers;
         let namespaces = (!term.namespace_selector.is_everything()).then(|| {
             let mut names = term.namespaces.clone();
             if term.namespace_selector != LabelSelector::Nothing {
@@ -32,7 +34,7 @@ impl OwnTerm {
             names.dedup();
             names
         });
-        Self { namespaces, selector: term.selector.clone(), topology_key: term.topology_key.clone() }
+        Self { namespaces, selector: term.selector.clone(), key: snapshot.topology().key(&term.topology_key) }
     }
 
     /// Whether a Pod of this namespace with these labels is meant.
@@ -42,6 +44,15 @@ impl OwnTerm {
             .as_ref()
             .is_none_or(|all| all.binary_search_by(|n| n.as_str().cmp(namespace)).is_ok());
         inside && self.selector.matches(labels)
+    }
+
+    /// Pods with a node that are meant, by what they look like.
+    pub fn looks<'a>(&'a self, looks: &'a Looks) -> impl Iterator<Item = &'a Look> {
+        let namespaces: Vec<&Str> = match &self.namespaces {
+            Some(named) => named.iter().collect(),
+            None => looks.namespaces().collect(),
+        };
+        namespaces.into_iter().flat_map(|namespace| looks.selected(namespace, &self.selector))
     }
 }
 
@@ -60,11 +71,11 @@ mod tests {
 
     #[test]
     fn namespaces_are_those_named_and_those_selected() {
-        let mut listers = Listers::default();
+        let mut snapshot = Snapshot::default();
         for (name, team) in [("one", "team=a"), ("two", "team=b")] {
             let mut object: Namespace = namespace(name);
             object.meta.labels = labels(team);
-            listers.change(None, Some(&Object::Namespace(Arc::new(object))));
+            snapshot.listers.change(None, Some(&Object::Namespace(Arc::new(object))));
         }
         let inside = |names: &[&str], selector: LabelSelector| {
             let term = AffinityTerm {
@@ -73,7 +84,7 @@ mod tests {
                 selector: LabelSelector::parse("app=web").unwrap(),
                 topology_key: "zone".into(),
             };
-            let own = OwnTerm::new(&term, &listers);
+            let own = OwnTerm::new(&term, &snapshot);
             ["one", "two", "three"].map(|n| own.matches(n, &labels("app=web")))
         };
         let team = LabelSelector::parse("team=a").unwrap();

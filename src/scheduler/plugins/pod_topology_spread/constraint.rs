@@ -8,7 +8,8 @@ use crate::api::taint::{TaintEffect, find_untolerated};
 use crate::api::{LabelSelector, Labels, Node, ObjectKey, Pod};
 use crate::base::Str;
 use crate::scheduler::framework::listers::Listers;
-use crate::scheduler::framework::node_info::PodGroup;
+use crate::scheduler::framework::topology::Places;
+use crate::scheduler::framework::{NodeId, Snapshot};
 
 /// A constraint of one Pod, ready to count with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,44 @@ impl Constraint {
     pub fn includes(&self, pod: &Pod, node: &Node) -> bool {
         (!self.honor_affinity || affinity_allows(pod, node))
             && (!self.honor_taints || taints_allow(pod, node))
+    }
+
+    /// Whether the Pod asks nothing of nodes by which one could be left out.
+    pub fn includes_all(&self, pod: &Pod) -> bool {
+        let spec = &pod.spec;
+        let anywhere = spec.node_selector.is_empty() && spec.affinity.node_required.is_none();
+        !self.honor_taints && (anywhere || !self.honor_affinity)
+    }
+}
+
+/// The topology keys of some constraints as the snapshot numbers them.
+#[derive(Clone, Debug)]
+pub struct Keys(Vec<Option<usize>>);
+
+impl Keys {
+    /// The keys of constraints, in their order.
+    pub fn of(constraints: &[Constraint], snapshot: &Snapshot) -> Self {
+        Self(constraints.iter().map(|c| snapshot.topology().key(&c.topology_key)).collect())
+    }
+
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The places of the key of the constraint number `index`; none if no node has ever had it.
+    pub fn places<'s>(&self, snapshot: &'s Snapshot, index: usize) -> Option<&'s Places> {
+        self.0[index].map(|key| snapshot.topology().places(key))
+    }
+
+    /// The place of a node by the constraint number `index`; none if it lacks the label.
+    pub fn place(&self, snapshot: &Snapshot, index: usize, node: NodeId) -> Option<usize> {
+        self.places(snapshot, index)?.of(node)
+    }
+
+    /// Whether the node has every key.
+    pub fn are_all_on(&self, snapshot: &Snapshot, node: NodeId) -> bool {
+        (0..self.0.len()).all(|index| self.place(snapshot, index, node).is_some())
     }
 }
 
@@ -152,16 +191,6 @@ pub fn has_all_keys(labels: &Labels, constraints: &[Constraint]) -> bool {
 /// Whether a selector counts no Pods at all: an empty one counts as none.
 pub fn counts_nothing(selector: &LabelSelector) -> bool {
     selector.is_everything() || *selector == LabelSelector::Nothing
-}
-
-/// How many Pods of `namespace` the selector counts: those being deleted are passed over, and an empty selector
-/// counts none.
-pub fn count_matching(groups: &[PodGroup], selector: &LabelSelector, namespace: &str) -> i64 {
-    if counts_nothing(selector) {
-        return 0;
-    }
-    let counts = |g: &&PodGroup| !g.deleting && g.namespace == namespace && selector.matches(&g.labels);
-    groups.iter().filter(counts).map(|g| i64::from(g.count)).sum()
 }
 
 #[cfg(test)]

@@ -1,75 +1,70 @@
-//! Counts by domain that can be tried out: a shared base with a few entries changed on top.
+//! Counts by domain that can be tried out: a shared base with one entry changed on top.
 
 use std::sync::Arc;
 
-use crate::base::{LookupMap, Str};
+/// The count of a place that is no domain.
+const NONE: i64 = i64::MIN;
 
-/// So many domains are looked through; beyond that they are hashed.
-const LOOKED_THROUGH: usize = 8;
-
-/// Matching Pods in each domain of one topology key, in the order the domains were met.
+/// Matching Pods in each domain of one topology key; a domain is a place that counts.
 #[derive(Clone, Debug, Default)]
 pub struct Domains {
-    index: LookupMap<Str, usize>,
-    entries: Vec<(Str, i64)>,
+    counts: Vec<i64>,
+    len: usize,
 }
 
 impl Domains {
-    /// Makes sure the domain exists, and adds to its count.
-    pub fn add(&mut self, value: &Str, count: i64) {
-        let at = self.place(value);
-        self.entries[at].1 += count;
+    /// No domain yet, of so many places.
+    pub fn of_places(places: usize) -> Self {
+        Self { counts: vec![NONE; places], len: 0 }
     }
 
-    /// Makes sure the domain exists: its place among the domains.
-    pub fn place(&mut self, value: &Str) -> usize {
-        self.find(value).unwrap_or_else(|| {
-            self.index.insert(value.clone(), self.entries.len());
-            self.entries.push((value.clone(), 0));
-            self.entries.len() - 1
-        })
-    }
-
-    /// A few domains are found faster by looking through them than by hashing.
-    fn find(&self, value: &str) -> Option<usize> {
-        if self.entries.len() <= LOOKED_THROUGH {
-            return self.entries.iter().position(|(have, _)| have == value);
+    /// Makes sure that the place is a domain.
+    pub fn open(&mut self, place: usize) {
+        if place >= self.counts.len() {
+            self.counts.resize(place + 1, NONE);
         }
-        self.index.get(value).copied()
+        if self.counts[place] == NONE {
+            self.counts[place] = 0;
+            self.len += 1;
+        }
     }
 
-    /// The count of the domain at a place that [`Self::place`] gave.
-    pub fn at(&self, place: usize) -> i64 {
-        self.entries[place].1
+    /// Adds to the count of a place if it is a domain.
+    pub fn add(&mut self, place: usize, count: i64) {
+        if let Some(have) = self.counts.get_mut(place).filter(|have| **have != NONE) {
+            *have += count;
+        }
     }
 
-    /// The count of a domain; none if the domain does not exist.
-    pub fn get(&self, value: &str) -> Option<i64> {
-        self.find(value).map(|at| self.entries[at].1)
+    /// The count of a domain; none if the place is no domain.
+    pub fn get(&self, place: usize) -> Option<i64> {
+        self.counts.get(place).copied().filter(|count| *count != NONE)
     }
 
     /// How many domains there are.
-    pub fn len(&self) -> usize {
-        self.entries.len()
+    pub const fn len(&self) -> usize {
+        self.len
     }
 
     /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
-    /// The two least counts with their domains, the least first.
-    fn least(&self) -> [Option<(Str, i64)>; 2] {
-        let mut first: Option<&(Str, i64)> = None;
-        let mut second: Option<&(Str, i64)> = None;
-        for entry in &self.entries {
-            if first.is_none_or(|f| entry.1 < f.1) {
-                second = first.replace(entry);
-            } else if second.is_none_or(|s| entry.1 < s.1) {
-                second = Some(entry);
+    /// The two least counts with their places, the least first.
+    fn least(&self) -> [Option<(usize, i64)>; 2] {
+        let mut least = [None; 2];
+        for (place, count) in self.counts.iter().enumerate().filter(|(_, count)| **count != NONE) {
+            match least {
+                [Some((_, first)), second] if *count >= first => {
+                    if second.is_none_or(|(_, second): (usize, i64)| *count < second) {
+                        least[1] = Some((place, *count));
+                    }
+                }
+                [first, _] => least = [Some((place, *count)), first],
             }
         }
-        [first.cloned(), second.cloned()]
+        least
     }
 }
 
@@ -79,8 +74,8 @@ impl Domains {
 pub struct Trial {
     base: Arc<Domains>,
     /// The two least counts of `base`: one of them is not of the changed domain.
-    least: [Option<(Str, i64)>; 2],
-    changed: Option<(Str, i64)>,
+    least: [Option<(usize, i64)>; 2],
+    changed: Option<(usize, i64)>,
 }
 
 impl Trial {
@@ -90,42 +85,43 @@ impl Trial {
     }
 
     /// The count of a domain, 0 if it does not exist.
-    pub fn get(&self, value: &str) -> i64 {
-        match &self.changed {
-            Some((changed, count)) if changed == value => *count,
-            _ => self.base.get(value).unwrap_or(0),
+    pub fn get(&self, place: usize) -> i64 {
+        match self.changed {
+            Some((changed, count)) if changed == place => count,
+            _ => self.base.get(place).unwrap_or(0),
         }
     }
 
     /// Adds to the count of a domain.
-    pub fn add(&mut self, value: &Str, delta: i64) {
-        let count = self.get(value) + delta;
-        if self.changed.as_ref().is_some_and(|(changed, _)| changed != value) {
+    pub fn add(&mut self, place: usize, delta: i64) {
+        let count = self.get(place) + delta;
+        if self.changed.is_some_and(|(changed, _)| changed != place) {
             self.settle();
         }
-        self.changed = Some((value.clone(), count));
+        self.changed = Some((place, count));
     }
 
     /// Makes the change part of the base, for the rare caller that goes on to another domain.
     fn settle(&mut self) {
-        let Some((value, count)) = self.changed.take() else { return };
+        let Some((place, count)) = self.changed.take() else { return };
         let base = Arc::make_mut(&mut self.base);
-        let before = base.get(&value).unwrap_or(0);
-        base.add(&value, count - before);
+        let before = base.get(place).unwrap_or(0);
+        base.open(place);
+        base.add(place, count - before);
         self.least = base.least();
     }
 
     /// How many domains there are.
     pub fn domains(&self) -> usize {
-        let new = self.changed.as_ref().is_some_and(|(value, _)| self.base.get(value).is_none());
+        let new = self.changed.is_some_and(|(place, _)| self.base.get(place).is_none());
         self.base.len() + usize::from(new)
     }
 
     /// The least count of all domains; none if there is no domain.
     pub fn least(&self) -> Option<i64> {
-        let Some((value, count)) = &self.changed else { return self.least[0].as_ref().map(|l| l.1) };
-        let other = self.least.iter().flatten().find(|(other, _)| other != value);
-        Some(other.map_or(*count, |(_, least)| (*least).min(*count)))
+        let Some((place, count)) = self.changed else { return self.least[0].map(|(_, least)| least) };
+        let other = self.least.iter().flatten().find(|(other, _)| *other != place);
+        Some(other.map_or(count, |(_, least)| (*least).min(count)))
     }
 }
 
@@ -133,34 +129,45 @@ impl Trial {
 mod tests {
     use super::*;
 
+    /// Counts by place; a dash is no domain.
     fn domains(text: &str) -> Domains {
-        let mut domains = Domains::default();
-        for part in text.split_whitespace() {
-            let (value, count) = part.split_once('=').unwrap();
-            domains.add(&value.into(), count.parse().unwrap());
+        let counts: Vec<&str> = text.split_whitespace().collect();
+        let mut domains = Domains::of_places(counts.len());
+        for (place, count) in counts.iter().enumerate() {
+            if let Ok(count) = count.parse() {
+                domains.open(place);
+                domains.add(place, count);
+            }
         }
         domains
     }
 
     #[test]
     fn the_least_count_follows_what_is_tried() {
-        let mut trial = Trial::new(domains("a=1 b=2 c=3"));
+        let mut trial = Trial::new(domains("1 2 3 -"));
         assert_eq!((trial.least(), trial.domains()), (Some(1), 3));
-        for (value, delta, least) in
-            [("c", -3, 0), ("c", 3, 1), ("a", 4, 2), ("b", 4, 3), ("new", 1, 1), ("a", -5, 0)]
-        {
-            trial.add(&value.into(), delta);
-            assert_eq!(trial.least(), Some(least), "{value} {delta}");
+        for (place, delta, least) in [(2, -3, 0), (2, 3, 1), (0, 4, 2), (1, 4, 3), (3, 1, 1), (0, -5, 0)] {
+            trial.add(place, delta);
+            assert_eq!(trial.least(), Some(least), "{place} {delta}");
         }
-        assert_eq!((trial.get("a"), trial.get("new"), trial.get("none"), trial.domains()), (0, 1, 0, 4));
+        assert_eq!((trial.get(0), trial.get(3), trial.get(4), trial.domains()), (0, 1, 0, 4));
     }
 
     #[test]
     fn a_trial_leaves_its_original_alone() {
-        let original = Trial::new(domains("a=1 b=1"));
+        let original = Trial::new(domains("1 1"));
         let mut copy = original.clone();
-        copy.add(&"a".into(), -1);
+        copy.add(0, -1);
         assert_eq!((copy.least(), original.least()), (Some(0), Some(1)));
         assert_eq!(Trial::new(Domains::default()).least(), None);
+    }
+
+    #[test]
+    fn only_places_that_were_opened_count() {
+        let mut domains = domains("- 4 -");
+        domains.add(0, 7);
+        domains.add(1, 1);
+        domains.add(9, 1);
+        assert_eq!(([0, 1, 9].map(|place| domains.get(place)), domains.len()), ([None, Some(5), None], 1));
     }
 }

@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use super::constraint::{Constraint, count_matching, has_all_keys};
+use super::constraint::{Constraint, Keys, counts_nothing};
 use super::counts::{Domains, Trial};
-use crate::api::{Labels, Node, Pod};
-use crate::scheduler::framework::node_info::PodGroup;
+use crate::api::Pod;
+use crate::scheduler::framework::{NodeId, NodeInfo, Snapshot};
 
 /// Why a node does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,7 @@ pub enum Misfit {
 #[derive(Clone, Debug)]
 pub struct Spread {
     constraints: Arc<[Constraint]>,
+    keys: Keys,
     /// By constraint: whether the Pod itself counts.
     counts_itself: Arc<[bool]>,
     /// By constraint.
@@ -29,57 +30,49 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Counts on all nodes; `nodes` gives each with its Pods.
-    pub fn count<'a>(
-        pod: &Pod,
-        constraints: Vec<Constraint>,
-        nodes: impl Iterator<Item = (&'a Node, &'a [PodGroup])>,
-    ) -> Self {
-        let mut domains = vec![Domains::default(); constraints.len()];
-        for (node, groups) in nodes {
-            if !has_all_keys(&node.meta.labels, &constraints) {
-                continue;
+    /// Counts on all nodes.
+    pub fn count(pod: &Pod, constraints: Vec<Constraint>, snapshot: &Snapshot) -> Self {
+        let keys = Keys::of(&constraints, snapshot);
+        let mut trials = Vec::with_capacity(constraints.len());
+        for (index, constraint) in constraints.iter().enumerate() {
+            let mut domains = domains(pod, constraint, &keys, index, snapshot);
+            if !counts_nothing(&constraint.selector) {
+                add_pods(pod, constraint, &keys, index, snapshot, &mut domains);
             }
-            for (constraint, domains) in constraints.iter().zip(&mut domains) {
-                let Some(value) = node.meta.labels.get(&constraint.topology_key) else { continue };
-                if constraint.includes(pod, node) {
-                    domains.add(value, count_matching(groups, &constraint.selector, &pod.meta.namespace));
-                }
-            }
+            trials.push(Trial::new(domains));
         }
         Self {
             counts_itself: constraints.iter().map(|c| c.selector.matches(&pod.meta.labels)).collect(),
             constraints: constraints.into(),
-            trials: domains.into_iter().map(Trial::new).collect(),
+            keys,
+            trials,
         }
     }
 
     /// Takes account of another Pod that is tried on `node` (`delta` 1) or away from it (-1).
-    pub fn update(&mut self, pod: &Pod, other: &Pod, node: &Node, delta: i64) {
-        if other.meta.namespace != pod.meta.namespace || !has_all_keys(&node.meta.labels, &self.constraints) {
+    pub fn update(&mut self, pod: &Pod, other: &Pod, (snapshot, node): (&Snapshot, &NodeInfo), delta: i64) {
+        if other.meta.namespace != pod.meta.namespace || !self.keys.are_all_on(snapshot, node.id) {
             return;
         }
-        for (constraint, trial) in self.constraints.iter().zip(&mut self.trials) {
-            let Some(value) = node.meta.labels.get(&constraint.topology_key) else { continue };
-            if constraint.selector.matches(&other.meta.labels) && constraint.includes(pod, node) {
-                trial.add(value, delta);
+        for (index, (constraint, trial)) in self.constraints.iter().zip(&mut self.trials).enumerate() {
+            let Some(place) = self.keys.place(snapshot, index, node.id) else { continue };
+            if constraint.selector.matches(&other.meta.labels) && constraint.includes(pod, node.node()) {
+                trial.add(place, delta);
             }
         }
     }
 
-    /// Whether the Pod fits on a node with these labels.
+    /// Whether the Pod fits on a node.
     ///
     /// # Errors
     /// Why it does not, by the first constraint that fails.
-    pub fn fits(&self, labels: &Labels) -> Result<(), Misfit> {
-        for ((constraint, trial), itself) in
-            self.constraints.iter().zip(&self.trials).zip(self.counts_itself.iter())
-        {
-            let value = labels.get(&constraint.topology_key).ok_or(Misfit::MissingLabel)?;
+    pub fn fits(&self, snapshot: &Snapshot, node: NodeId) -> Result<(), Misfit> {
+        for (index, (constraint, trial)) in self.constraints.iter().zip(&self.trials).enumerate() {
+            let place = self.keys.place(snapshot, index, node).ok_or(Misfit::MissingLabel)?;
             let too_few = trial.domains() < constraint.min_domains;
             // Upstream's least count of no domain is the largest int32.
             let least = if too_few { 0 } else { trial.least().unwrap_or(i64::from(i32::MAX)) };
-            if trial.get(value) + i64::from(*itself) - least > constraint.max_skew {
+            if trial.get(place) + i64::from(self.counts_itself[index]) - least > constraint.max_skew {
                 return Err(Misfit::Skew);
             }
         }
@@ -87,45 +80,65 @@ impl Spread {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::{LabelSelector, Meta};
-    use crate::testkit;
-
-    fn node(name: &str, text: &str) -> Node {
-        Node { meta: Meta { labels: testkit::labels(text), ..Meta::named("", name) }, ..Node::default() }
+/// The places of the nodes that count for a constraint.
+fn domains(pod: &Pod, constraint: &Constraint, keys: &Keys, index: usize, snapshot: &Snapshot) -> Domains {
+    let Some(places) = keys.places(snapshot, index) else { return Domains::default() };
+    let mut domains = Domains::of_places(places.len());
+    if keys.len() == 1 && constraint.includes_all(pod) {
+        (0..places.len()).filter(|place| places.nodes_in(*place) > 0).for_each(|place| domains.open(place));
+        return domains;
     }
-
-    fn group(count: u32) -> PodGroup {
-        let labels = testkit::labels("app=web");
-        PodGroup { namespace: "default".into(), labels, deleting: false, count }
-    }
-
-    fn constraint(key: &str, selector: &str, max_skew: i64, min_domains: usize) -> Constraint {
-        Constraint {
-            max_skew,
-            topology_key: key.into(),
-            selector: LabelSelector::parse(selector).unwrap(),
-            min_domains,
-            honor_affinity: true,
-            honor_taints: false,
+    let all = constraint.includes_all(pod);
+    for id in snapshot.order() {
+        if keys.are_all_on(snapshot, *id)
+            && let Some(place) = places.of(*id)
+            && (all || constraint.includes(pod, snapshot.node(*id).node()))
+        {
+            domains.open(place);
         }
     }
+    domains
+}
+
+/// Adds the Pods that match to the domains they are in.
+fn add_pods(
+    pod: &Pod,
+    constraint: &Constraint,
+    keys: &Keys,
+    index: usize,
+    snapshot: &Snapshot,
+    domains: &mut Domains,
+) {
+    let all = constraint.includes_all(pod);
+    for look in snapshot.looks().alive(&pod.meta.namespace, &constraint.selector) {
+        for (id, count) in &look.nodes {
+            if keys.are_all_on(snapshot, *id)
+                && let Some(place) = keys.place(snapshot, index, *id)
+                && (all || constraint.includes(pod, snapshot.node(*id).node()))
+            {
+                domains.add(place, i64::from(*count));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Cluster, constraint};
+    use super::*;
+    use crate::testkit;
 
     /// Three nodes in two zones, and one without a zone; `counts` matching Pods on each.
     fn verdicts(constraints: Vec<Constraint>, counts: [u32; 4]) -> String {
         let pod = testkit::pod("new", "app=web");
-        let nodes = [node("a1", "z=a"), node("a2", "z=a"), node("b1", "z=b"), node("none", "")];
-        let groups = counts.map(|count| [group(count)]);
-        let with_pods = nodes.iter().zip(groups.iter().map(<[_; 1]>::as_slice));
-        let spread = Spread::count(&pod, constraints, with_pods);
-        let letter = |labels: &Labels| match spread.fits(labels) {
+        let cluster = Cluster::new(&[("a1", "z=a"), ("a2", "z=a"), ("b1", "z=b"), ("none", "")], &counts);
+        let spread = Spread::count(&pod, constraints, &cluster.snapshot);
+        let letter = |node: &NodeInfo| match spread.fits(&cluster.snapshot, node.id) {
             Ok(()) => '+',
             Err(Misfit::Skew) => '-',
             Err(Misfit::MissingLabel) => '?',
         };
-        nodes.iter().map(|n| letter(&n.meta.labels)).collect()
+        cluster.nodes().map(letter).collect()
     }
 
     #[test]
@@ -141,23 +154,42 @@ mod tests {
             (zone("app=other", 1, 1), [5, 0, 0, 0], "+++?"),
             (zone("", 1, 1), [5, 0, 0, 0], "+++?"),
             (vec![constraint("none", "app=web", 1, 1)], [0, 0, 0, 0], "????"),
+            (
+                vec![constraint("z", "app=web", 1, 1), constraint("none", "app=web", 1, 1)],
+                [3, 0, 0, 0],
+                "????",
+            ),
         ] {
             assert_eq!(verdicts(constraints, counts), expected, "{counts:?}");
         }
     }
 
     #[test]
+    fn a_node_that_does_not_count_makes_no_domain() {
+        let mut pod = testkit::pod("new", "app=web");
+        Arc::make_mut(&mut pod.spec).node_selector = testkit::labels("disk=ssd");
+        let nodes = [("a", "z=a,disk=ssd"), ("b", "z=b,disk=ssd"), ("c", "z=c,disk=hdd")];
+        let cluster = Cluster::new(&nodes, &[1, 1, 0]);
+        let fits = |honor_affinity| {
+            let constraint = Constraint { honor_affinity, ..constraint("z", "app=web", 1, 1) };
+            let spread = Spread::count(&pod, vec![constraint], &cluster.snapshot);
+            cluster.nodes().map(|n| spread.fits(&cluster.snapshot, n.id).is_ok()).collect::<Vec<_>>()
+        };
+        assert_eq!(fits(true), [true, true, true], "the least of a and b is 1");
+        assert_eq!(fits(false), [false, false, true], "c counts, with 0");
+    }
+
+    #[test]
     fn a_pod_taken_away_makes_room() {
         let pod = testkit::pod("new", "app=web");
         let other = testkit::pod("old", "app=web");
-        let nodes = [node("a", "z=a"), node("b", "z=b")];
-        let one = [group(1)];
-        let each = nodes.iter().zip([&one[..], &[]]);
-        let mut spread = Spread::count(&pod, vec![constraint("z", "app=web", 1, 1)], each);
-        assert_eq!(spread.fits(&nodes[0].meta.labels), Err(Misfit::Skew));
-        spread.update(&pod, &other, &nodes[0], -1);
-        assert_eq!(spread.fits(&nodes[0].meta.labels), Ok(()));
-        spread.update(&pod, &other, &nodes[0], 1);
-        assert_eq!(spread.fits(&nodes[0].meta.labels), Err(Misfit::Skew));
+        let cluster = Cluster::new(&[("a", "z=a"), ("b", "z=b")], &[1, 0]);
+        let mut spread = Spread::count(&pod, vec![constraint("z", "app=web", 1, 1)], &cluster.snapshot);
+        let node = cluster.snapshot.get("a").expect("the node is there");
+        assert_eq!(spread.fits(&cluster.snapshot, node.id), Err(Misfit::Skew));
+        spread.update(&pod, &other, (&cluster.snapshot, node), -1);
+        assert_eq!(spread.fits(&cluster.snapshot, node.id), Ok(()));
+        spread.update(&pod, &other, (&cluster.snapshot, node), 1);
+        assert_eq!(spread.fits(&cluster.snapshot, node.id), Err(Misfit::Skew));
     }
 }

@@ -11,6 +11,8 @@ pub mod counts;
 pub mod filtering;
 pub mod hints;
 pub mod scoring;
+#[cfg(test)]
+mod testing;
 
 use constraint::{Constraint, resolve, resolve_defaults, system_defaults};
 use filtering::{Misfit, Spread};
@@ -73,44 +75,49 @@ impl PreFilter for PodTopologySpread {
         if constraints.is_empty() {
             return Ok(PreFiltered::Skip);
         }
-        let nodes = snapshot.nodes().map(|n| (&**n.node(), n.pod_groups()));
-        state.write(Spread::count(&pod.pod, constraints, nodes));
+        state.write(Spread::count(&pod.pod, constraints, snapshot));
         Ok(PreFiltered::AllNodes)
     }
 
     fn add_pod(
         &self,
-        _: &Snapshot,
+        snapshot: &Snapshot,
         state: &mut CycleState,
         pod: &PodInfo,
         added: &PodInfo,
         node: &NodeInfo,
     ) -> Result<(), Status> {
         if let Some(spread) = state.read_mut::<Spread>() {
-            spread.update(&pod.pod, &added.pod, node.node(), 1);
+            spread.update(&pod.pod, &added.pod, (snapshot, node), 1);
         }
         Ok(())
     }
 
     fn remove_pod(
         &self,
-        _: &Snapshot,
+        snapshot: &Snapshot,
         state: &mut CycleState,
         pod: &PodInfo,
         removed: &PodInfo,
         node: &NodeInfo,
     ) -> Result<(), Status> {
         if let Some(spread) = state.read_mut::<Spread>() {
-            spread.update(&pod.pod, &removed.pod, node.node(), -1);
+            spread.update(&pod.pod, &removed.pod, (snapshot, node), -1);
         }
         Ok(())
     }
 }
 
 impl Filter for PodTopologySpread {
-    fn filter(&self, _: &Snapshot, state: &CycleState, _: &PodInfo, node: &NodeInfo) -> Result<(), Status> {
+    fn filter(
+        &self,
+        snapshot: &Snapshot,
+        state: &CycleState,
+        _: &PodInfo,
+        node: &NodeInfo,
+    ) -> Result<(), Status> {
         let Some(spread) = state.read::<Spread>() else { return Ok(()) };
-        spread.fits(&node.node().meta.labels).map_err(|misfit| match misfit {
+        spread.fits(snapshot, node.id).map_err(|misfit| match misfit {
             Misfit::MissingLabel => Status::unresolvable(MISSING_LABEL, cause::TOPOLOGY_SPREAD),
             Misfit::Skew => Status::unschedulable(SKEW, cause::TOPOLOGY_SPREAD),
         })
@@ -131,17 +138,36 @@ impl PreScore for PodTopologySpread {
         }
         // Under system defaults nodes without a zone are still told apart by their Pods.
         let require_all = !pod.pod.spec.topology_spread.is_empty() || !self.system_defaulting;
-        let mut crowding = Crowding::new(constraints, nodes, require_all);
-        crowding.count(&pod.pod, snapshot);
-        state.write(crowding);
+        state.write(Crowding::count(&pod.pod, constraints, (snapshot, nodes), require_all));
         Ok(PreScored::Score)
     }
 }
 
 impl Score for PodTopologySpread {
-    fn score(&self, _: &Snapshot, state: &CycleState, _: &PodInfo, node: &NodeInfo) -> Result<i64, Status> {
+    fn score(
+        &self,
+        snapshot: &Snapshot,
+        state: &CycleState,
+        _: &PodInfo,
+        node: &NodeInfo,
+    ) -> Result<i64, Status> {
         let crowding = state.read::<Crowding>();
-        Ok(crowding.map_or(0, |crowding| crowding.score(node.id)))
+        Ok(crowding.map_or(0, |crowding| crowding.score(snapshot, node.id)))
+    }
+
+    fn score_all(
+        &self,
+        snapshot: &Snapshot,
+        state: &CycleState,
+        _: &PodInfo,
+        nodes: &[&NodeInfo],
+        scores: &mut Vec<i64>,
+    ) -> Result<(), Status> {
+        match state.read::<Crowding>() {
+            Some(crowding) => scores.extend(nodes.iter().map(|node| crowding.score(snapshot, node.id))),
+            None => scores.resize(scores.len() + nodes.len(), 0),
+        }
+        Ok(())
     }
 
     fn normalize(
@@ -153,7 +179,7 @@ impl Score for PodTopologySpread {
         scores: &mut [i64],
     ) -> Result<(), Status> {
         if let Some(crowding) = state.read::<Crowding>() {
-            crowding.normalize(scores, |index| nodes[index].name());
+            crowding.normalize(scores, |index| nodes[index].id);
         }
         Ok(())
     }

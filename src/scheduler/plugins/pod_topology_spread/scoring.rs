@@ -4,12 +4,10 @@
 
 #![allow(clippy::float_arithmetic, clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 
-use super::constraint::{Constraint, counts_nothing, has_all_keys};
+use super::constraint::{Constraint, Keys, counts_nothing};
 use super::counts::Domains;
 use crate::api::Pod;
 use crate::api::node::HOSTNAME_LABEL;
-use crate::base::text::lit;
-use crate::base::{LookupSet, Str};
 use crate::scheduler::framework::{NodeId, NodeInfo, Snapshot};
 
 /// The highest score of a node.
@@ -18,106 +16,82 @@ const MAX_NODE_SCORE: i64 = 100;
 /// How matching Pods are spread over the domains of the feasible nodes.
 #[derive(Clone, Debug)]
 pub struct Crowding {
-    constraints: Vec<Constraint>,
-    /// Feasible nodes that lack a topology key and so get no score.
-    ignored: LookupSet<Str>,
-    /// By constraint; empty for `kubernetes.io/hostname`, which is counted node by node.
-    domains: Vec<Domains>,
-    /// By constraint and the node's place: which domain the node is in; none if it lacks the label or is ignored.
-    places: Vec<Vec<Option<usize>>>,
-    /// By constraint, for `kubernetes.io/hostname` only: matching Pods by the node's place.
-    of_nodes: Vec<Vec<i64>>,
-    /// By constraint: what one Pod weighs, so that few large domains are not drowned by many small ones.
-    weights: Vec<f64>,
-    require_all: bool,
+    keys: Keys,
+    /// By the node's place in the scheduler's tables: feasible nodes that lack a topology key and so get no score.
+    /// Empty if there is none.
+    ignored: Vec<bool>,
+    /// By constraint.
+    parts: Vec<Part>,
+}
+
+/// What one constraint adds to scores.
+#[derive(Clone, Debug)]
+enum Part {
+    /// By domain.
+    Domains(Vec<f64>),
+    /// `kubernetes.io/hostname`, which is counted node by node.
+    Nodes {
+        /// Matching Pods by the node's place in the scheduler's tables; may be too short.
+        counts: Vec<i64>,
+        /// What one of them weighs.
+        weight: f64,
+        /// What is added beside.
+        beside: f64,
+    },
 }
 
 impl Crowding {
-    /// Finds the domains of the feasible nodes. Without `require_all` nodes that lack a key are scored too.
-    pub fn new(constraints: Vec<Constraint>, feasible: &[&NodeInfo], require_all: bool) -> Self {
-        let slots = feasible.iter().map(|node| node.id.index() + 1).max().unwrap_or(0);
-        let mut ignored = LookupSet::new();
-        let mut domains = vec![Domains::default(); constraints.len()];
-        let mut places = vec![vec![None; slots]; constraints.len()];
-        let mut nodes = 0usize;
-        for info in feasible {
-            if require_all && !has_all_keys(&info.node().meta.labels, &constraints) {
-                ignored.insert(info.name().clone());
-                continue;
-            }
-            nodes += 1;
-            for (index, constraint) in constraints.iter().enumerate() {
-                let value = info.topology(&constraint.topology_key);
-                let place = &mut places[index][info.id.index()];
-                if constraint.topology_key == HOSTNAME_LABEL {
-                    *place = value.map(|_| 0);
-                    continue;
-                }
-                // A node without the label makes a domain of its own, under the empty value.
-                let domain = domains[index].place(value.unwrap_or(&NO_VALUE));
-                *place = value.map(|_| domain);
+    /// Finds the domains of the feasible nodes and counts what runs on nodes, feasible or not. Without `require_all` nodes
+    /// that lack a key are scored too.
+    pub fn count(
+        pod: &Pod,
+        constraints: Vec<Constraint>,
+        (snapshot, feasible): (&Snapshot, &[&NodeInfo]),
+        require_all: bool,
+    ) -> Self {
+        let keys = Keys::of(&constraints, snapshot);
+        let mut ignored = Vec::new();
+        let mut scored = Vec::with_capacity(feasible.len());
+        for node in feasible {
+            if require_all && !keys.are_all_on(snapshot, node.id) {
+                ignored.resize(snapshot.slots(), false);
+                ignored[node.id.index()] = true;
+            } else {
+                scored.push(node.id);
             }
         }
-        let size =
-            |c: &Constraint, d: &Domains| if c.topology_key == HOSTNAME_LABEL { nodes } else { d.len() };
-        let weights = constraints.iter().zip(&domains).map(|(c, d)| weight(size(c, d))).collect();
-        let of_nodes = vec![Vec::new(); constraints.len()];
-        Self { constraints, ignored, domains, places, of_nodes, weights, require_all }
+        let counting = Counting { pod, snapshot, keys: &keys, scored: &scored, require_all };
+        let parts = constraints.iter().enumerate().map(|(index, c)| counting.part(index, c)).collect();
+        Self { keys, ignored, parts }
     }
 
-    /// Counts what runs on nodes, feasible or not.
-    pub fn count(&mut self, pod: &Pod, snapshot: &Snapshot) {
-        let (namespace, no_value) = (&pod.meta.namespace, NO_VALUE);
-        for (index, constraint) in self.constraints.iter().enumerate() {
-            if counts_nothing(&constraint.selector) {
-                continue;
-            }
-            let by_node = constraint.topology_key == HOSTNAME_LABEL;
-            for look in snapshot.looks().alive(namespace, &constraint.selector) {
-                for (id, count) in &look.nodes {
-                    let info = snapshot.node(*id);
-                    let node = info.node();
-                    if by_node {
-                        let of_nodes = &mut self.of_nodes[index];
-                        if of_nodes.len() <= id.index() {
-                            of_nodes.resize(snapshot.slots(), 0);
-                        }
-                        of_nodes[id.index()] += i64::from(*count);
-                        continue;
-                    }
-                    let lacks = self.require_all && !has_all_keys(&node.meta.labels, &self.constraints);
-                    if !info.is_present() || lacks || !constraint.includes(pod, node) {
-                        continue;
-                    }
-                    let value = info.topology(&constraint.topology_key).unwrap_or(&no_value);
-                    if self.domains[index].get(value).is_some() {
-                        self.domains[index].add(value, i64::from(*count));
-                    }
-                }
-            }
-        }
+    fn is_ignored(&self, node: NodeId) -> bool {
+        self.ignored.get(node.index()).copied().unwrap_or(false)
     }
 
     /// How crowded it is around a node; 0 for nodes that get no score.
-    pub fn score(&self, node: NodeId) -> i64 {
+    pub fn score(&self, snapshot: &Snapshot, node: NodeId) -> i64 {
+        if self.is_ignored(node) {
+            return 0;
+        }
         let mut score = 0f64;
-        for (index, (constraint, weight)) in self.constraints.iter().zip(&self.weights).enumerate() {
-            // Nodes that lack the label, and ignored ones, have no place.
-            let Some(place) = self.places[index].get(node.index()).copied().flatten() else { continue };
-            let count = if constraint.topology_key == HOSTNAME_LABEL {
-                self.of_nodes[index].get(node.index()).copied().unwrap_or(0)
-            } else {
-                self.domains[index].at(place)
-            };
+        for (index, part) in self.parts.iter().enumerate() {
+            // Nodes that lack the label are not scored by it.
+            let Some(place) = self.keys.place(snapshot, index, node) else { continue };
             // upstream: float64
-            score += count as f64 * weight + (constraint.max_skew - 1) as f64;
+            score += match part {
+                Part::Domains(crowded) => crowded[place],
+                Part::Nodes { counts, weight, beside } => {
+                    counts.get(node.index()).copied().unwrap_or(0) as f64 * weight + beside
+                }
+            };
         }
         score.round() as i64
     }
 
-    /// Turns crowding into scores: the emptier, the higher. `name` tells whose score each is.
-    pub fn normalize<'a>(&self, scores: &mut [i64], name: impl Fn(usize) -> &'a str) {
-        let ignored = |index: usize| !self.ignored.is_empty() && self.ignored.contains(name(index));
+    /// Turns crowding into scores: the emptier, the higher. `node` tells whose score each is.
+    pub fn normalize(&self, scores: &mut [i64], node: impl Fn(usize) -> NodeId) {
+        let ignored = |index: usize| !self.ignored.is_empty() && self.is_ignored(node(index));
         let scored = || scores.iter().enumerate().filter(|(i, _)| !ignored(*i)).map(|(_, s)| *s);
         let (least, most) = (scored().min().unwrap_or(0), scored().max().unwrap_or(0).max(0));
         for (index, score) in scores.iter_mut().enumerate() {
@@ -132,8 +106,73 @@ impl Crowding {
     }
 }
 
-/// The domain of nodes without the label.
-const NO_VALUE: Str = lit!("");
+/// What counting works with.
+struct Counting<'a> {
+    pod: &'a Pod,
+    snapshot: &'a Snapshot,
+    keys: &'a Keys,
+    /// Feasible nodes that get scores.
+    scored: &'a [NodeId],
+    require_all: bool,
+}
+
+impl Counting<'_> {
+    fn part(&self, index: usize, constraint: &Constraint) -> Part {
+        let beside = (constraint.max_skew - 1) as f64;
+        if constraint.topology_key == HOSTNAME_LABEL {
+            let weight = weight(self.scored.len());
+            return Part::Nodes { counts: self.of_nodes(constraint), weight, beside };
+        }
+        let domains = self.domains(index, constraint);
+        let weight = weight(domains.len());
+        let places = self.keys.places(self.snapshot, index).map_or(0, |places| places.len());
+        let crowded = (0..places).map(|place| domains.get(place).unwrap_or(0) as f64 * weight + beside);
+        Part::Domains(crowded.collect())
+    }
+
+    /// Matching Pods by node.
+    fn of_nodes(&self, constraint: &Constraint) -> Vec<i64> {
+        let mut counts = Vec::new();
+        if counts_nothing(&constraint.selector) {
+            return counts;
+        }
+        for look in self.snapshot.looks().alive(&self.pod.meta.namespace, &constraint.selector) {
+            counts.resize(self.snapshot.slots(), 0);
+            for (id, count) in &look.nodes {
+                counts[id.index()] += i64::from(*count);
+            }
+        }
+        counts
+    }
+
+    /// The domain of a node. Nodes without the label make one of their own, that of the empty value.
+    fn domain(&self, index: usize, node: NodeId) -> usize {
+        let Some(places) = self.keys.places(self.snapshot, index) else { return 0 };
+        places.of(node).or_else(|| places.find("")).unwrap_or(places.len())
+    }
+
+    fn domains(&self, index: usize, constraint: &Constraint) -> Domains {
+        let places = self.keys.places(self.snapshot, index).map_or(0, |places| places.len());
+        let mut domains = Domains::of_places(places + 1);
+        for node in self.scored {
+            domains.open(self.domain(index, *node));
+        }
+        if counts_nothing(&constraint.selector) {
+            return domains;
+        }
+        let all = constraint.includes_all(self.pod);
+        for look in self.snapshot.looks().alive(&self.pod.meta.namespace, &constraint.selector) {
+            for (id, count) in &look.nodes {
+                let info = self.snapshot.node(*id);
+                let lacks = self.require_all && !self.keys.are_all_on(self.snapshot, *id);
+                if info.is_present() && !lacks && (all || constraint.includes(self.pod, info.node())) {
+                    domains.add(self.domain(index, *id), i64::from(*count));
+                }
+            }
+        }
+        domains
+    }
+}
 
 fn weight(domains: usize) -> f64 {
     libm::log((domains + 2) as f64)
@@ -141,43 +180,22 @@ fn weight(domains: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{Cluster, constraint};
     use super::*;
-    use crate::api::{LabelSelector, Meta, Node};
-    use crate::scheduler::framework::PodInfo;
     use crate::testkit;
-    use std::sync::Arc;
-
-    fn node(name: &str, text: &str) -> Node {
-        Node { meta: Meta { labels: testkit::labels(text), ..Meta::named("", name) }, ..Node::default() }
-    }
 
     #[test]
     fn emptier_domains_score_higher_and_nodes_without_the_key_nothing() {
-        let zone = Constraint {
-            max_skew: 1,
-            topology_key: "z".into(),
-            selector: LabelSelector::parse("app=web").unwrap(),
-            min_domains: 1,
-            honor_affinity: true,
-            honor_taints: false,
-        };
         let pod = testkit::pod("new", "app=web");
-        let nodes = [node("a", "z=a"), node("b", "z=b"), node("c", "z=c"), node("none", "")];
+        let nodes = [("a", "z=a"), ("b", "z=b"), ("c", "z=c"), ("none", "")];
         let scores = |counts: [u32; 4], require_all| {
-            let mut snapshot = Snapshot::default();
-            for (node, count) in nodes.iter().zip(counts) {
-                snapshot.set_node(&Arc::new(node.clone()));
-                for number in 0..count {
-                    let mut pod = testkit::pod(&format!("{}-{number}", node.meta.name), "app=web");
-                    pod.meta.uid = pod.meta.name.clone();
-                    snapshot.add_pod(&node.meta.name, Arc::new(PodInfo::new(Arc::new(pod))));
-                }
-            }
-            let feasible: Vec<&NodeInfo> = nodes.iter().filter_map(|n| snapshot.get(&n.meta.name)).collect();
-            let mut crowding = Crowding::new(vec![zone.clone()], &feasible, require_all);
-            crowding.count(&pod, &snapshot);
-            let mut scores: Vec<i64> = feasible.iter().map(|n| crowding.score(n.id)).collect();
-            crowding.normalize(&mut scores, |i| nodes[i].meta.name.as_str());
+            let cluster = Cluster::new(&nodes, &counts);
+            let feasible: Vec<&NodeInfo> = cluster.nodes().collect();
+            let constraints = vec![constraint("z", "app=web", 1, 1)];
+            let crowding = Crowding::count(&pod, constraints, (&cluster.snapshot, &feasible), require_all);
+            let mut scores: Vec<i64> =
+                feasible.iter().map(|n| crowding.score(&cluster.snapshot, n.id)).collect();
+            crowding.normalize(&mut scores, |i| feasible[i].id);
             scores
         };
         assert_eq!(scores([0, 0, 0, 3], true), [100, 100, 100, 0]);
