@@ -1,4 +1,4 @@
-//! Parts on their own: the event queue and the store.
+//! Parts on their own: the event queue, the store and the scheduler.
 
 use std::hint::black_box;
 
@@ -7,6 +7,7 @@ use wavetank::api::service::Namespace;
 use wavetank::api::{Inert, Meta, ObjectKey};
 use wavetank::base::time::Calendar;
 use wavetank::base::{SimTime, Timestamp};
+use wavetank::bench::{NoMeter, Options, catalogue, run};
 use wavetank::kernel::queue::Lane;
 use wavetank::kernel::{EventQueue, Seed};
 use wavetank::store::{DeleteOptions, Store};
@@ -76,5 +77,19 @@ fn store(c: &mut Criterion) {
     });
 }
 
-criterion_group!(parts, queue, store);
+/// Two of the workloads of `wavetank bench`, the making of their nodes and Pods included.
+fn scheduler(c: &mut Criterion) {
+    for case in catalogue::all() {
+        let Some(size) =
+            case.size("100Nodes").filter(|_| matches!(case.name.as_str(), "peer/basic" | "peer/spread"))
+        else {
+            continue;
+        };
+        c.bench_function(&format!("scheduler, {}/{}, 750 Pods", case.name, size.name), |b| {
+            b.iter(|| black_box(run(&case, size, Options::default(), &mut NoMeter).expect("it runs")));
+        });
+    }
+}
+
+criterion_group!(parts, queue, store, scheduler);
 criterion_main!(parts);

@@ -61,7 +61,7 @@ const DOORS: &[(&[&str], &[&str])] = &[
     (&["rand", "rand_chacha"], &["kernel::rng"]),
     (&["granit_parser"], &["api::manifest", "scenario"]),
     (&["annotate_snippets"], &["report"]),
-    (&["clap", "clap_complete", "indicatif", "anstream"], &["cli"]),
+    (&["clap", "clap_complete", "indicatif", "anstream", "rustix"], &["cli"]),
     (&["rayon"], &["cli"]),
     (&["quick_junit"], &["report"]),
 ];

@@ -3,8 +3,9 @@
 //! * [`workload`]: what a workload is, as data. [`template`]: objects made from templates.
 //! * [`catalogue`]: the built-in workloads, those of upstream's `scheduler_perf` among them. [`config`]: workloads from a file in
 //!   upstream's format.
-//! * [`cluster`]: a scheduler with the API server played around it. [`run`]: carries a workload out. [`result`]: what was
-//!   measured, and two results compared.
+//! * [`make`]: the objects of a workload. [`cluster`]: a scheduler with the API server played around it.
+//! * [`run`]: carries a workload out with the scheduler alone. [`whole`]: in the whole simulation.
+//! * [`result`]: what was measured, and two results compared.
 //!
 //! Nothing here reads a clock: whoever measures hands in a [`Meter`].
 //!
@@ -16,13 +17,16 @@
 pub mod catalogue;
 pub mod cluster;
 pub mod config;
+pub mod make;
 pub mod result;
 pub mod run;
 pub mod template;
+pub mod whole;
 pub mod workload;
 
 pub use result::Measured;
 pub use run::{Options, run};
+pub use whole::run_whole;
 pub use workload::{Case, Size};
 
 /// Clocks of the real world.

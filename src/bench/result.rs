@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::cluster::Cluster;
 use super::workload::{Case, Size};
+use crate::scheduler::memo::Tally;
 
 /// What the clocks said of the measured part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,12 +36,14 @@ pub struct Measured {
     pub cycle_p50: u64,
     /// Nanoseconds of a cycle: 99 of 100 took no longer.
     pub cycle_p99: u64,
-    /// The whole measured part, the making of Pods and hearing of their binding included.
+    /// The whole measured part, hearing of Pods and of their binding included.
     pub times: Times,
     /// Nodes that were filtered while measuring.
     pub evaluated: u64,
     /// A hash over all placements in their order, those before measuring included.
     pub placements: String,
+    /// What the scheduler could use of earlier cycles, those before measuring included.
+    pub tally: Tally,
 }
 
 impl Measured {
@@ -61,6 +64,7 @@ impl Measured {
             times,
             evaluated: cluster.samples.evaluated,
             placements: cluster.placements.value().to_string(),
+            tally: cluster.scheduler.tally(),
         }
     }
 
@@ -95,6 +99,8 @@ impl Measured {
             "wallNanos": self.times.wall,
             "cpuNanos": self.times.cpu,
             "nodesEvaluated": self.evaluated,
+            "verdicts": {"kept": self.tally.hits, "asked": self.tally.misses},
+            "cyclesWithoutKept": self.tally.fallbacks,
             "placements": self.placements,
         })
     }

@@ -3,12 +3,12 @@
 //! Upstream: `test/integration/scheduler_perf/scheduler_perf.go` (`runWorkload`), v1.34.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Meter;
 use super::cluster::{Batch, Cluster};
+use super::make::{self, PodMaker};
 use super::result::{Measured, Times};
 use super::template::{Template, object};
 use super::workload::{Amount, Barrier, Case, Churn, CreateNodes, CreatePods, DeletePods, Op, Size};
@@ -27,6 +27,8 @@ pub struct Options {
     pub percentage: Option<i32>,
     /// What draws are made from.
     pub seed: u64,
+    /// The scheduler asks every plugin of every node in every cycle and keeps nothing.
+    pub plain: bool,
 }
 
 /// Carries a workload out in one of its sizes.
@@ -37,7 +39,8 @@ pub fn run(case: &Case, size: &Size, options: Options, meter: &mut dyn Meter) ->
     let mut config = case.config.clone();
     config.percentage_of_nodes_to_score = options.percentage.unwrap_or(config.percentage_of_nodes_to_score);
     config.frameworks(Wording::default())?;
-    let scheduler = Scheduler::new(config, Wording::default());
+    let mut scheduler = Scheduler::new(config, Wording::default());
+    scheduler.keep_verdicts(!options.plain);
     let cluster = Cluster::new(scheduler, Seed(options.seed));
     let mut run = Run {
         cluster,
@@ -165,35 +168,8 @@ impl<'a> Run<'a> {
 
     fn create_nodes(&mut self, nodes: &CreateNodes) -> Result<(), String> {
         let count = nodes.count.of(self.size)?;
-        for index in 0..count {
-            let mut manifest = nodes.template.manifest(index, count);
-            self.serial += 1;
-            let name = Template::name(&manifest, self.serial);
-            let prepare = &nodes.prepare;
-            let mut label = |key: &str, value: &str| {
-                if !manifest["metadata"]["labels"].is_object() {
-                    manifest["metadata"]["labels"] = json!({});
-                }
-                manifest["metadata"]["labels"][key] = json!(value);
-            };
-            label(crate::api::node::HOSTNAME_LABEL, &name);
-            if let Some((key, values)) = prepare.label.as_ref().filter(|(_, values)| !values.is_empty()) {
-                label(key, &values[index % values.len()]);
-            }
-            if let Some(key) = &prepare.unique_label {
-                label(key, &index.to_string());
-            }
-            if !prepare.allocatable.is_empty() {
-                let mut have = manifest["status"]["capacity"].clone();
-                for (resource, amount) in &prepare.allocatable {
-                    have[resource.as_str()] = json!(amount.as_str());
-                }
-                manifest["status"]["allocatable"] = have;
-            }
-            self.cluster.put(object(manifest, "", &name)?);
-            if !prepare.drivers.is_empty() || !prepare.migrated.is_empty() {
-                self.cluster.put(object(csi_node(&nodes.prepare), "", &name)?);
-            }
+        for object in make::nodes(nodes, count, &mut self.serial)? {
+            self.cluster.put(object);
         }
         Ok(())
     }
@@ -217,8 +193,7 @@ impl<'a> Run<'a> {
         let manifest = template.manifest(index, count);
         self.serial += 1;
         let name = Template::name(&manifest, self.serial);
-        let scope = if is_cluster_scoped(&manifest) { "" } else { namespace.as_str() };
-        let made = object(manifest, scope, &name)?;
+        let made = make::any(manifest, namespace, &name)?;
         let (kind, key) = (made.kind(), made.key());
         match made {
             Object::Pod(pod) => {
@@ -240,14 +215,17 @@ impl<'a> Run<'a> {
     fn create_pods(&mut self, pods: &CreatePods, namespace: &Str) -> Result<(), String> {
         let count = pods.count.of(self.size)?;
         let mut maker = PodMaker::new(pods, namespace, count)?;
+        let mut made = Vec::with_capacity(count);
+        for index in 0..count {
+            self.serial += 1;
+            made.push(maker.make(index, self.serial)?);
+        }
         if pods.measured {
             self.start();
         }
         let batch = self.batch(namespace, &maker.labels(), pods.steady.is_some());
         self.cluster.batches[batch].measured = self.begun.is_some();
-        for index in 0..count {
-            self.serial += 1;
-            let (objects, pod) = maker.make(index, self.serial)?;
+        for (objects, pod) in made {
             objects.into_iter().for_each(|object| self.cluster.put(object));
             self.cluster.put_pod(pod, batch);
         }
@@ -384,97 +362,6 @@ impl<'a> Run<'a> {
                 let ends = !churn.recreate && churn.number > 0 && round >= churn.number;
                 Ok((!ends).then(|| (at + churn.interval, Timer::Churn { churn, namespace, round, made })))
             }
-        }
-    }
-}
-
-/// Whether objects of the manifest's kind live outside namespaces.
-fn is_cluster_scoped(manifest: &Value) -> bool {
-    let kind = manifest["kind"].as_str().and_then(Kind::parse);
-    kind.is_some_and(|kind| !kind.info().namespaced)
-}
-
-fn csi_node(prepare: &super::workload::Prepare) -> Value {
-    let drivers: Vec<Value> = prepare
-        .drivers
-        .iter()
-        .map(|(name, count)| json!({"name": name.as_str(), "nodeID": name.as_str(), "allocatable": {"count": count}}))
-        .collect();
-    let migrated: Vec<&str> = prepare.migrated.iter().map(Str::as_str).collect();
-    json!({
-        "apiVersion": "storage.k8s.io/v1", "kind": "CSINode",
-        "metadata": {"annotations": {"storage.alpha.kubernetes.io/migrated-plugins": migrated.join(",")}},
-        "spec": {"drivers": drivers},
-    })
-}
-
-/// Makes the Pods of one operation; those of one form share their spec.
-struct PodMaker<'p> {
-    pods: &'p CreatePods,
-    namespace: Str,
-    count: usize,
-    forms: Vec<Pod>,
-}
-
-impl<'p> PodMaker<'p> {
-    fn new(pods: &'p CreatePods, namespace: &Str, count: usize) -> Result<Self, String> {
-        let mut forms = Vec::new();
-        for index in 0..pods.template.forms() {
-            match object(pods.template.manifest(index, count), namespace, "form")? {
-                Object::Pod(pod) => forms.push(Pod::clone(&pod)),
-                other => return Err(format!("the template of Pods is one of {}", other.kind_name())),
-            }
-        }
-        Ok(Self { pods, namespace: namespace.clone(), count, forms })
-    }
-
-    /// Labels of the first form.
-    fn labels(&self) -> Labels {
-        self.forms.first().map(|pod| pod.meta.labels.clone()).unwrap_or_default()
-    }
-
-    /// A Pod, and what it needs beside.
-    fn make(&mut self, index: usize, serial: usize) -> Result<(Vec<Object>, Pod), String> {
-        if self.pods.volumes.is_some() || self.pods.template.is_indexed() {
-            return self.make_of_its_own(index, serial);
-        }
-        let mut pod = self.forms[index % self.forms.len()].clone();
-        let prefix = pod.meta.generate_name.as_str();
-        pod.meta.name = format!("{}{serial}", if prefix.is_empty() { "pod-" } else { prefix }).into();
-        pod.meta.uid = format!("Pod.{}.{}", self.namespace, pod.meta.name).into();
-        Ok((Vec::new(), pod))
-    }
-
-    /// A Pod whose spec is like no other's.
-    ///
-    /// Upstream: `test/utils/runners.go` `CreatePodWithPersistentVolume`, v1.34.
-    fn make_of_its_own(&self, index: usize, serial: usize) -> Result<(Vec<Object>, Pod), String> {
-        let mut manifest = self.pods.template.manifest(index, self.count);
-        let mut objects = Vec::new();
-        if let Some((volume, claim)) = &self.pods.volumes {
-            let claim_name = format!("pvc-{serial}");
-            let volume_name = format!("{}-pv-{serial}", self.namespace);
-            let mut pvc = claim.manifest(index, self.count);
-            pvc["spec"]["volumeName"] = json!(volume_name);
-            pvc["status"] = json!({"phase": "Bound"});
-            let mut pv = volume.manifest(index, self.count);
-            pv["spec"]["claimRef"] = json!({"kind": "PersistentVolumeClaim", "apiVersion": "v1",
-                "namespace": self.namespace.as_str(), "name": claim_name});
-            pv["status"] = json!({"phase": "Bound"});
-            for (source, handle) in [("csi", "volumeHandle"), ("awsElasticBlockStore", "volumeID")] {
-                if pv["spec"][source].is_object() {
-                    pv["spec"][source][handle] = json!(volume_name);
-                }
-            }
-            objects.push(object(pvc, &self.namespace, &claim_name)?);
-            objects.push(object(pv, "", &volume_name)?);
-            manifest["spec"]["volumes"] =
-                json!([{"name": "vol", "persistentVolumeClaim": {"claimName": claim_name}}]);
-        }
-        let name = Template::name(&manifest, serial);
-        match object(manifest, &self.namespace, &name)? {
-            Object::Pod(pod) => Ok((objects, Arc::unwrap_or_clone(pod))),
-            other => Err(format!("the template of Pods is one of {}", other.kind_name())),
         }
     }
 }

@@ -259,6 +259,12 @@ pub struct Bench {
     /// `percentageOfNodesToScore`; 0 is adaptive
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(i32).range(0..=100))]
     pub percentage: Option<i32>,
+    /// Ask every plugin of every node in every cycle, and keep nothing of earlier ones; placements are the same
+    #[arg(long)]
+    pub plain: bool,
+    /// Measure the whole simulation, with API server, controllers and kubelets, instead of the scheduler alone
+    #[arg(long, conflicts_with = "plain")]
+    pub whole: bool,
     /// Run each workload so often, and show the run of median cost
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub runs: u32,

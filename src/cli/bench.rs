@@ -12,7 +12,7 @@ use super::progress::Progress;
 use crate::base::{Severity, SourceMap};
 use crate::bench::result::{Baseline, document, table};
 use crate::bench::workload::{Case, Size};
-use crate::bench::{Measured, Meter, Options, catalogue, run};
+use crate::bench::{Measured, Meter, Options, catalogue, run, run_whole};
 use crate::scenario::Files;
 
 /// Runs workloads and says how fast they were.
@@ -35,13 +35,14 @@ fn measure(args: &Bench, context: &Context) -> Result<Option<String>, String> {
     }
     let baseline = args.compare.as_deref().map(baseline).transpose()?;
     let chosen = chosen(args, &cases)?;
-    let options = Options { percentage: args.percentage, seed: args.seed };
+    let options = Options { percentage: args.percentage, seed: args.seed, plain: args.plain };
     let mut progress = Progress::of_many(chosen.len() * args.runs as usize, context);
     let mut results = Vec::new();
     for (case, size) in &chosen {
         let mut all = Vec::new();
         for _ in 0..args.runs {
-            let measured = run(case, size, options, &mut Clocks::default());
+            let carry_out = if args.whole { run_whole } else { run };
+            let measured = carry_out(case, size, options, &mut Clocks::default());
             all.push(measured.map_err(|why| format!("{}/{}: {why}", case.name, size.name))?);
             progress.step();
         }

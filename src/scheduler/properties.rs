@@ -154,12 +154,7 @@ impl Cluster {
         let nominator = self.scheduler.queue.nominator.clone();
         let by_force = brute_force(&fresh, &nominator, &queued.info);
         self.draws += 1;
-        let mut choice_draws = self.draws;
-        let mut draw = |below: u64| {
-            choice_draws = choice_draws.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (choice_draws >> 33) % below
-        };
-        let attempt = self.scheduler.schedule_one(SimTime::ZERO, queued, &mut Choice::Random(&mut draw));
+        let attempt = decide_twice(&mut self.scheduler, queued, self.draws)?;
         match (&attempt.decision, by_force) {
             (Decision::Bind(binding), Ok(ties)) => {
                 prop_assert!(ties.contains(&binding.node), "{} is none of {ties:?}", binding.node);
@@ -177,6 +172,27 @@ impl Cluster {
         }
         Ok(())
     }
+}
+
+/// Decides, after a copy of the scheduler that keeps nothing of earlier cycles has decided the same.
+fn decide_twice(scheduler: &mut Scheduler, queued: Queued, seed: u64) -> Result<Attempt, TestCaseError> {
+    let decide = |scheduler: &mut Scheduler, queued: Queued| {
+        let mut draws = seed;
+        let mut draw = |below: u64| {
+            draws = draws.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (draws >> 33) % below
+        };
+        let attempt = scheduler.schedule_one(SimTime::ZERO, queued, &mut Choice::Random(&mut draw));
+        (attempt, draws)
+    };
+    let mut plain = scheduler.clone();
+    plain.keep_verdicts(false);
+    let (by_asking, draws) = decide(&mut plain, queued.clone());
+    let (attempt, drawn) = decide(scheduler, queued);
+    prop_assert_eq!(format!("{:?}", attempt.decision), format!("{:?}", by_asking.decision));
+    prop_assert_eq!((attempt.evaluated, attempt.feasible), (by_asking.evaluated, by_asking.feasible));
+    prop_assert_eq!(drawn, draws, "as many equals");
+    Ok(attempt)
 }
 
 /// The best nodes of a cluster for a Pod, found without any shortcut; or why there are none.
@@ -226,17 +242,12 @@ proptest! {
             let cpu = 500 + (i as i64 * 37) % 1500;
             scheduler.change(SimTime::ZERO, None, Some(&node(&format!("n{i}"), &format!("z{}", i % 3), cpu)));
         }
-        let mut draws = seed | 1;
         for (i, cpu) in sizes.iter().enumerate() {
-            scheduler.change(SimTime::ZERO, None, Some(&shaped(&format!("p{i}"), i % 6, *cpu, 0)));
+            scheduler.change(SimTime::ZERO, None, Some(&shaped(&format!("p{i}"), i % 6, *cpu / 500 * 500 + 100, 0)));
             let queued = scheduler.pop(SimTime::ZERO).expect("a Pod waits");
             let info = queued.info.clone();
             let passes = scheduler.view(&info.pod).map(|view| view.feasible(&info)).unwrap_or_default();
-            let mut draw = |below: u64| {
-                draws = draws.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                (draws >> 33) % below
-            };
-            let attempt = scheduler.schedule_one(SimTime::ZERO, queued, &mut Choice::Random(&mut draw));
+            let attempt = decide_twice(&mut scheduler, queued, seed.wrapping_add(i as u64))?;
             match attempt.decision {
                 Decision::Bind(binding) => {
                     prop_assert!(passes.contains(&binding.node));
@@ -247,5 +258,7 @@ proptest! {
                 Decision::Skipped(why) => prop_assert!(false, "{why:?}"),
             }
         }
+        let tally = scheduler.tally();
+        prop_assert!(tally.hits > 0 && tally.fallbacks == 0, "{tally:?}");
     }
 }

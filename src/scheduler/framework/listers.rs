@@ -18,11 +18,13 @@ use crate::base::{LookupMap, Str};
 #[derive(Clone, Debug)]
 pub struct Lister<T> {
     by_namespace: BTreeMap<Str, BTreeMap<Str, Arc<T>>>,
+    /// Those outside namespaces once more, for looking up.
+    named: LookupMap<Str, Arc<T>>,
 }
 
 impl<T> Default for Lister<T> {
     fn default() -> Self {
-        Self { by_namespace: BTreeMap::new() }
+        Self { by_namespace: BTreeMap::new(), named: LookupMap::new() }
     }
 }
 
@@ -39,7 +41,7 @@ impl<T: Resource> Lister<T> {
 
     /// The cluster-scoped object of this name.
     pub fn named(&self, name: &str) -> Option<&Arc<T>> {
-        self.get("", name)
+        self.named.get(name)
     }
 
     /// All objects.
@@ -61,10 +63,16 @@ impl<T: Resource> Lister<T> {
         let meta = object.meta();
         let names = self.by_namespace.entry(meta.namespace.clone()).or_default();
         names.insert(meta.name.clone(), object.clone());
+        if meta.namespace.is_empty() {
+            self.named.insert(meta.name.clone(), object.clone());
+        }
     }
 
     fn remove(&mut self, object: &T) {
         let meta = object.meta();
+        if meta.namespace.is_empty() {
+            self.named.remove(meta.name.as_str());
+        }
         if let Some(names) = self.by_namespace.get_mut(&meta.namespace) {
             names.remove(&meta.name);
             if names.is_empty() {

@@ -69,6 +69,27 @@ impl PreScore for ImageLocality {
     }
 }
 
+impl Found {
+    /// The score of a node whose images are worth so much together.
+    fn score(sum: i64, pod: &PodInfo) -> i64 {
+        let spec = &pod.pod.spec;
+        let containers = (spec.init_containers.len() + spec.containers.len()) as i64;
+        let max = MAX_CONTAINER_THRESHOLD * containers;
+        MAX_NODE_SCORE * (sum.max(MIN_THRESHOLD).min(max) - MIN_THRESHOLD) / (max - MIN_THRESHOLD)
+    }
+
+    /// What the images on each node are worth together, by the node's place in the scheduler's tables.
+    fn sums(&self, slots: usize) -> Vec<i64> {
+        let mut sums = vec![0i64; slots];
+        for (worth, nodes) in &self.0 {
+            for node in nodes {
+                sums[node.index()] = sums[node.index()].saturating_add(*worth);
+            }
+        }
+        sums
+    }
+}
+
 impl Score for ImageLocality {
     fn score(
         &self,
@@ -77,8 +98,21 @@ impl Score for ImageLocality {
         pod: &PodInfo,
         node: &NodeInfo,
     ) -> Result<i64, Status> {
+        let mut scores = Vec::with_capacity(1);
+        self.score_all(snapshot, state, pod, &[node], &mut scores)?;
+        Ok(scores.first().copied().unwrap_or(0))
+    }
+
+    fn score_all(
+        &self,
+        snapshot: &Snapshot,
+        state: &CycleState,
+        pod: &PodInfo,
+        nodes: &[&NodeInfo],
+        scores: &mut Vec<i64>,
+    ) -> Result<(), Status> {
         let own;
-        let Found(images) = match state.read() {
+        let found = match state.read::<Found>() {
             Some(found) => found,
             // PreScore is disabled.
             None => {
@@ -86,16 +120,13 @@ impl Score for ImageLocality {
                 &own
             }
         };
-        if images.is_empty() {
-            return Ok(0);
+        if found.0.is_empty() {
+            scores.resize(scores.len() + nodes.len(), 0);
+            return Ok(());
         }
-        let here = |(_, nodes): &&(i64, Vec<NodeId>)| nodes.binary_search(&node.id).is_ok();
-        let sum = images.iter().filter(here).fold(0i64, |sum, (worth, _)| sum.saturating_add(*worth));
-        let spec = &pod.pod.spec;
-        let containers = (spec.init_containers.len() + spec.containers.len()) as i64;
-        let max = MAX_CONTAINER_THRESHOLD * containers;
-        let sum = sum.max(MIN_THRESHOLD).min(max);
-        Ok(MAX_NODE_SCORE * (sum - MIN_THRESHOLD) / (max - MIN_THRESHOLD))
+        let sums = found.sums(snapshot.slots());
+        scores.extend(nodes.iter().map(|node| Found::score(sums[node.id.index()], pod)));
+        Ok(())
     }
 }
 

@@ -33,6 +33,10 @@ type Attachable = (Str, Str);
 /// Volumes of Pods that are attached to a node, each once.
 type Volumes = BTreeSet<Attachable>;
 
+/// What the Pod to be placed wants attached, if that is the same on every node: no driver takes a part of it over.
+#[derive(Clone, Debug)]
+struct Wanted(Result<Volumes, Status>);
+
 /// Whether the volume can count: it is of a claim or one that a driver has taken over.
 fn can_count(volume: &Volume) -> bool {
     matches!(volume.source, VolumeSource::Claim { .. } | VolumeSource::Ephemeral)
@@ -116,6 +120,33 @@ impl Counter<'_> {
         Some((driver, format!("\u{0}{}", claim.meta.key()).into()))
     }
 
+    /// Whether it depends on the node what is attached for the Pod.
+    fn depends_on_node(&self, pod: &Pod) -> bool {
+        pod.spec.volumes.iter().any(|volume| {
+            let Some((key, _)) = claim_of(pod, volume) else {
+                return InTree::of_inline(&volume.source).is_some();
+            };
+            let Some(claim) = self.listers.claims.at(&key) else { return false };
+            let name = &claim.spec.volume_name;
+            let volume = if name.is_empty() { None } else { self.listers.volumes.named(name) };
+            match volume.map(|volume| &volume.source) {
+                Some(PvSource::Csi { .. }) => false,
+                Some(_) => true,
+                None => self
+                    .listers
+                    .classes
+                    .named(&claim.class())
+                    .is_some_and(|class| InTree::of_name(&class.provisioner).is_some()),
+            }
+        })
+    }
+
+    fn wanted(&self, pod: &Pod) -> Result<Volumes, Status> {
+        let mut wanted = Volumes::new();
+        self.add(pod, true, &mut wanted)?;
+        Ok(wanted)
+    }
+
     fn limit(&self, driver: &str) -> Option<i64> {
         let drivers = self.csi_node.iter().flat_map(|n| &n.drivers);
         drivers.rev().find(|d| d.name == driver && d.allocatable.is_some())?.allocatable.map(i64::from)
@@ -152,9 +183,20 @@ fn by_driver(volumes: impl Iterator<Item = Attachable>) -> BTreeMap<Str, i64> {
 }
 
 impl PreFilter for NodeVolumeLimits {
-    fn pre_filter(&self, _: &Snapshot, _: &mut CycleState, pod: &PodInfo) -> Result<PreFiltered, Status> {
-        let counts = pod.shape.has_storage && pod.pod.spec.volumes.iter().any(can_count);
-        Ok(if counts { PreFiltered::AllNodes } else { PreFiltered::Skip })
+    fn pre_filter(
+        &self,
+        snapshot: &Snapshot,
+        state: &mut CycleState,
+        pod: &PodInfo,
+    ) -> Result<PreFiltered, Status> {
+        if !pod.shape.has_storage || !pod.pod.spec.volumes.iter().any(can_count) {
+            return Ok(PreFiltered::Skip);
+        }
+        let counter = Counter { listers: &snapshot.listers, csi_node: None };
+        if !counter.depends_on_node(&pod.pod) {
+            state.write(Wanted(counter.wanted(&pod.pod)));
+        }
+        Ok(PreFiltered::AllNodes)
     }
 }
 
@@ -162,23 +204,29 @@ impl Filter for NodeVolumeLimits {
     fn filter(
         &self,
         snapshot: &Snapshot,
-        _: &CycleState,
+        state: &CycleState,
         pod: &PodInfo,
         node: &NodeInfo,
     ) -> Result<(), Status> {
         let listers = &snapshot.listers;
         let csi_node = listers.csi_nodes.named(node.name()).map(|n| &**n);
         let counter = Counter { listers, csi_node };
-        let mut wanted = Volumes::new();
-        counter.add(&pod.pod, true, &mut wanted)?;
-        wanted.retain(|(driver, _)| counter.limit(driver).is_some());
-        if wanted.is_empty() {
+        let own;
+        let wanted = match state.read::<Wanted>() {
+            Some(Wanted(wanted)) => wanted.as_ref().map_err(Clone::clone)?,
+            None => {
+                own = counter.wanted(&pod.pod)?;
+                &own
+            }
+        };
+        let Some(least) = wanted.iter().filter_map(|(driver, _)| counter.limit(driver)).min() else {
             return Ok(());
-        }
-        let least = wanted.iter().filter_map(|(driver, _)| counter.limit(driver)).min().unwrap_or(i64::MAX);
+        };
         if at_most(node, listers) + wanted.len() <= usize::try_from(least).unwrap_or(0) {
             return Ok(());
         }
+        let limited = |(driver, _): &&Attachable| counter.limit(driver).is_some();
+        let mut wanted: Volumes = wanted.iter().filter(limited).cloned().collect();
         let mut used = Volumes::new();
         for other in node.pods().iter().filter(|p| p.shape.has_storage) {
             counter.add(&other.pod, false, &mut used)?;
