@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod quota;
 mod service;
 pub mod table;
+mod update;
 pub mod write;
 
 use std::sync::Arc;

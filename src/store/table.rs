@@ -145,6 +145,7 @@ macro_rules! tables {
             /// # Errors
             /// As [`super::Store::update_spec`].
             pub fn replace_object(&mut self, object: Object) -> Result<Object, super::ApiError> {
+                super::update::check(self, &object)?;
                 match object { $(Object::$kind(o) => {
                     let new = Arc::unwrap_or_clone(o);
                     let key = Resource::key(&new);

@@ -9,7 +9,7 @@ use crate::controller::rollout;
 use crate::plan::PlannedObject;
 use crate::plan::step::{Cascade, Delete, PatchType, RolloutAction, Set, SetResources, Target};
 use crate::sim::world::World;
-use crate::store::{DeleteOptions, Propagation};
+use crate::store::{ApiError, DeleteOptions, Propagation};
 
 /// Where the last applied manifest is kept, as kubectl does.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -44,7 +44,10 @@ impl World {
             let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
             format!("The {} \"{}\" is invalid: {}", live.kind_name(), live.meta().name, texts.join(", "))
         })?;
-        self.store.replace_object(object).map(|_| ()).map_err(|e| e.to_string())
+        self.store.replace_object(object).map(|_| ()).map_err(|error| match error {
+            error @ ApiError::Invalid { .. } => format!("The {error}"),
+            error => error.to_string(),
+        })
     }
 
     pub(super) fn delete_step(&mut self, delete: &Delete) -> Result<(), Refusal> {
