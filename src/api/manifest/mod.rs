@@ -301,10 +301,8 @@ impl Reader {
             return;
         }
         let class = if group == "kubescheduler.config.k8s.io" { Class::Configuration } else { Class::Custom };
-        if class == Class::Custom {
-            if !self.custom_metadata(&tree, &kind) {
-                return;
-            }
+        if class == Class::Custom && !self.custom_metadata(&tree, &kind) {
+            return;
         }
         let acted_on = kinds::custom_scope(group, &kind);
         if class == Class::Custom && acted_on.is_none() {
