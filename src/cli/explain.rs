@@ -177,7 +177,7 @@ fn placement(look: &Look, pod: &Pod, context: &Context) -> Result<Option<(SimTim
         world.next_event(&mut NullRecorder).map_err(broken)?;
     }
     // The scheduler's own view: what it has placed and not yet written counts.
-    let scheduler = world.scheduler().inner();
+    let scheduler = world.scheduler().as_of(at);
     let before = world.store().get::<Pod>(&pod.meta.key());
     let found =
         before.and_then(|before| Some(scheduler.view(before)?.evaluate(&PodInfo::new(before.clone()))));

@@ -10,6 +10,7 @@ use super::budget::ApiBudget;
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use super::queue::WorkQueue;
 use crate::base::{SimDuration, SimTime};
+use crate::params::{Delay, Latencies, Watch};
 use crate::store::metrics::MetricsApi;
 use crate::store::{Change, Store};
 
@@ -25,7 +26,7 @@ pub struct ManagerConfig {
     /// `--kube-api-burst`.
     pub api_burst: u32,
     /// From a write to its delivery.
-    pub watch_delay: SimDuration,
+    pub watch_delay: Delay,
     /// What a worker spends on a sync besides API calls.
     pub sync_time: SimDuration,
     /// What one API call takes.
@@ -37,7 +38,7 @@ impl Default for ManagerConfig {
         Self {
             api_qps: 20.0,
             api_burst: 30,
-            watch_delay: SimDuration::from_millis(4),
+            watch_delay: Latencies::default().watch,
             sync_time: SimDuration::from_millis(1),
             call_time: SimDuration::from_millis(5),
         }
@@ -49,6 +50,7 @@ impl Default for ManagerConfig {
 pub struct Manager {
     slots: Vec<Slot>,
     config: ManagerConfig,
+    watch: Watch,
     /// Instants at which a controller wants to run, collected until the simulator fetches them.
     wakes: Vec<(SimTime, ControllerId)>,
     scratch: Vec<(WorkKey, SimDuration)>,
@@ -80,7 +82,8 @@ impl Manager {
                 sequence: 0,
             })
             .collect();
-        let mut manager = Self { slots, config, wakes: Vec::new(), scratch: Vec::new() };
+        let watch = Watch::new(config.watch_delay);
+        let mut manager = Self { slots, config, watch, wakes: Vec::new(), scratch: Vec::new() };
         for index in 0..manager.slots.len() {
             let mut out = Enqueue::default();
             manager.slots[index].controller.start(&mut out);
@@ -91,7 +94,7 @@ impl Manager {
 
     /// Hears of a change at the instant of its write.
     pub fn on_change(&mut self, change: &Change, store: &Store) {
-        let delivered = change.at + self.config.watch_delay;
+        let delivered = self.watch.heard(change.at, change.revision, store.seed());
         let mut out = Enqueue { keys: std::mem::take(&mut self.scratch), late: Vec::new() };
         for index in 0..self.slots.len() {
             self.slots[index].controller.on_change(change, store, &mut out);

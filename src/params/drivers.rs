@@ -1,10 +1,10 @@
 //! What volume drivers do: where their volumes can be reached from, whether they are attached, how they are used.
 //!
-//! The drivers are not run; this table stands for them. A driver that is not in it places volumes by the
-//! topology keys that CSINodes list for it, attaches them, and takes every access mode.
+//! The drivers are not run; this table stands for them. A driver that is not in it is there if a CSIDriver or a CSINode
+//! says so; it places volumes by the topology keys that CSINodes list for it, attaches them, and takes every access mode.
 
 use crate::api::node::{EBS_ZONE_LABEL, HOSTNAME_LABEL, OS_LABEL, ZONE_LABEL};
-use crate::api::storage::CsiDriver;
+use crate::api::storage::{CsiDriver, CsiNode};
 use crate::base::SimDuration;
 
 /// The EBS driver.
@@ -131,6 +131,15 @@ const UNKNOWN_SHARE: Driver = Driver { makes: Makes::Nfs, ..share("", "", "provi
 /// What is known of a driver.
 pub fn find(name: &str) -> Option<&'static Driver> {
     DRIVERS.iter().find(|d| d.name == name)
+}
+
+/// Whether somebody runs a driver: this table stands for it, a CSIDriver names it, or a CSINode lists it.
+pub fn is_installed<'a>(
+    name: &str,
+    object: Option<&CsiDriver>,
+    mut nodes: impl Iterator<Item = &'a CsiNode>,
+) -> bool {
+    find(name).is_some() || object.is_some() || nodes.any(|node| node.drivers.iter().any(|d| d.name == name))
 }
 
 /// What is known of a driver, or else assumed.

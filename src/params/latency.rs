@@ -216,9 +216,9 @@ latencies! {
         "{lognormal: {median: 60s, sigma: 0.5}}",
         "From there until a volume can be made from it: the blocks are copied.",
         "estimate; grows with the blocks that changed";
-    watch, "watch", Delay::ZERO, "0s",
-        "From a write to its delivery to watchers.",
-        "a few milliseconds in a healthy control plane; zero keeps instants whole";
+    watch, "watch", Delay::millis(4), "4ms",
+        "From a write to the scheduler's and the controllers' hearing of it.",
+        "a few milliseconds in a healthy control plane; estimate";
 }
 
 /// Latencies that are not plain delays.

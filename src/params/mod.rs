@@ -9,9 +9,11 @@ pub mod latency;
 pub mod operations;
 pub mod settings;
 pub mod version;
+pub mod watch;
 
 pub use behaviour::{Behaviour, Traffic};
 pub use latency::{Delay, ImagePull, Latencies};
 pub use operations::{DriverChange, Operation, Operations};
 pub use settings::Settings;
 pub use version::KubeVersion;
+pub use watch::Watch;

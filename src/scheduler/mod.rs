@@ -167,6 +167,11 @@ impl Scheduler {
         self.queue.has_ready()
     }
 
+    /// Whether a change may set a Pod in motion that waits already.
+    pub fn awaits_changes(&self) -> bool {
+        self.queue.awaits_changes()
+    }
+
     /// When the queue moves by itself next; never earlier than `now`.
     pub fn next_wakeup(&self, now: SimTime) -> Option<SimTime> {
         self.queue.next_flush().map(|at| at.max(now))
@@ -379,7 +384,7 @@ impl Scheduler {
         self.preempting.remove(uid);
     }
 
-    /// There was no victim left to delete, so nothing else will wake the Pod: it is tried again at once.
+    /// A victim was gone when its turn came, so perhaps nothing else will wake the Pod: it is tried again at once.
     pub fn preemption_found_nobody(&mut self, now: SimTime, uid: &str) {
         self.preempting.remove(uid);
         if let Some(pod) = self.waiting.get(uid).cloned() {

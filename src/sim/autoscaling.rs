@@ -3,7 +3,7 @@
 use super::event::Event;
 use super::world::World;
 use crate::autoscaler::{Ctx, Effect};
-use crate::base::Str;
+use crate::base::{SimTime, Str};
 use crate::controller::disruption::eviction;
 
 impl World {
@@ -21,12 +21,14 @@ impl World {
     pub(super) fn autoscale(&mut self) {
         let now = self.store.now();
         self.autoscaler_wake = self.autoscaler_wake.filter(|wake| *wake > now);
-        let Some(framework) = self.scheduler.inner().default_framework() else { return };
+        // The autoscaler watches for itself; it does not see the cluster with the scheduler's delay.
+        let scheduler = self.scheduler.as_of(SimTime::MAX);
+        let Some(framework) = scheduler.default_framework() else { return };
         let mut effects = Vec::new();
         let mut ctx = Ctx {
             store: &mut self.store,
             framework,
-            snapshot: self.scheduler.inner().snapshot(),
+            snapshot: scheduler.snapshot(),
             fleet: &mut self.fleet,
             latencies: &self.plan.latencies,
             out: &mut effects,

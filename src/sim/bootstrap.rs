@@ -23,6 +23,7 @@ pub fn controllers(plan: &Plan) -> Manager {
     let config = ManagerConfig {
         api_qps: settings.kube_api_qps,
         api_burst: u32::try_from(settings.kube_api_burst).unwrap_or(0),
+        watch_delay: plan.latencies.watch,
         ..ManagerConfig::default()
     };
     let params = ControllerParams {

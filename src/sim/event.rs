@@ -60,8 +60,27 @@ pub struct Preemption {
     pub node: Str,
     /// Who goes.
     pub victims: Vec<ObjectKey>,
+    /// How far it is.
+    pub stage: PreemptionStage,
+    /// Pods of lower priority that lose their nomination to the same node.
+    pub clear_nominations: Vec<ObjectKey>,
     /// Which scheduler wants it.
     pub scheduler_name: Str,
+    /// Whether a victim was gone when its turn came.
+    pub failed: bool,
+}
+
+/// What is next in an eviction of Pods by the scheduler: all but the last at the same time, then the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PreemptionStage {
+    /// All but the last get the condition that says why.
+    MarkFirst,
+    /// All but the last are deleted.
+    DeleteFirst,
+    /// The last gets the condition.
+    MarkLast,
+    /// The last is deleted.
+    DeleteLast,
 }
 
 impl Event {

@@ -204,7 +204,7 @@ impl World {
             Event::Scheduler => self.scheduling_cycle(),
             Event::PreBind(placement) => self.pre_bind(*placement),
             Event::Bind(placement) => self.bind(&placement),
-            Event::Preempt(preemption) => self.preempt(&preemption),
+            Event::Preempt(preemption) => self.preempt(*preemption),
             Event::Autoscaler => self.autoscale(),
             Event::Drain(index) => self.drain_round(index),
             Event::NodeJoins(node) => self.node_joins(*node),
@@ -290,7 +290,7 @@ impl World {
 
     fn deliver(&mut self, change: Change, recorder: &mut dyn Recorder) {
         self.manager.on_change(&change, &self.store);
-        self.scheduler.on_change(&change);
+        self.scheduler.on_change(&change, self.store.seed());
         self.usage.on_change(&change);
         self.autoscaler.on_change(&change);
         let said = self.disks.on_change(&change, &self.store);

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use super::Store;
 use super::error::ApiError;
 use super::table::Stored;
+use crate::api::condition::{self, Condition};
+use crate::api::pod::cond;
 use crate::api::policy::PriorityClass;
 use crate::api::service::Namespace;
 use crate::api::storage::{PersistentVolume, PersistentVolumeClaim, StorageClass, annotation};
-use crate::api::{Kind, Meta, Node, Pod, PodSpec, Taint, TaintEffect, Toleration, k8s, lower};
+use crate::api::{ConditionStatus, Kind, Meta, Node, Pod, PodSpec, Taint, TaintEffect, Toleration, k8s, lower};
 use crate::base::{LookupMap, Str, text::lit};
 
 /// Priority of the built-in class `system-cluster-critical`.
@@ -121,6 +123,7 @@ fn admit_pod(store: &mut Store, pod: &mut Pod) -> Result<(), ApiError> {
     let (priority, never) = resolve_priority(store, pod)?;
     lower::merge_label_keys(pod);
     pod.status.qos = pod.spec.qos;
+    say_gated(pod);
     let key = (pod.spec.fingerprint, priority, never);
     if let Some(spec) = store.admission.admitted.get(&key) {
         pod.spec = spec.clone();
@@ -132,6 +135,24 @@ fn admit_pod(store: &mut Store, pod: &mut Pod) -> Result<(), ApiError> {
     store.admission.admitted.insert((spec.fingerprint, priority, never), spec.clone());
     pod.spec = spec;
     Ok(())
+}
+
+/// A Pod with scheduling gates says from the beginning why it has no node.
+///
+/// Upstream: `pkg/registry/core/pod/strategy.go` (`applySchedulingGatedCondition`), v1.34.
+fn say_gated(pod: &mut Pod) {
+    let conditions = &mut pod.status.conditions;
+    if pod.spec.scheduling_gates.is_empty() || condition::find(conditions, cond::POD_SCHEDULED).is_some() {
+        return;
+    }
+    conditions.push(Condition {
+        kind: cond::POD_SCHEDULED.into(),
+        status: ConditionStatus::False,
+        reason: lit!("SchedulingGated"),
+        message: lit!("Scheduling is blocked due to non-empty scheduling gates"),
+        transition: None,
+        updated: None,
+    });
 }
 
 fn resolve_priority(store: &Store, pod: &Pod) -> Result<(i32, bool), ApiError> {

@@ -46,6 +46,7 @@ recordings! {
     recording_16a_delete_background: "16a-delete-background",
     recording_16c_delete_orphan: "16c-delete-orphan",
     recording_17_topology_spread: "17-topology-spread",
+    recording_18_unschedulable_messages: "18-unschedulable-messages",
     recording_19_crash_and_self_heal: "19-crash-and-self-heal",
 }
 
@@ -59,7 +60,7 @@ const RACES: &[(&str, &str, &str)] = &[
     ),
     (
         "14-preemption",
-        "FailedScheduling Pod",
+        "FailedScheduling Pod high/rs1",
         "how often who waits is tried depends on how fast the victims go",
     ),
     ("17-topology-spread", "FailedScheduling Pod web/rs1", "which of two nodes is seen uncordoned first"),

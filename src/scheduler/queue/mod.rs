@@ -194,6 +194,11 @@ impl Queue {
         !self.active.is_empty() || !self.backoff.is_empty()
     }
 
+    /// Whether an event may move a Pod: one is parked, or was taken out and may come back.
+    pub fn awaits_changes(&self) -> bool {
+        !self.unschedulable.is_empty() || !self.in_flight.is_empty()
+    }
+
     /// When the next flush has something to do: a backoff ends, or a Pod is parked for too long.
     pub fn next_flush(&self) -> Option<SimTime> {
         let backoff = [&self.backoff, &self.error_backoff]

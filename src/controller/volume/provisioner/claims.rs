@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{Call, Provisioner, source, topology, wanted_from};
 use crate::api::resources::STORAGE;
 use crate::api::storage::{
-    AccessMode, ClaimRef, CsiDriver, CsiStorageCapacity, PersistentVolume, PersistentVolumeClaim, PvSource,
+    AccessMode, ClaimRef, CsiDriver, CsiNode, CsiStorageCapacity, PersistentVolume, PersistentVolumeClaim, PvSource,
     ReclaimPolicy, StorageClass, VolumePhase, annotation,
 };
 use crate::api::{EventType, Labels, Meta, Node, ObjectKey, ObjectRef, ResourceList};
@@ -54,6 +54,11 @@ impl Provisioner {
         let ours = class.provisioner == driver
             || crate::api::storage::migrated_driver(&class.provisioner) == Some(driver.as_str());
         if !ours || class.wait_for_first_consumer && selected.is_none() || volume_exists(ctx, &claim) {
+            return Action::Done;
+        }
+        let object = ctx.store().find::<CsiDriver>("", &driver).map(|d| &**d);
+        if !drivers::is_installed(&driver, object, ctx.store().list::<CsiNode>().map(|n| &**n)) {
+            self.unserved.entry(driver).or_default().insert(key.clone());
             return Action::Done;
         }
         match begin(&claim, &class, &driver, ctx) {

@@ -8,8 +8,9 @@
 //! * [`volumes`]: finalizers and deletion.
 //!
 //! # Fidelity
-//! * Every provisioner that a class names is there and works; one program stands for all of them. Its Pod is named
-//!   `<pod>-0` in the source of Events.
+//! * The provisioner of every driver that is installed (in the table of [`crate::params::drivers`], or named by a
+//!   CSIDriver or a CSINode) works; one program stands for all of them. Its Pod is named `<pod>-0` in the source of
+//!   Events. Claims of classes with another provisioner wait.
 //! * `--strict-topology` is not set, and the drivers take the first place they are offered.
 //! * Deleting a volume takes no time, and making one takes the latency `volumeProvision` whatever the driver, unless the
 //!   scenario says otherwise of it.
@@ -33,7 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::api::storage::{
-    PersistentVolume, PersistentVolumeClaim, VolumeAttachment, annotation, migrated_driver,
+    CsiDriver, CsiNode, PersistentVolume, PersistentVolumeClaim, VolumeAttachment, annotation, migrated_driver,
 };
 use crate::api::{Kind, ObjectKey, Resource};
 use crate::base::{LookupMap, SimDuration, SimTime, Str};
@@ -63,6 +64,8 @@ pub struct Provisioner {
     calls: BTreeMap<ObjectKey, Call>,
     /// Claims and volumes that have failed: how often, and when they are tried again.
     failures: LookupMap<Str, (u32, SimTime)>,
+    /// Claims whose driver nobody runs, by its name.
+    unserved: BTreeMap<Str, BTreeSet<ObjectKey>>,
     /// Nodes that volumes are attached to.
     attached: BTreeMap<Str, BTreeSet<Str>>,
 }
@@ -84,6 +87,7 @@ impl Provisioner {
             said,
             calls: BTreeMap::new(),
             failures: LookupMap::new(),
+            unserved: BTreeMap::new(),
             attached: BTreeMap::new(),
         })
     }
@@ -167,6 +171,16 @@ impl Controller for Provisioner {
                     self.note_attachment(attachment, new.is_some());
                 }
             }
+            Kind::CsiDriver => {
+                if let Some((_, Some(driver))) = change.of::<CsiDriver>() {
+                    self.serve(&driver.meta.name, out);
+                }
+            }
+            Kind::CsiNode => {
+                if let Some((_, Some(node))) = change.of::<CsiNode>() {
+                    node.drivers.iter().for_each(|driver| self.serve(&driver.name, out));
+                }
+            }
             _ => {}
         }
     }
@@ -181,6 +195,13 @@ impl Controller for Provisioner {
 }
 
 impl Provisioner {
+    /// A driver is there: claims that waited for it are looked at.
+    fn serve(&mut self, driver: &str, out: &mut Enqueue) {
+        for claim in self.unserved.remove(driver).into_iter().flatten() {
+            out.now(WorkKey::task(CLAIM, claim));
+        }
+    }
+
     fn note_attachment(&mut self, attachment: &VolumeAttachment, present: bool) {
         let nodes = self.attached.entry(attachment.pv_name.clone()).or_default();
         if present {

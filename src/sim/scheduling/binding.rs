@@ -1,0 +1,178 @@
+//! Binds placed Pods: their claims first, then they themselves.
+//!
+//! Upstream: `pkg/scheduler/schedule_one.go` (`bindingCycle`), v1.34.
+
+use crate::api::condition::{self, Condition};
+use crate::api::pod::cond;
+use crate::api::storage::{self, ClaimPhase, ClaimRef, PersistentVolume, PersistentVolumeClaim};
+use crate::api::{ConditionStatus, EventType, ObjectKey, Pod};
+use crate::base::{SimDuration, text::lit};
+use crate::scheduler::VolumeStep;
+use crate::sim::event::{Event, Placement};
+use crate::sim::world::World;
+
+use super::CALL_TIME;
+
+/// How often bound claims are looked for (`volumebinding/binder.go`: `BindVolumes` polls).
+pub(super) const PRE_BIND_POLL: SimDuration = SimDuration::from_secs(1);
+/// `bindTimeoutSeconds` of VolumeBinding.
+pub(super) const PRE_BIND_TIMEOUT: SimDuration = SimDuration::from_secs(600);
+
+impl World {
+    pub(super) fn write_volume_steps(&mut self, placement: &Placement) {
+        for step in &placement.volumes {
+            let written = match step {
+                VolumeStep::Bind { claim, volume } => {
+                    let uid = self.store.get::<PersistentVolumeClaim>(claim).map(|c| c.meta.uid.clone());
+                    let claim = ClaimRef { key: claim.clone(), uid: uid.unwrap_or_default() };
+                    self.store
+                        .update::<PersistentVolume>(&ObjectKey::cluster(volume), |pv| {
+                            pv.claim_ref = Some(claim);
+                            pv.meta.annotations =
+                                pv.meta.annotations.with(storage::annotation::BOUND_BY_CONTROLLER, "yes");
+                        })
+                        .map(|_| ())
+                }
+                VolumeStep::Provision { claim, node } => self
+                    .store
+                    .update::<PersistentVolumeClaim>(claim, |pvc| {
+                        pvc.meta.annotations =
+                            pvc.meta.annotations.with(storage::annotation::SELECTED_NODE, node.clone());
+                    })
+                    .map(|_| ()),
+                VolumeStep::Wait { .. } => Ok(()),
+            };
+            // A claim or volume that vanished meanwhile is found missing when the claims are looked at.
+            let _ = written;
+        }
+    }
+
+    /// Looks whether the claims of a placed Pod are bound by now.
+    pub(in crate::sim) fn pre_bind(&mut self, placement: Placement) {
+        let now = self.store.now();
+        if self.pod_of(&placement.pod, &placement.uid).is_none() {
+            self.scheduler.hear(now).binding_failed(now, &placement.pod, &placement.uid, "pod is gone");
+            return;
+        }
+        match self.claims_bound(&placement) {
+            Ok(true) => {
+                let at = self.scheduler.call(now, CALL_TIME);
+                self.schedule(at, Event::Bind(Box::new(placement)));
+            }
+            Ok(false) if now < placement.deadline => {
+                self.schedule(now + PRE_BIND_POLL, Event::PreBind(Box::new(placement)));
+            }
+            Ok(false) => self.volumes_fail(&placement, "context deadline exceeded"),
+            Err(why) => self.volumes_fail(&placement, &why),
+        }
+    }
+
+    /// Upstream: `volumebinding/binder.go` `checkBindings`, v1.34.
+    fn claims_bound(&self, placement: &Placement) -> Result<bool, String> {
+        let node = self.store.find::<crate::api::Node>("", &placement.node);
+        let node = node.ok_or_else(|| format!("failed to get node {:?}: not found", placement.node))?;
+        let mut all = true;
+        for step in &placement.volumes {
+            let (VolumeStep::Provision { claim, .. }
+            | VolumeStep::Bind { claim, .. }
+            | VolumeStep::Wait { claim }) = step;
+            let Some(pvc) = self.store.get::<PersistentVolumeClaim>(claim) else {
+                return Err(format!("failed to get pvc {claim} from the cache: not found"));
+            };
+            let volume = match step {
+                VolumeStep::Bind { volume, .. } => volume,
+                VolumeStep::Provision { .. } | VolumeStep::Wait { .. } => &pvc.spec.volume_name,
+            };
+            if let VolumeStep::Provision { node, .. } = step {
+                still_selected(pvc, node)?;
+            }
+            if let Some(pv) = self.store.find::<PersistentVolume>("", volume) {
+                let reachable =
+                    pv.node_affinity.as_ref().is_none_or(|a| a.matches(&node.meta.name, &node.meta.labels));
+                if !reachable {
+                    let (pv, node) = (&pv.meta.name, &node.meta.name);
+                    return Err(format!(
+                        "pv {pv:?} node affinity doesn't match node {node:?}: no matching NodeSelectorTerms"
+                    ));
+                }
+                let reserved = pv.claim_ref.as_ref().is_some_and(|r| !r.uid.is_empty());
+                if matches!(step, VolumeStep::Bind { .. }) && !reserved {
+                    return Err(format!("ClaimRef got reset for pv {:?}", pv.meta.name));
+                }
+            }
+            all &= pvc.phase == ClaimPhase::Bound
+                && pvc.meta.annotations.contains_key(storage::annotation::BIND_COMPLETED);
+        }
+        Ok(all)
+    }
+
+    fn volumes_fail(&mut self, placement: &Placement, why: &str) {
+        let message = format!("running PreBind plugin \"VolumeBinding\": binding volumes: {why}");
+        self.binding_fails(placement, &message);
+    }
+
+    fn binding_fails(&mut self, placement: &Placement, why: &str) {
+        let now = self.store.now();
+        let failure = self.scheduler.hear(now).binding_failed(now, &placement.pod, &placement.uid, why);
+        let Some(pod) = self.pod_of(&placement.pod, &placement.uid) else { return };
+        if let Some(failure) = failure {
+            self.failed_scheduling(&pod, &placement.scheduler_name, failure);
+        }
+    }
+
+    /// Binds a Pod: the API server sets the node and the condition `PodScheduled`.
+    ///
+    /// Upstream: `pkg/registry/core/pod/storage/storage.go` (`assignPod`), v1.34.
+    pub(in crate::sim) fn bind(&mut self, placement: &Placement) {
+        let now = self.store.now();
+        let Some(pod) = self.pod_of(&placement.pod, &placement.uid) else {
+            self.scheduler.hear(now).binding_failed(now, &placement.pod, &placement.uid, "pod is gone");
+            return;
+        };
+        if pod.meta.is_deleting() {
+            let why = format!(
+                "Operation cannot be fulfilled on pods/binding \"{}\": pod {} is being deleted, cannot be assigned to a host",
+                pod.meta.name, pod.meta.name
+            );
+            self.binding_fails(placement, &why);
+            return;
+        }
+        let at = self.store.timestamp();
+        let node = placement.node.clone();
+        let bound = self.store.update::<Pod>(&placement.pod, |pod| {
+            pod.node_name = Some(node);
+            pod.status.nominated_node = None;
+            condition::set(
+                &mut pod.status.conditions,
+                Condition::new(cond::POD_SCHEDULED, ConditionStatus::True, "", "", at),
+            );
+        });
+        match bound {
+            Ok(pod) => {
+                self.scheduler.hear(now).finish_binding(now, &placement.pod, &placement.uid);
+                let message = format!("Successfully assigned {} to {}", placement.pod, placement.node);
+                self.say_of_pod(
+                    &pod,
+                    &placement.scheduler_name,
+                    EventType::Normal,
+                    lit!("Scheduled"),
+                    message,
+                );
+            }
+            Err(why) => self.binding_fails(placement, &why.to_string()),
+        }
+    }
+}
+
+/// Whether the provisioner still works for the node that was chosen. If it has given the claim back, the scheduler begins
+/// again.
+fn still_selected(claim: &PersistentVolumeClaim, node: &str) -> Result<(), String> {
+    let name = &claim.meta.name;
+    match claim.meta.annotations.get(storage::annotation::SELECTED_NODE) {
+        Some(selected) if selected == node => Ok(()),
+        None if claim.meta.annotations.is_empty() => {
+            Err(format!("selectedNode annotation reset for PVC {name:?}"))
+        }
+        None | Some(_) => Err(format!("provisioning failed for PVC {name:?}")),
+    }
+}
