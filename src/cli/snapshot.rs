@@ -9,7 +9,7 @@ use super::output::Context;
 use crate::api::manifest::{self, Class, Loaded};
 use crate::api::{Object, lower};
 use crate::base::{Diagnostic, Severity, SourceId, SourceMap};
-use crate::scenario::Files;
+use crate::scenario::{self, Files};
 use crate::scheduler::Config;
 
 /// The objects of a snapshot.
@@ -111,12 +111,7 @@ fn configuration(loaded: &Loaded) -> Result<Option<Config>, Vec<Diagnostic>> {
     if loaded.kind != "KubeSchedulerConfiguration" {
         return Ok(None);
     }
-    Config::from_json(&loaded.json()).map(Some).map_err(|errors| {
-        let told = |message| {
-            Diagnostic::error("WT0111", message).at(loaded.tree.path_span("kind"), "in this document")
-        };
-        errors.into_iter().map(told).collect()
-    })
+    scenario::scheduler_config::read(&loaded.tree).map(Some)
 }
 
 /// A manifest as an object, in the namespace `default` if it names none, with an identity if it has none.

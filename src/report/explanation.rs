@@ -11,6 +11,7 @@ use crate::api::pod::cond;
 use crate::api::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, PODS};
 use crate::api::{Node, Phase, Pod};
 use crate::base::{Quantity, SimTime, Str};
+use crate::params::drivers;
 use crate::scheduler::evaluation::{Evaluation, NodeEvaluation, PostFilter};
 use crate::scheduler::explain::chain::ClaimState;
 use crate::scheduler::explain::lack::Missing;
@@ -83,6 +84,21 @@ fn running(page: &mut Page, subject: &Subject<'_>, node: &Str) {
     anew(page, subject, node);
 }
 
+/// What would become of a Pod without its scheduling gates.
+fn behind_gates(page: &mut Page, then: Option<&Evaluation>) {
+    let Some(then) = then else { return };
+    page.gap();
+    match &then.chosen {
+        Some(node) => {
+            page.wrapped(&format!("Without its gates it would go to {node} {}.", how_chosen(then)), 2)
+        }
+        None => {
+            page.line("  Without its gates it would stay Pending all the same:");
+            page.line(format!("  {}", then.message.as_deref().unwrap_or_default()));
+        }
+    }
+}
+
 /// What would become of a Pod with a node if it were placed now.
 fn anew(page: &mut Page, subject: &Subject<'_>, node: &Str) {
     let now = &subject.now.evaluation;
@@ -113,6 +129,7 @@ fn pending(page: &mut Page, subject: &Subject<'_>) {
             &format!("It is held back before scheduling by {}: {}.", gate.plugin, gate.message()),
             2,
         );
+        behind_gates(page, subject.now.behind_gates.as_ref());
         return;
     }
     if let Some(said) = condition::find(&pod.status.conditions, cond::POD_SCHEDULED)
@@ -270,6 +287,14 @@ fn claim_words(state: &ClaimState) -> String {
         ClaimState::Unbound { class, class_exists: false, .. } => {
             format!("is not bound, and its class {class} does not exist")
         }
+        ClaimState::Unbound { class, idle_provisioner: Some(who), .. } if who == drivers::NO_PROVISIONER => {
+            format!(
+                "is not bound; volumes of its class {class} are made by hand, and none that is there suits it"
+            )
+        }
+        ClaimState::Unbound { class, idle_provisioner: Some(who), .. } => format!(
+            "is not bound; nobody runs the provisioner {who} of its class {class}: no CSIDriver and no CSINode names it"
+        ),
         ClaimState::Unbound { class, waits_for_pod: true, .. } => {
             format!("is not bound; its class {class} makes the volume where the Pod goes")
         }

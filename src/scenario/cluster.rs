@@ -399,6 +399,8 @@ fn flag_value(reader: &mut Reader<'_>, tree: &Tree, flag: &FlagInfo) -> Option<F
             if tree.as_map().is_none() {
                 return reader.expected(tree, "a configuration in place");
             }
+            let wrong = super::scheduler_config::read(tree).err();
+            wrong.into_iter().flatten().for_each(|diagnostic| reader.note(diagnostic));
             Some(FlagValue::Document(Some(std::sync::Arc::new(tree.to_json()))))
         }
     }

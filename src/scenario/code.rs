@@ -33,6 +33,9 @@ pub const LIMIT: &str = "WT0215";
 /// A manifest that would be accepted as text but is none for an apply.
 pub const BAD_MANIFEST: &str = "WT0216";
 
+/// A value that a component of Kubernetes refuses; the manifests' own code.
+pub const INVALID_VALUE: &str = "WT0111";
+
 /// An expectation without a subject, or with an unknown one, or with several.
 pub const BAD_SUBJECT: &str = "WT0301";
 /// An expectation with more than one of `at`, `by` and `during`, or with a span that ends before it begins.

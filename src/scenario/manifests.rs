@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use super::code;
 use super::files::{Files, beside};
 use super::read::{Fields, Reader};
+use super::scheduler_config;
 use super::tables;
 use crate::api::lower;
 use crate::api::manifest::tree::{Limits, Tree, Value, read_documents};
@@ -138,13 +139,9 @@ impl<'a> Manifests<'a> {
         match loaded.class {
             Class::Configuration => {
                 if loaded.kind == "KubeSchedulerConfiguration" {
-                    let json = loaded.json();
-                    if let Err(wrong) = crate::scheduler::Config::from_json(&json) {
-                        for message in wrong {
-                            reader.error::<()>("WT0111", loaded.origin, message);
-                        }
-                    }
-                    self.scheduler_config = Some((json, loaded.origin));
+                    let wrong = scheduler_config::read(&loaded.tree).err();
+                    wrong.into_iter().flatten().for_each(|diagnostic| reader.note(diagnostic));
+                    self.scheduler_config = Some((loaded.json(), loaded.origin));
                 }
                 return None;
             }

@@ -9,6 +9,7 @@
 //! * [`tables`]: every field and verb, as data. [`shape`]: what such tables are made of.
 //! * [`read`], [`scalar`]: small readers that note mistakes and go on.
 //! * [`cluster`], [`behaviour`], [`steps`], [`expectations`], [`manifests`], [`target`]: the parts of the file.
+//! * [`scheduler_config`]: configurations of kube-scheduler.
 //! * [`lint`](mod@lint): what can be read and run, but is probably not meant.
 //! * [`schema`](mod@schema), [`reference`](mod@reference): the JSON Schema and the reference page, from the tables.
 //! * [`code`]: codes of what can be wrong.
@@ -26,6 +27,7 @@ mod nodes;
 pub mod read;
 pub mod reference;
 pub mod scalar;
+pub mod scheduler_config;
 pub mod schema;
 pub mod shape;
 pub mod steps;

@@ -292,8 +292,31 @@ pub fn select_host(nodes: &[&NodeInfo], totals: &[i64], choice: &mut Choice<'_>)
 
 #[cfg(test)]
 mod tests {
-    use super::num_feasible_nodes_to_find;
+    use super::{num_feasible_nodes_to_find, select_host};
+    use crate::scheduler::decision::Choice;
+    use crate::scheduler::framework::{NodeInfo, Snapshot};
+    use crate::scheduler::testing::node;
 
+    /// §10.4: reservoir sampling.
+    #[test]
+    fn the_best_nodes_are_drawn_with_equal_chances() {
+        let mut snapshot = Snapshot::default();
+        for name in ["a", "b", "c", "d"] {
+            if let crate::api::Object::Node(node) = node(name, "z", 1000) {
+                snapshot.set_node(&node);
+            }
+        }
+        let nodes: Vec<&NodeInfo> = snapshot.nodes().collect();
+        let mut chosen = [0; 4];
+        for (second, third) in (0..2).flat_map(|a| (0..3).map(move |b| (a, b))) {
+            let mut draws = [second, third].into_iter();
+            let mut below = |_| draws.next().unwrap_or_default();
+            chosen[select_host(&nodes, &[7, 3, 7, 7], &mut Choice::Random(&mut below))] += 1;
+        }
+        assert_eq!(chosen, [2, 0, 2, 2], "of all six courses of the draw");
+    }
+
+    /// §10.4: numFeasibleNodesToFind.
     #[test]
     fn larger_clusters_are_looked_at_in_smaller_parts() {
         for (percentage, nodes, expected) in [

@@ -13,7 +13,10 @@
 //! Upstream: `pkg/scheduler`, v1.34.
 //!
 //! # Fidelity
-//! No extenders and no Permit plugins.
+//! * No extenders and no Permit plugins.
+//! * Nodes are filtered one after the other; upstream's 16 workers (`parallelism`) may look at a few more than are needed.
+//! * Feature gates are as v1.34 ships them: queueing hints, taking Pods out of their backoff and asynchronous preemption are
+//!   on, asynchronous API calls and nominations for expected placements are off.
 
 pub mod cache;
 mod changes;
@@ -46,7 +49,7 @@ pub use placer::Placer;
 pub use queue::QueuedPod as Queued;
 
 use crate::api::{Object, ObjectKey, Pod, Uid};
-use crate::base::{LookupMap, LookupSet, SimTime, Str};
+use crate::base::{LookupMap, LookupSet, SimDuration, SimTime, Str};
 use cache::Cache;
 use cycle::{Miss, Sampling, Search};
 use framework::fit_error::{count_causes, fit_error};
@@ -114,6 +117,14 @@ impl Scheduler {
             next_start_node_index: 0,
             memo: Memo::default(),
         }
+    }
+
+    /// The same scheduler, which parks Pods that fit nowhere for so long before it tries them unasked
+    /// (`--pod-max-in-unschedulable-pods-duration`).
+    #[must_use]
+    pub fn parking_for(mut self, span: SimDuration) -> Self {
+        self.queue.set_max_parked(span);
+        self
     }
 
     /// The profiles.

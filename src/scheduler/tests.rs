@@ -38,6 +38,7 @@ fn failure_of(attempt: &Attempt) -> &Failure {
     }
 }
 
+/// §10.1: assumed Pods never expire; §10.5, §10.6.
 #[test]
 fn assumed_pods_take_room_until_their_binding_fails() {
     let mut s = scheduler(&[node("n1", "a", 1000)]);
@@ -63,6 +64,7 @@ fn assumed_pods_take_room_until_their_binding_fails() {
     assert_eq!(s.next_wakeup(at(1)), Some(at(3)));
 }
 
+/// §10.2: Pods that ended.
 #[test]
 fn a_bound_pod_is_confirmed_and_frees_its_room_when_it_ends() {
     let mut s = scheduler(&[node("n1", "a", 1000)]);
@@ -80,6 +82,7 @@ fn a_bound_pod_is_confirmed_and_frees_its_room_when_it_ends() {
     assert_eq!(s.queue().lengths(), (0, 0, 0));
 }
 
+/// §10.2: Pods that are being deleted.
 #[test]
 fn there_is_nothing_to_decide_for_pods_that_go_or_are_placed() {
     let mut s = scheduler(&[node("n1", "a", 1000)]);
@@ -93,6 +96,7 @@ fn there_is_nothing_to_decide_for_pods_that_go_or_are_placed() {
     assert!(!s.has_ready(at(0)));
 }
 
+/// §10.4: no nodes.
 #[test]
 fn an_empty_cluster_is_a_fault_that_is_tried_again() {
     let mut s = scheduler(&[]);
@@ -106,6 +110,7 @@ fn an_empty_cluster_is_a_fault_that_is_tried_again() {
     assert_eq!(s.next_wakeup(at(0)), Some(at(2)));
 }
 
+/// §10.4: nominated Pods.
 #[test]
 fn a_nominated_node_is_taken_without_looking_further() {
     let mut s = scheduler(&[node("n1", "a", 4000), node("n2", "a", 1000)]);
@@ -115,6 +120,7 @@ fn a_nominated_node_is_taken_without_looking_further() {
     assert_eq!((node_of(&attempt), attempt.evaluated, attempt.feasible), ("n2", 1, 1));
 }
 
+/// §10.7, 8; §13.48.
 #[test]
 fn room_that_is_kept_for_a_nominated_pod_is_not_given_away() {
     let mut s = scheduler(&[node("n1", "a", 1000)]);
@@ -133,6 +139,7 @@ fn room_that_is_kept_for_a_nominated_pod_is_not_given_away() {
     assert!(s.has_ready(at(5)));
 }
 
+/// §10.7, 7.
 #[test]
 fn preemption_keeps_the_pod_out_until_its_victims_are_dealt_with() {
     let mut s = scheduler(&[node("n1", "a", 1000)]);
@@ -167,6 +174,7 @@ fn a_preemption_that_finds_nobody_is_tried_again_at_once() {
     assert_eq!(node_of(&next(&mut s, at(0))), "n1");
 }
 
+/// §10.4: nextStartNodeIndex.
 #[test]
 fn the_search_goes_on_where_the_last_one_ended() {
     let nodes: Vec<Object> = (0..200).map(|i| node(&format!("n{i:03}"), "a", 1000)).collect();
@@ -193,4 +201,47 @@ fn waiting_costs_nothing_until_something_can_change() {
     assert_eq!(s.next_wakeup(at(0)), Some(SimTime::ZERO + SimDuration::from_secs(330)));
     let empty = scheduler(&[node("n1", "a", 100)]);
     assert_eq!(empty.next_wakeup(at(0)), None);
+}
+
+/// §13.48: a nomination is a preference.
+#[test]
+fn a_pod_whose_nominated_node_is_full_goes_elsewhere() {
+    let mut s = scheduler(&[node("n1", "a", 1000), node("n2", "a", 1000)]);
+    s.change(at(0), None, Some(&bound(&pod("other", 900), "n2")));
+    let nominated = pod_with("a", 500, |pod| pod["status"] = json!({"nominatedNodeName": "n2"}));
+    s.change(at(0), None, Some(&nominated));
+    assert_eq!(node_of(&next(&mut s, at(0))), "n1");
+}
+
+/// §10.7, 1: whoever waits for victims does not take more of them.
+#[test]
+fn a_pod_whose_victims_are_leaving_evicts_nobody_else() {
+    let mut s = scheduler(&[node("n1", "a", 1000), node("n2", "a", 1000)]);
+    let leaving = pod_change(&bound(&pod("leaving", 800), "n1"), |pod| {
+        pod.meta.deletion = Some(Deletion { timestamp: Timestamp(9), grace_seconds: Some(30) });
+        let why = crate::api::condition::Condition::new(
+            crate::api::pod::cond::DISRUPTION_TARGET,
+            crate::api::ConditionStatus::True,
+            "PreemptionByScheduler",
+            "",
+            Timestamp(0),
+        );
+        pod.status.conditions.push(why);
+    });
+    s.change(at(0), None, Some(&leaving));
+    s.change(at(0), None, Some(&bound(&pod("other", 800), "n2")));
+    let urgent = pod_with("urgent", 800, |pod| {
+        pod["spec"]["priority"] = json!(10);
+        pod["status"] = json!({"nominatedNodeName": "n1"});
+    });
+    s.change(at(0), None, Some(&urgent));
+    let attempt = next(&mut s, at(0));
+    let failure = failure_of(&attempt);
+    assert!(failure.victims.is_empty());
+    assert_eq!(failure.nomination, Nomination::Keep);
+    assert_eq!(
+        failure.message,
+        "0/2 nodes are available: 2 Insufficient cpu. no new claims to deallocate, preemption: not eligible due to a \
+         terminating pod on the nominated node."
+    );
 }

@@ -11,6 +11,7 @@ use crate::controller::table::{self, ControllerParams};
 use crate::facts::Recorder;
 use crate::params::Operations;
 use crate::plan::{Plan, PlannedNode, Step};
+use crate::scheduler::plugins::registry::Registry;
 use crate::scheduler::{Config, Scheduler, Wording};
 
 /// Namespaces that every cluster has.
@@ -44,17 +45,19 @@ fn operations(plan: &Plan) -> Operations {
     Operations::new(start.chain(later).collect())
 }
 
-/// The scheduler of a plan, with its configuration.
-pub fn scheduler(plan: &Plan) -> Scheduler {
-    let config = plan
-        .settings
-        .kube_scheduler
-        .config
-        .as_deref()
-        .and_then(|json| Config::from_json(json).ok())
-        .unwrap_or_default();
+/// The scheduler of a plan, with its configuration, whose plugins are in the registry.
+///
+/// # Errors
+/// In kube-scheduler's words, why the configuration cannot be used.
+pub fn scheduler(plan: &Plan, registry: &Registry) -> Result<Scheduler, Vec<String>> {
+    let settings = &plan.settings.kube_scheduler;
+    let config = match settings.config.as_deref() {
+        Some(json) => Config::from_json_with(json, registry)?,
+        None => Config::default(),
+    };
     let wording = Wording::of_release(&plan.version.to_string());
-    Scheduler::new(config, wording)
+    let scheduler = Scheduler::with_plugins(config, wording, registry).map_err(|why| vec![why])?;
+    Ok(scheduler.parking_for(settings.pod_max_in_unschedulable_pods_duration))
 }
 
 /// Puts the cluster up and applies the manifests.

@@ -19,6 +19,8 @@ use crate::facts::{DataFact, Fact, Recorder};
 use crate::kernel::{Digest, EventQueue, LimitHit, Limits, Seed};
 use crate::kubelet::{self, KubeletEvent, Kubelets, VolumeUse};
 use crate::plan::Plan;
+use crate::scheduler::Scheduler;
+use crate::scheduler::plugins::registry::Registry;
 use crate::store::{Change, Store};
 use crate::traffic::Usage;
 
@@ -57,7 +59,34 @@ pub struct World {
 
 impl World {
     /// The world at t = 0: the cluster stands, the manifests are applied.
+    ///
+    /// A plan that was read from a scenario has a scheduler configuration that is valid. With one that is not the
+    /// scheduler is the default one, and the outcome lists the configuration among what was refused.
     pub fn new(plan: &Plan, recorder: &mut dyn Recorder) -> Self {
+        match Self::with_registry(plan, &Registry::default(), recorder) {
+            Ok(world) => world,
+            Err(why) => {
+                let mut world = Self::standing(plan, Scheduler::default(), recorder);
+                world.refuse("kube-scheduler", why.join("; "));
+                world.settle(recorder);
+                world
+            }
+        }
+    }
+
+    /// The same with scheduler plugins of one's own, which the plan's `KubeSchedulerConfiguration` enables.
+    ///
+    /// # Errors
+    /// In kube-scheduler's words, why the configuration cannot be used.
+    pub fn with_registry(
+        plan: &Plan,
+        registry: &Registry,
+        recorder: &mut dyn Recorder,
+    ) -> Result<Self, Vec<String>> {
+        Ok(Self::standing(plan, bootstrap::scheduler(plan, registry)?, recorder))
+    }
+
+    fn standing(plan: &Plan, scheduler: Scheduler, recorder: &mut dyn Recorder) -> Self {
         let seed = Seed(plan.seed);
         let store = Store::new(plan.calendar(), seed);
         let end = plan.duration.map_or(SimTime::MAX, |d| SimTime::ZERO + d);
@@ -66,7 +95,7 @@ impl World {
             queue: EventQueue::default(),
             store,
             manager: bootstrap::controllers(plan),
-            scheduler: SchedulerDriver::new(plan),
+            scheduler: SchedulerDriver::new(scheduler, plan),
             kubelets: Kubelets::default(),
             autoscaler: ClusterAutoscaler::new(&plan.settings.cluster_autoscaler, &fleet),
             fleet,

@@ -13,7 +13,9 @@ use crate::api::pod::cond;
 use crate::api::policy::PriorityClass;
 use crate::api::service::Namespace;
 use crate::api::storage::{PersistentVolume, PersistentVolumeClaim, StorageClass, annotation};
-use crate::api::{ConditionStatus, Kind, Meta, Node, Pod, PodSpec, Taint, TaintEffect, Toleration, k8s, lower};
+use crate::api::{
+    ConditionStatus, Kind, Meta, Node, Pod, PodSpec, Taint, TaintEffect, Toleration, k8s, lower,
+};
 use crate::base::{LookupMap, Str, text::lit};
 
 /// Priority of the built-in class `system-cluster-critical`.

@@ -7,6 +7,8 @@ mod fuzz;
 mod invalid;
 mod milestones;
 mod oracle;
+mod pace;
+mod plugins;
 mod properties;
 mod readme;
 mod scenarios;

@@ -46,7 +46,7 @@ recordings! {
     recording_16a_delete_background: "16a-delete-background",
     recording_16c_delete_orphan: "16c-delete-orphan",
     recording_17_topology_spread: "17-topology-spread",
-    recording_18_unschedulable_messages: "18-unschedulable-messages",
+    recording_18_unschedulable_messages: "18-unschedulable-messages" within 0.5,
     recording_19_crash_and_self_heal: "19-crash-and-self-heal",
 }
 

@@ -21,6 +21,7 @@ fn scores(config: &Config) -> Vec<(&'static str, i64)> {
     frameworks[0].score.iter().map(|w| (w.at.name, w.weight)).collect()
 }
 
+/// §10.1: plugin order and the weights of scores.
 #[test]
 fn the_default_profile_has_upstreams_plugins_in_upstreams_order() {
     let config = config(json!({})).unwrap();
@@ -46,6 +47,19 @@ fn the_default_profile_has_upstreams_plugins_in_upstreams_order() {
             "VolumeZone",
             "PodTopologySpread",
             "InterPodAffinity",
+        ]
+    );
+    assert_eq!(
+        f.score.iter().map(|w| (w.at.name, w.weight)).collect::<Vec<_>>(),
+        [
+            ("TaintToleration", 3),
+            ("NodeAffinity", 2),
+            ("NodeResourcesFit", 1),
+            ("VolumeBinding", 1),
+            ("PodTopologySpread", 2),
+            ("InterPodAffinity", 2),
+            ("NodeResourcesBalancedAllocation", 1),
+            ("ImageLocality", 1),
         ]
     );
     assert_eq!(

@@ -2,9 +2,10 @@
 
 use crate::api::node::HOSTNAME_LABEL;
 use crate::api::selector::{NodeSelectorTerm, Operator};
-use crate::api::storage::ClaimPhase;
+use crate::api::storage::{ClaimPhase, migrated_driver};
 use crate::api::{ObjectKey, Pod};
 use crate::base::Str;
+use crate::params::drivers;
 use crate::scheduler::framework::{Listers, Snapshot, Status};
 
 /// A claim of a Pod and where it holds the Pod.
@@ -29,6 +30,8 @@ pub enum ClaimState {
         class_exists: bool,
         /// Whether it gets its volume with the Pod's node.
         waits_for_pod: bool,
+        /// The class's provisioner, if nobody runs it.
+        idle_provisioner: Option<Str>,
     },
     /// It is bound to a volume that is gone.
     VolumeMissing {
@@ -67,6 +70,7 @@ fn state(snapshot: &Snapshot, key: &ObjectKey, refusals: &[(Str, Vec<Status>)]) 
             class: claim.class(),
             class_exists: class.is_some(),
             waits_for_pod: class.is_some_and(|c| c.wait_for_first_consumer),
+            idle_provisioner: class.map(|c| &c.provisioner).filter(|p| !is_run(listers, p)).cloned(),
         };
     }
     let volume = claim.spec.volume_name.clone();
@@ -83,6 +87,13 @@ fn state(snapshot: &Snapshot, key: &ObjectKey, refusals: &[(Str, Vec<Status>)]) 
         others: refusals.len() - nodes.len(),
         nodes,
     }
+}
+
+/// Whether somebody makes volumes in the name of a provisioner.
+fn is_run(listers: &Listers, provisioner: &str) -> bool {
+    let driver = migrated_driver(provisioner).unwrap_or(provisioner);
+    let object = listers.csi_drivers.named(driver).map(|d| &**d);
+    drivers::is_installed(driver, object, listers.csi_nodes.iter().map(|n| &**n))
 }
 
 /// Labels that a node must have to reach the volumes of a Pod, as far as they leave no choice.

@@ -32,6 +32,8 @@ const CURES_MAX: usize = 6;
 pub struct Explanation {
     /// What every node says as the cluster stands.
     pub evaluation: Evaluation,
+    /// If scheduling gates hold the Pod back: what the nodes would say without them.
+    pub behind_gates: Option<Evaluation>,
     /// All refusals of every node, not only the first; empty if no node was asked.
     pub refusals: Vec<(Str, Vec<Status>)>,
     /// What the nodes lack that have nothing else against the Pod, the nearest first.
@@ -67,12 +69,16 @@ pub fn explain(placer: &mut Placer, pod: &Arc<Pod>) -> Explanation {
     let evaluation = placer.evaluate(pod).evaluation;
     let mut out = Explanation {
         evaluation,
+        behind_gates: None,
         refusals: Vec::new(),
         lacks: Vec::new(),
         cures: Vec::new(),
         new_node: None,
         chains: Vec::new(),
     };
+    if out.evaluation.pre_enqueue.is_some() {
+        out.behind_gates = Some(placer.evaluate(&ungated(pod)).evaluation);
+    }
     let Some(view) = placer.view(pod) else { return out };
     let info = PodInfo::new(pod.clone());
     out.refusals = view.all_refusals(&info).unwrap_or_default();
@@ -87,6 +93,14 @@ pub fn explain(placer: &mut Placer, pod: &Arc<Pod>) -> Explanation {
         if wanted.is_empty() { None } else { new_node(placer, pod, &wanted) }
     });
     out
+}
+
+fn ungated(pod: &Arc<Pod>) -> Arc<Pod> {
+    let mut free = Pod::clone(pod);
+    let mut spec = crate::api::PodSpec::clone(&free.spec);
+    spec.scheduling_gates.clear();
+    free.spec = Arc::new(spec);
+    Arc::new(free)
 }
 
 /// Tries changes one by one, then in pairs and in threes, until some nodes pass.

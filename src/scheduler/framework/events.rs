@@ -4,6 +4,8 @@
 
 use std::ops::BitOr;
 
+use crate::api::{Node, Object};
+
 /// A kind of object that events are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventResource {
@@ -153,6 +155,17 @@ impl Hint {
     /// `Queue` if `useful`.
     pub const fn queue_if(useful: bool) -> Self {
         if useful { Self::Queue } else { Self::Skip }
+    }
+
+    /// For a node that came or changed: `Queue` if it passes now and did not before. What else happened may help.
+    pub fn if_node_passes_now(
+        old: Option<&Object>,
+        new: Option<&Object>,
+        passes: impl Fn(&Node) -> bool,
+    ) -> Self {
+        let Some(Object::Node(new)) = new else { return Self::Queue };
+        let passed = matches!(old, Some(Object::Node(old)) if passes(old));
+        Self::queue_if(!passed && passes(new))
     }
 }
 

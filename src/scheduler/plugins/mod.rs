@@ -26,6 +26,9 @@ pub mod volume_binding;
 pub mod volume_restrictions;
 pub mod volume_zone;
 
+#[cfg(test)]
+mod tests;
+
 use super::framework::{Extensions, Setup};
 
 /// A plugin of the default profile.

@@ -142,10 +142,13 @@ impl EnqueueExtensions for NodeAffinity {
         old: Option<&Object>,
         new: Option<&Object>,
     ) -> Hint {
-        let Some(Object::Node(new)) = new else { return Hint::Queue };
-        let spec = &pod.pod.spec;
-        let enforced = self.args.added_required.as_ref().is_none_or(|added| selects(added, new));
-        let was_matched = matches!(old, Some(Object::Node(old)) if required_matches(spec, old));
-        Hint::queue_if(enforced && required_matches(spec, new) && !was_matched)
+        let added = self.args.added_required.as_ref();
+        if let (Some(added), Some(Object::Node(new))) = (added, new)
+            && !selects(added, new)
+        {
+            return Hint::Skip;
+        }
+        // As upstream, a node that only the added affinity kept out is not noticed.
+        Hint::if_node_passes_now(old, new, |node| required_matches(&pod.pod.spec, node))
     }
 }

@@ -68,13 +68,9 @@ impl EnqueueExtensions for NodeUnschedulable {
         old: Option<&Object>,
         new: Option<&Object>,
     ) -> Hint {
-        match (old, new) {
-            (None, Some(Object::Node(node))) => Hint::queue_if(!node.unschedulable),
-            (Some(Object::Node(old)), Some(Object::Node(new))) => {
-                Hint::queue_if(old.unschedulable && !new.unschedulable)
-            }
-            (_, Some(Object::Pod(new))) => self.after_toleration(pod, new),
-            _ => Hint::Queue,
+        match new {
+            Some(Object::Pod(new)) => self.after_toleration(pod, new),
+            _ => Hint::if_node_passes_now(old, new, |node| !node.unschedulable),
         }
     }
 }

@@ -117,16 +117,9 @@ impl EnqueueExtensions for TaintToleration {
         old: Option<&Object>,
         new: Option<&Object>,
     ) -> Hint {
-        match (old, new) {
-            (old, Some(Object::Node(new))) => {
-                let was_untolerated = match old {
-                    Some(Object::Node(old)) => untolerated(old, pod).is_some(),
-                    _ => true,
-                };
-                Hint::queue_if(was_untolerated && untolerated(new, pod).is_none())
-            }
-            (_, Some(Object::Pod(new))) => Hint::queue_if(new.meta.uid == *pod.uid()),
-            _ => Hint::Queue,
+        match new {
+            Some(Object::Pod(new)) => Hint::queue_if(new.meta.uid == *pod.uid()),
+            _ => Hint::if_node_passes_now(old, new, |node| untolerated(node, pod).is_none()),
         }
     }
 }

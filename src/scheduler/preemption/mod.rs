@@ -133,7 +133,9 @@ impl Evaluator<'_> {
         }
         let (offset, wanted) = match choice {
             Choice::SmallestName => (0, usize::MAX),
-            Choice::Random(draw) => (draw(nodes.len() as u64) as usize, self.candidates_wanted(nodes.len())),
+            Choice::Random(draw) => {
+                (draw(nodes.len() as u64) as usize, candidates_wanted(self.args, nodes.len()))
+            }
         };
         let budgets: Vec<Arc<PodDisruptionBudget>> =
             self.handle.snapshot.listers.budgets.iter().cloned().collect();
@@ -153,12 +155,6 @@ impl Evaluator<'_> {
             }
         }
         trials
-    }
-
-    /// Upstream: `default_preemption.go` `calculateNumCandidates`.
-    fn candidates_wanted(&self, nodes: usize) -> usize {
-        let share = nodes * usize::try_from(self.args.min_candidate_nodes_percentage).unwrap_or(0) / 100;
-        share.max(usize::try_from(self.args.min_candidate_nodes_absolute).unwrap_or(0)).min(nodes)
     }
 
     fn no_candidate(nodes: usize, statuses: NodeStatuses, trials: Vec<Trial>) -> Preempted {
@@ -183,6 +179,14 @@ impl Evaluator<'_> {
     }
 }
 
+/// How many candidates are enough, of so many nodes that may be some.
+///
+/// Upstream: `default_preemption.go` `calculateNumCandidates`.
+fn candidates_wanted(args: &DefaultPreemptionArgs, nodes: usize) -> usize {
+    let share = nodes * usize::try_from(args.min_candidate_nodes_percentage).unwrap_or(0) / 100;
+    share.max(usize::try_from(args.min_candidate_nodes_absolute).unwrap_or(0)).min(nodes)
+}
+
 /// The refusals of the nodes that were tried.
 fn snapshot_ids(evaluator: &Evaluator<'_>, trials: &[Trial]) -> NodeStatuses {
     let mut statuses = NodeStatuses::new();
@@ -199,4 +203,18 @@ fn is_being_preempted(pod: &Pod) -> bool {
     pod.meta.is_deleting()
         && condition::find(&pod.status.conditions, cond::DISRUPTION_TARGET)
             .is_some_and(|c| c.status == ConditionStatus::True && c.reason == "PreemptionByScheduler")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// §10.1: a tenth of the nodes, at least a hundred, at most all.
+    #[test]
+    fn a_tenth_of_the_candidates_is_enough() {
+        let args = DefaultPreemptionArgs::default();
+        for (nodes, wanted) in [(0, 0), (7, 7), (100, 100), (500, 100), (1000, 100), (2000, 200)] {
+            assert_eq!(candidates_wanted(&args, nodes), wanted, "{nodes}");
+        }
+    }
 }

@@ -30,7 +30,7 @@ use crate::base::{LookupMap, LookupSet, SimDuration, SimTime, Str};
 use backoff::Backoff;
 use pool::Pool;
 
-/// Pods parked as unschedulable are looked at again after so long.
+/// Pods parked as unschedulable are looked at again after so long, if no flag says otherwise.
 pub const MAX_IN_UNSCHEDULABLE: SimDuration = SimDuration::from_mins(5);
 /// How often those that are parked for too long are looked for.
 pub const FLUSH_PERIOD: SimDuration = SimDuration::from_secs(30);
@@ -146,6 +146,8 @@ pub struct Queue {
     /// Nominated Pods.
     pub nominator: Nominator,
     times: Backoff,
+    /// How long a Pod is parked before it is looked at again unasked.
+    max_parked: SimDuration,
     sequence: u64,
 }
 
@@ -161,8 +163,14 @@ impl Queue {
             in_flight: Vec::new(),
             nominator: Nominator::default(),
             times,
+            max_parked: MAX_IN_UNSCHEDULABLE,
             sequence: 0,
         }
+    }
+
+    /// Parks Pods for so long.
+    pub const fn set_max_parked(&mut self, span: SimDuration) {
+        self.max_parked = span;
     }
 
     /// How many Pods are active, backing off, and unschedulable.
@@ -207,7 +215,7 @@ impl Queue {
             .map(|(key, _)| Backoff::flush_after(key.expiry));
         let parked = self.unschedulable.oldest().map(|since| {
             // Parked for longer than the limit, not as long.
-            let beyond = since + MAX_IN_UNSCHEDULABLE + SimDuration::from_nanos(1);
+            let beyond = since + self.max_parked + SimDuration::from_nanos(1);
             beyond.next_on_grid(SimDuration::ZERO, FLUSH_PERIOD)
         });
         backoff.chain(parked).min()
@@ -330,7 +338,7 @@ impl Queue {
     pub fn flush_unschedulable(&mut self, env: &Env<'_>) {
         let grid =
             SimTime::from_nanos(env.now.as_nanos() / FLUSH_PERIOD.as_nanos() * FLUSH_PERIOD.as_nanos());
-        for sequence in self.unschedulable.older_than(grid, MAX_IN_UNSCHEDULABLE) {
+        for sequence in self.unschedulable.older_than(grid, self.max_parked) {
             if let Some(queued) = self.take_unschedulable(sequence) {
                 self.requeue(env, queued, true);
             }

@@ -91,6 +91,7 @@ impl Bench {
 const POD_DELETED: ClusterEvent = ClusterEvent::new(EventResource::AssignedPod, ActionType::DELETE);
 const NODE_ADDED: ClusterEvent = ClusterEvent::new(EventResource::Node, ActionType::ADD);
 
+/// §10.1, §10.2, §13.44.
 #[test]
 fn backoff_doubles_to_its_limit_and_ends_with_whole_seconds() {
     let times = Backoff::default();
@@ -109,6 +110,7 @@ fn backoff_doubles_to_its_limit_and_ends_with_whole_seconds() {
     assert!(!Backoff { max: SimDuration::ZERO, ..times }.is_backing_off(&queued, seconds(5.3)));
 }
 
+/// §10.2: activeQ.
 #[test]
 fn higher_priority_goes_first_then_whoever_waits_longer() {
     let mut bench = Bench::new();
@@ -121,6 +123,7 @@ fn higher_priority_goes_first_then_whoever_waits_longer() {
     assert_eq!(bench.names(), ["more-urgent", "urgent", "first", "second"]);
 }
 
+/// §10.2: Pop, error backoffQ; §13.43.
 #[test]
 fn an_idle_scheduler_takes_pods_before_their_backoff_ends_but_not_after_faults() {
     let mut bench = Bench::new();
@@ -142,6 +145,7 @@ fn an_idle_scheduler_takes_pods_before_their_backoff_ends_but_not_after_faults()
     assert_eq!(bench.names(), ["broken"]);
 }
 
+/// §10.3: "after backoff".
 #[test]
 fn after_its_backoff_a_pod_becomes_active_at_once() {
     let mut bench = Bench::new();
@@ -152,6 +156,7 @@ fn after_its_backoff_a_pod_becomes_active_at_once() {
     assert_eq!(bench.queue.lengths(), (1, 0, 0));
 }
 
+/// §10.1, §10.2: unschedulablePods; §13.45.
 #[test]
 fn parked_pods_are_tried_again_after_five_minutes_on_the_grid_of_thirty_seconds() {
     for (parked, flushed) in [(0.0, 330.0), (0.1, 330.0), (29.9, 330.0), (30.0, 360.0), (31.0, 360.0)] {
@@ -166,6 +171,7 @@ fn parked_pods_are_tried_again_after_five_minutes_on_the_grid_of_thirty_seconds(
     }
 }
 
+/// §10.3.
 #[test]
 fn an_event_moves_a_pod_if_a_plugin_that_refused_it_finds_it_useful() {
     let small = node("n", "z", 500);
@@ -246,6 +252,7 @@ fn with_port(name: &str, port: i32) -> Object {
     })
 }
 
+/// §10.2: gated Pods.
 #[test]
 fn gated_pods_stay_out_until_their_gates_go() {
     let mut bench = Bench::new();
@@ -265,6 +272,7 @@ fn gated_pods_stay_out_until_their_gates_go() {
     assert_eq!(bench.names(), ["gated"]);
 }
 
+/// §10.2: events in flight.
 #[test]
 fn what_happens_while_a_pod_is_tried_counts_when_it_comes_back() {
     for (event, expected) in [(POD_DELETED, Went::Backoff), (NODE_ADDED, Went::Unschedulable)] {
@@ -298,6 +306,7 @@ fn a_change_of_a_waiting_pod_is_seen_wherever_it_waits() {
     assert_eq!(bench.queue.lengths(), (1, 0, 0));
 }
 
+/// §10.7, 6.
 #[test]
 fn a_nomination_that_is_not_yet_written_survives_an_update() {
     let mut bench = Bench::new();
@@ -329,4 +338,45 @@ fn activation_moves_a_pod_whatever_refused_it() {
     bench.act(0.2, |queue, env| queue.activate(env, inner));
     queued.refused_by("NodeAffinity");
     assert_eq!(bench.act(0.3, |queue, env| queue.add_unschedulable(env, queued)), Went::Backoff);
+}
+
+/// §10.2: the timestamp is that of the last failure; §13.42.
+#[test]
+fn a_pod_that_was_refused_goes_behind_its_equals() {
+    let mut bench = Bench::new();
+    bench.add(0.0, &pod("first", 1));
+    bench.fail(1.0, "NodeResourcesFit");
+    bench.add(0.5, &pod("second", 1));
+    let gone = bound(&pod("gone", 1), "n");
+    bench.happens(4.0, POD_DELETED, Some(&gone), None);
+    assert_eq!(bench.queue.lengths(), (2, 0, 0));
+    assert_eq!(bench.names(), ["second", "first"]);
+}
+
+/// §10.2: backoffQ.
+#[test]
+fn of_those_backing_off_the_first_to_end_is_taken_then_the_more_important() {
+    let mut bench = Bench::new();
+    let with_priority =
+        |name: &str, priority: i32| pod_with(name, 1, |pod| pod["spec"]["priority"] = json!(priority));
+    let gone = bound(&pod("gone", 1), "n");
+    for (at, name, priority) in [(0.2, "early", 0), (1.1, "late", 0), (1.2, "late-urgent", 10)] {
+        bench.add(at, &with_priority(name, priority));
+        bench.fail(at, "NodeResourcesFit");
+    }
+    bench.happens(1.3, POD_DELETED, Some(&gone), None);
+    assert_eq!(bench.queue.lengths(), (0, 3, 0));
+    assert_eq!(bench.names(), ["early", "late-urgent", "late"]);
+}
+
+/// The flag `--pod-max-in-unschedulable-pods-duration`.
+#[test]
+fn how_long_pods_are_parked_can_be_set() {
+    let mut bench = Bench::new();
+    bench.queue.set_max_parked(SimDuration::from_secs(60));
+    bench.add(0.0, &pod("a", 1));
+    bench.fail(0.0, "NodeAffinity");
+    assert_eq!(bench.queue.next_flush(), Some(seconds(90.0)));
+    bench.flush(90.0);
+    assert_eq!(bench.queue.lengths(), (1, 0, 0));
 }

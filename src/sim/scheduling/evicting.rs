@@ -89,7 +89,11 @@ impl World {
                 Condition::new(cond::DISRUPTION_TARGET, ConditionStatus::True, reason, message.as_str(), at);
             condition::set(&mut victim.status.conditions, condition);
         };
-        preemption.due().iter().fold(true, |all, key| self.store.update::<Pod>(key, mark).is_ok() && all)
+        let mut all = true;
+        for key in preemption.due() {
+            all &= self.store.update::<Pod>(key, mark).is_ok();
+        }
+        all
     }
 
     fn delete_victims(&mut self, preemption: &Preemption) {
@@ -97,7 +101,8 @@ impl World {
         for key in preemption.due() {
             let victim = self.store.get::<Pod>(key).cloned();
             // A victim that went by itself has made its room.
-            if let (Some(victim), Ok(_)) = (victim, self.store.delete::<Pod>(key, &DeleteOptions::default())) {
+            if let (Some(victim), Ok(_)) = (victim, self.store.delete::<Pod>(key, &DeleteOptions::default()))
+            {
                 let source = &preemption.scheduler_name;
                 self.say_of_pod(&victim, source, EventType::Normal, lit!("Preempted"), note.clone());
             }
@@ -108,9 +113,10 @@ impl World {
 impl Preemption {
     /// The victims whose turn it is.
     fn due(&self) -> &[ObjectKey] {
-        let (last, first) = self.victims.split_last().map_or((&[][..], &[][..]), |(last, first)| {
-            (std::slice::from_ref(last), first)
-        });
+        let (last, first) = self
+            .victims
+            .split_last()
+            .map_or((&[][..], &[][..]), |(last, first)| (std::slice::from_ref(last), first));
         match self.stage {
             PreemptionStage::MarkFirst | PreemptionStage::DeleteFirst => first,
             PreemptionStage::MarkLast | PreemptionStage::DeleteLast => last,

@@ -49,11 +49,11 @@ pub struct SchedulerDriver {
 }
 
 impl SchedulerDriver {
-    /// A scheduler for this plan.
-    pub fn new(plan: &Plan) -> Self {
+    /// This scheduler at the pace that the plan gives it.
+    pub fn new(scheduler: Scheduler, plan: &Plan) -> Self {
         let settings = &plan.settings.kube_scheduler;
         Self {
-            inner: super::bootstrap::scheduler(plan),
+            inner: scheduler,
             inbox: Inbox::new(plan.latencies.watch),
             budget: ApiBudget::new(
                 settings.kube_api_qps,

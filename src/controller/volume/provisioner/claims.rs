@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::{Call, Provisioner, source, topology, wanted_from};
 use crate::api::resources::STORAGE;
 use crate::api::storage::{
-    AccessMode, ClaimRef, CsiDriver, CsiNode, CsiStorageCapacity, PersistentVolume, PersistentVolumeClaim, PvSource,
-    ReclaimPolicy, StorageClass, VolumePhase, annotation,
+    AccessMode, ClaimRef, CsiDriver, CsiNode, CsiStorageCapacity, PersistentVolume, PersistentVolumeClaim,
+    PvSource, ReclaimPolicy, StorageClass, VolumePhase, annotation,
 };
 use crate::api::{EventType, Labels, Meta, Node, ObjectKey, ObjectRef, ResourceList};
 use crate::base::{Quantity, Str};

@@ -34,7 +34,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::api::storage::{
-    CsiDriver, CsiNode, PersistentVolume, PersistentVolumeClaim, VolumeAttachment, annotation, migrated_driver,
+    CsiDriver, CsiNode, PersistentVolume, PersistentVolumeClaim, VolumeAttachment, annotation,
+    migrated_driver,
 };
 use crate::api::{Kind, ObjectKey, Resource};
 use crate::base::{LookupMap, SimDuration, SimTime, Str};
