@@ -198,6 +198,11 @@ pub const DIAG_CODES: &[DiagCode] = &[
         "Two expectations have the same name, so that reports cannot tell them apart.",
     ),
     row("WT0408", "no nodes", "The manifests have Pods, and the cluster has no nodes for them."),
+    row(
+        "WT0409",
+        "no driver",
+        "Claims wait for volumes of a class whose provisioner nobody runs: it is no known driver, and no CSIDriver or CSINode names it.",
+    ),
 ];
 
 /// The row of `code`.

@@ -61,3 +61,5 @@ pub const LINT_STEP_TARGET: &str = "WT0406";
 pub const LINT_SAME_NAME: &str = "WT0407";
 /// A cluster without nodes, though something wants to run.
 pub const LINT_NO_NODES: &str = "WT0408";
+/// A class whose provisioner nobody runs, though there are claims for it.
+pub const LINT_NO_DRIVER: &str = "WT0409";

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use super::code;
 use super::manifests::identity;
 use crate::api::k8s::core::v1::PodSpec;
+use crate::api::storage::{StorageClass, migrated_driver};
 use crate::api::{Kind, Labels, Object, ObjectKey};
 use crate::base::{Diagnostic, SimTime, Span, Str};
 use crate::expect::spec::{Subject, When};
 use crate::params::behaviour::Matches;
+use crate::params::drivers;
 use crate::plan::{Plan, PlannedObject, ResourceKind, Step, Target};
 
 /// Warnings about a plan.
@@ -19,6 +21,7 @@ pub fn lint(plan: &Plan) -> Vec<Diagnostic> {
     targets(plan, &mut out);
     behaviours(plan, &mut out);
     immediate(plan, &mut out);
+    no_driver(plan, &mut out);
     same_names(plan, &mut out);
     no_nodes(plan, &mut out);
     out
@@ -247,8 +250,11 @@ fn immediate(plan: &Plan, out: &mut Vec<Diagnostic>) {
         // Drivers of nodes make zonal volumes; others are not here to make any.
         let provisioned = drivers.contains(&class.provisioner);
         let name = &class.meta.name;
-        let in_use = used.contains(name) || class.is_default() && used.contains("");
-        if provisioned && in_use && !class.wait_for_first_consumer && class.allowed_topologies.is_empty() {
+        if provisioned
+            && is_in_use(class, &used)
+            && !class.wait_for_first_consumer
+            && class.allowed_topologies.is_empty()
+        {
             let message = format!(
                 "volumes of the class `{name}` are made before their Pod has a node, in any of {} zones",
                 zones.len()
@@ -261,6 +267,40 @@ fn immediate(plan: &Plan, out: &mut Vec<Diagnostic>) {
             ));
         }
     }
+}
+
+fn is_in_use(class: &StorageClass, used: &BTreeSet<Str>) -> bool {
+    used.contains(&class.meta.name) || class.is_default() && used.contains("")
+}
+
+/// Classes whose volumes nobody makes, though there are claims for them.
+fn no_driver(plan: &Plan, out: &mut Vec<Diagnostic>) {
+    let used = classes_in_use(plan);
+    for planned in objects(plan) {
+        let Object::StorageClass(class) = &planned.object else { continue };
+        let driver = migrated_driver(&class.provisioner).unwrap_or(&class.provisioner);
+        let by_hand = driver == drivers::NO_PROVISIONER;
+        if by_hand || !is_in_use(class, &used) || is_installed(plan, driver) {
+            continue;
+        }
+        let name = &class.meta.name;
+        let message =
+            format!("nobody runs `{driver}`, the provisioner of the class `{name}`: its claims wait");
+        let help = "name the driver in the nodes' `volumeLimits`, or add its CSIDriver to the manifests";
+        out.push(warn(code::LINT_NO_DRIVER, planned.origin, message, help));
+    }
+}
+
+fn is_installed(plan: &Plan, driver: &str) -> bool {
+    let object = objects(plan).find_map(|planned| match &planned.object {
+        Object::CsiDriver(object) if object.meta.name == driver => Some(&**object),
+        _ => None,
+    });
+    let applied = objects(plan).filter_map(|planned| match &planned.object {
+        Object::CsiNode(node) => Some(&**node),
+        _ => None,
+    });
+    drivers::is_installed(driver, object, plan.nodes.iter().map(|n| &n.csi_node).chain(applied))
 }
 
 /// Classes that claims and claim templates name; empty for those that name none.

@@ -19,6 +19,8 @@ use crate::plan::PlannedObject;
 
 /// At most so many Pods of one workload; what asks for more would only fill the memory.
 pub const PODS_MAX: i64 = 1_000_000;
+/// The kind of kube-scheduler's configuration.
+const SCHEDULER_CONFIGURATION: &str = "KubeSchedulerConfiguration";
 /// At most so many files in one scenario.
 const FILES_MAX: usize = 10_000;
 
@@ -138,7 +140,7 @@ impl<'a> Manifests<'a> {
     fn planned(&mut self, reader: &mut Reader<'_>, loaded: &Loaded) -> Option<PlannedObject> {
         match loaded.class {
             Class::Configuration => {
-                if loaded.kind == "KubeSchedulerConfiguration" {
+                if loaded.kind == SCHEDULER_CONFIGURATION {
                     let wrong = scheduler_config::read(&loaded.tree).err();
                     wrong.into_iter().flatten().for_each(|diagnostic| reader.note(diagnostic));
                     self.scheduler_config = Some((loaded.json(), loaded.origin));
@@ -184,6 +186,9 @@ impl<'a> Manifests<'a> {
 
 /// What the simulation cannot make of an object that the API server would take.
 pub(super) fn cannot_be_applied(loaded: &Loaded) -> Vec<Diagnostic> {
+    if loaded.kind == SCHEDULER_CONFIGURATION {
+        return scheduler_config::read(&loaded.tree).err().unwrap_or_default();
+    }
     if loaded.class == Class::Configuration || loaded.name().is_empty() {
         return Vec::new();
     }

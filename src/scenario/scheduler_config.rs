@@ -1,5 +1,7 @@
 //! A `KubeSchedulerConfiguration` in a scenario or among manifests, checked before anything runs.
 
+use std::cmp::Reverse;
+
 use super::code;
 use crate::api::manifest::tree::{Tree, Value};
 use crate::base::{Diagnostic, Span};
@@ -21,15 +23,22 @@ pub fn read(tree: &Tree) -> Result<Config, Vec<Diagnostic>> {
 
 /// What a message is about: the field whose path it names, else the value that it quotes, else the document.
 fn place(tree: &Tree, message: &str) -> Span {
-    let words = || message.split([' ', '"', ',']).map(|word| word.trim_matches([':', '.']));
-    let root = |word: &str| word.split(['.', '[']).next().is_some_and(|first| tree.entry(first).is_some());
-    let field = words().filter(|word| root(word)).max_by_key(|word| word.split(['.', '[']).count());
+    let words = message.split([' ', '"', ',']).map(|word| as_written(word.trim_matches([':', '.'])));
+    let is_there = |word: &String| word.split(['.', '[']).next().is_some_and(|key| tree.entry(key).is_some());
+    // The first of the deepest.
+    let field = words.filter(is_there).min_by_key(|word| Reverse(word.split(['.', '[']).count()));
     let mut quoted = message.split('"').skip(1).step_by(2).filter_map(|word| find(tree, word));
     match field {
-        Some(field) if field.contains(['.', '[']) => tree.path_span(field),
-        Some(field) => quoted.next().unwrap_or_else(|| tree.path_span(field)),
+        Some(field) if field.contains(['.', '[']) => tree.path_span(&field),
+        Some(field) => quoted.next().unwrap_or_else(|| tree.path_span(&field)),
         None => quoted.next().unwrap_or_else(|| tree.head_span()),
     }
+}
+
+/// A field as the document writes it: some messages name them as Go does.
+fn as_written(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 /// Where a text stands as a value below `profiles`.

@@ -194,7 +194,7 @@ pub static NODE_GROUP: Shape = Shape {
             "volumeLimits",
             Type::IntegerMap,
             "ebs.csi.aws.com with the instance type's limit, else 25",
-            "CSI drivers on the nodes, with the number of volumes each can attach.",
+            "CSI drivers on the nodes, with the number of volumes each can attach. Volumes are made by known drivers, by those named here and by those with a CSIDriver.",
         ),
     ]],
 };

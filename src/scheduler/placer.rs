@@ -31,7 +31,7 @@ use crate::store::Store;
 const EPOCH: Timestamp = Timestamp(1_767_225_600);
 
 /// The kinds that the scheduler looks at, nodes before the Pods on them.
-const KINDS_SEEN: &[Kind] = &[
+pub const KINDS_SEEN: &[Kind] = &[
     Kind::Namespace,
     Kind::Node,
     Kind::PersistentVolume,

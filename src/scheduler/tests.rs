@@ -38,7 +38,7 @@ fn failure_of(attempt: &Attempt) -> &Failure {
     }
 }
 
-/// §10.1: assumed Pods never expire; §10.5, §10.6.
+/// Facts §10.1: assumed Pods never expire; §10.5, §10.6.
 #[test]
 fn assumed_pods_take_room_until_their_binding_fails() {
     let mut s = scheduler(&[node("n1", "a", 1000)]);
@@ -64,7 +64,7 @@ fn assumed_pods_take_room_until_their_binding_fails() {
     assert_eq!(s.next_wakeup(at(1)), Some(at(3)));
 }
 
-/// §10.2: Pods that ended.
+/// Facts §10.2: Pods that ended.
 #[test]
 fn a_bound_pod_is_confirmed_and_frees_its_room_when_it_ends() {
     let mut s = scheduler(&[node("n1", "a", 1000)]);
@@ -82,7 +82,7 @@ fn a_bound_pod_is_confirmed_and_frees_its_room_when_it_ends() {
     assert_eq!(s.queue().lengths(), (0, 0, 0));
 }
 
-/// §10.2: Pods that are being deleted.
+/// Facts §10.2: Pods that are being deleted.
 #[test]
 fn there_is_nothing_to_decide_for_pods_that_go_or_are_placed() {
     let mut s = scheduler(&[node("n1", "a", 1000)]);
@@ -96,7 +96,7 @@ fn there_is_nothing_to_decide_for_pods_that_go_or_are_placed() {
     assert!(!s.has_ready(at(0)));
 }
 
-/// §10.4: no nodes.
+/// Facts §10.4: no nodes.
 #[test]
 fn an_empty_cluster_is_a_fault_that_is_tried_again() {
     let mut s = scheduler(&[]);
@@ -110,7 +110,7 @@ fn an_empty_cluster_is_a_fault_that_is_tried_again() {
     assert_eq!(s.next_wakeup(at(0)), Some(at(2)));
 }
 
-/// §10.4: nominated Pods.
+/// Facts §10.4: nominated Pods.
 #[test]
 fn a_nominated_node_is_taken_without_looking_further() {
     let mut s = scheduler(&[node("n1", "a", 4000), node("n2", "a", 1000)]);
@@ -120,7 +120,7 @@ fn a_nominated_node_is_taken_without_looking_further() {
     assert_eq!((node_of(&attempt), attempt.evaluated, attempt.feasible), ("n2", 1, 1));
 }
 
-/// §10.7, 8; §13.48.
+/// Facts §10.7, 8; §13.48.
 #[test]
 fn room_that_is_kept_for_a_nominated_pod_is_not_given_away() {
     let mut s = scheduler(&[node("n1", "a", 1000)]);
@@ -139,7 +139,7 @@ fn room_that_is_kept_for_a_nominated_pod_is_not_given_away() {
     assert!(s.has_ready(at(5)));
 }
 
-/// §10.7, 7.
+/// Facts §10.7, 7.
 #[test]
 fn preemption_keeps_the_pod_out_until_its_victims_are_dealt_with() {
     let mut s = scheduler(&[node("n1", "a", 1000)]);
@@ -174,7 +174,7 @@ fn a_preemption_that_finds_nobody_is_tried_again_at_once() {
     assert_eq!(node_of(&next(&mut s, at(0))), "n1");
 }
 
-/// §10.4: nextStartNodeIndex.
+/// Facts §10.4: nextStartNodeIndex.
 #[test]
 fn the_search_goes_on_where_the_last_one_ended() {
     let nodes: Vec<Object> = (0..200).map(|i| node(&format!("n{i:03}"), "a", 1000)).collect();
@@ -203,7 +203,7 @@ fn waiting_costs_nothing_until_something_can_change() {
     assert_eq!(empty.next_wakeup(at(0)), None);
 }
 
-/// §13.48: a nomination is a preference.
+/// Facts §13.48: a nomination is a preference.
 #[test]
 fn a_pod_whose_nominated_node_is_full_goes_elsewhere() {
     let mut s = scheduler(&[node("n1", "a", 1000), node("n2", "a", 1000)]);
@@ -213,7 +213,7 @@ fn a_pod_whose_nominated_node_is_full_goes_elsewhere() {
     assert_eq!(node_of(&next(&mut s, at(0))), "n1");
 }
 
-/// §10.7, 1: whoever waits for victims does not take more of them.
+/// Facts §10.7, 1: whoever waits for victims does not take more of them.
 #[test]
 fn a_pod_whose_victims_are_leaving_evicts_nobody_else() {
     let mut s = scheduler(&[node("n1", "a", 1000), node("n2", "a", 1000)]);

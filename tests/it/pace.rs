@@ -38,7 +38,7 @@ fn scenario(more: &str, pods: usize, cpu: &str) -> String {
     let size = "{cpu: '100', memory: 400Gi, pods: '1000'}";
     let mut text = format!(
         "apiVersion: wavetank.dev/v1alpha1\nkind: Scenario\nmetadata: {{name: pace}}\nspec:\n  duration: 1m\n  cluster:\n    \
-         nodes: [{{name: n, capacity: {size}, allocatable: {size}}}]\n    {more}\n  manifests:\n  - inline:\n"
+         nodes: [{{name: node-1, capacity: {size}, allocatable: {size}}}]\n    {more}\n  manifests:\n  - inline:\n"
     );
     for index in 0..pods {
         let _ = writeln!(
@@ -61,7 +61,7 @@ fn heard(text: &str) -> Heard {
     heard
 }
 
-/// §10.5: the next Pod is taken while bindings run; `--kube-api-qps` and `--kube-api-burst` hold them back.
+/// Facts §10.5: the next Pod is taken while bindings run; `--kube-api-qps` and `--kube-api-burst` hold them back.
 #[test]
 fn bindings_follow_one_another_by_the_cycle_and_after_the_burst_by_the_budget() {
     let bound = heard(&scenario("latencies: {}", 200, "10m")).bound;
@@ -77,7 +77,7 @@ fn bindings_follow_one_another_by_the_cycle_and_after_the_burst_by_the_budget() 
     assert!(bound[199] < 0.25, "{}", bound[199]);
 }
 
-/// §10.1: asynchronous API calls are off, so a cycle that finds no node waits for the call that says so.
+/// Facts §10.1: asynchronous API calls are off, so a cycle that finds no node waits for the call that says so.
 #[test]
 fn a_cycle_that_finds_no_node_waits_until_that_is_written() {
     let refused = heard(&scenario("latencies: {}", 300, "'101'")).refused;
@@ -98,7 +98,7 @@ fn the_scheduler_hears_of_a_pod_when_the_watch_brings_it() {
     assert_eq!(bound, heard(&random).bound, "drawn from an addressed stream");
 }
 
-/// §10.7, 6 and 7: all victims but the last go at the same time, then the last.
+/// Facts §10.7, 6 and 7: all victims but the last go at the same time, then the last.
 #[test]
 fn victims_are_evicted_all_but_the_last_and_then_the_last() {
     let urgent = "
@@ -107,8 +107,8 @@ fn victims_are_evicted_all_but_the_last_and_then_the_last() {
   steps:
   - at: 10s
     apply:
-      inline:
-      - {apiVersion: v1, kind: Pod, metadata: {name: urgent}, spec: {priorityClassName: high, containers: [{name: c, image: app, resources: {requests: {cpu: '100'}}}]}}
+    - inline:
+        {apiVersion: v1, kind: Pod, metadata: {name: urgent}, spec: {priorityClassName: high, containers: [{name: c, image: app, resources: {requests: {cpu: '100'}}}]}}
 ";
     let heard = heard(&(scenario("latencies: {}", 3, "30") + urgent));
     let at: Vec<f64> = heard.deleted.iter().map(|(_, at)| *at).collect();

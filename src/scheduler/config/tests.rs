@@ -21,7 +21,7 @@ fn scores(config: &Config) -> Vec<(&'static str, i64)> {
     frameworks[0].score.iter().map(|w| (w.at.name, w.weight)).collect()
 }
 
-/// §10.1: plugin order and the weights of scores.
+/// Facts §10.1: plugin order and the weights of scores.
 #[test]
 fn the_default_profile_has_upstreams_plugins_in_upstreams_order() {
     let config = config(json!({})).unwrap();

@@ -209,7 +209,7 @@ fn is_being_preempted(pod: &Pod) -> bool {
 mod tests {
     use super::*;
 
-    /// §10.1: a tenth of the nodes, at least a hundred, at most all.
+    /// Facts §10.1: a tenth of the nodes, at least a hundred, at most all.
     #[test]
     fn a_tenth_of_the_candidates_is_enough() {
         let args = DefaultPreemptionArgs::default();

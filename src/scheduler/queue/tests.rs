@@ -91,7 +91,7 @@ impl Bench {
 const POD_DELETED: ClusterEvent = ClusterEvent::new(EventResource::AssignedPod, ActionType::DELETE);
 const NODE_ADDED: ClusterEvent = ClusterEvent::new(EventResource::Node, ActionType::ADD);
 
-/// §10.1, §10.2, §13.44.
+/// Facts §10.1, §10.2, §13.44.
 #[test]
 fn backoff_doubles_to_its_limit_and_ends_with_whole_seconds() {
     let times = Backoff::default();
@@ -110,7 +110,7 @@ fn backoff_doubles_to_its_limit_and_ends_with_whole_seconds() {
     assert!(!Backoff { max: SimDuration::ZERO, ..times }.is_backing_off(&queued, seconds(5.3)));
 }
 
-/// §10.2: activeQ.
+/// Facts §10.2: activeQ.
 #[test]
 fn higher_priority_goes_first_then_whoever_waits_longer() {
     let mut bench = Bench::new();
@@ -123,7 +123,7 @@ fn higher_priority_goes_first_then_whoever_waits_longer() {
     assert_eq!(bench.names(), ["more-urgent", "urgent", "first", "second"]);
 }
 
-/// §10.2: Pop, error backoffQ; §13.43.
+/// Facts §10.2: Pop, error backoffQ; §13.43.
 #[test]
 fn an_idle_scheduler_takes_pods_before_their_backoff_ends_but_not_after_faults() {
     let mut bench = Bench::new();
@@ -145,7 +145,7 @@ fn an_idle_scheduler_takes_pods_before_their_backoff_ends_but_not_after_faults()
     assert_eq!(bench.names(), ["broken"]);
 }
 
-/// §10.3: "after backoff".
+/// Facts §10.3: "after backoff".
 #[test]
 fn after_its_backoff_a_pod_becomes_active_at_once() {
     let mut bench = Bench::new();
@@ -156,7 +156,7 @@ fn after_its_backoff_a_pod_becomes_active_at_once() {
     assert_eq!(bench.queue.lengths(), (1, 0, 0));
 }
 
-/// §10.1, §10.2: unschedulablePods; §13.45.
+/// Facts §10.1, §10.2: unschedulablePods; §13.45.
 #[test]
 fn parked_pods_are_tried_again_after_five_minutes_on_the_grid_of_thirty_seconds() {
     for (parked, flushed) in [(0.0, 330.0), (0.1, 330.0), (29.9, 330.0), (30.0, 360.0), (31.0, 360.0)] {
@@ -171,7 +171,7 @@ fn parked_pods_are_tried_again_after_five_minutes_on_the_grid_of_thirty_seconds(
     }
 }
 
-/// §10.3.
+/// Facts §10.3.
 #[test]
 fn an_event_moves_a_pod_if_a_plugin_that_refused_it_finds_it_useful() {
     let small = node("n", "z", 500);
@@ -252,7 +252,7 @@ fn with_port(name: &str, port: i32) -> Object {
     })
 }
 
-/// §10.2: gated Pods.
+/// Facts §10.2: gated Pods.
 #[test]
 fn gated_pods_stay_out_until_their_gates_go() {
     let mut bench = Bench::new();
@@ -272,7 +272,7 @@ fn gated_pods_stay_out_until_their_gates_go() {
     assert_eq!(bench.names(), ["gated"]);
 }
 
-/// §10.2: events in flight.
+/// Facts §10.2: events in flight.
 #[test]
 fn what_happens_while_a_pod_is_tried_counts_when_it_comes_back() {
     for (event, expected) in [(POD_DELETED, Went::Backoff), (NODE_ADDED, Went::Unschedulable)] {
@@ -306,7 +306,7 @@ fn a_change_of_a_waiting_pod_is_seen_wherever_it_waits() {
     assert_eq!(bench.queue.lengths(), (1, 0, 0));
 }
 
-/// §10.7, 6.
+/// Facts §10.7, 6.
 #[test]
 fn a_nomination_that_is_not_yet_written_survives_an_update() {
     let mut bench = Bench::new();
@@ -340,7 +340,7 @@ fn activation_moves_a_pod_whatever_refused_it() {
     assert_eq!(bench.act(0.3, |queue, env| queue.add_unschedulable(env, queued)), Went::Backoff);
 }
 
-/// §10.2: the timestamp is that of the last failure; §13.42.
+/// Facts §10.2: the timestamp is that of the last failure; §13.42.
 #[test]
 fn a_pod_that_was_refused_goes_behind_its_equals() {
     let mut bench = Bench::new();
@@ -353,7 +353,7 @@ fn a_pod_that_was_refused_goes_behind_its_equals() {
     assert_eq!(bench.names(), ["second", "first"]);
 }
 
-/// §10.2: backoffQ.
+/// Facts §10.2: backoffQ.
 #[test]
 fn of_those_backing_off_the_first_to_end_is_taken_then_the_more_important() {
     let mut bench = Bench::new();

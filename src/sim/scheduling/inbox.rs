@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 
-use crate::api::{Kind, Object};
+use crate::api::Object;
 use crate::base::SimTime;
 use crate::kernel::Seed;
 use crate::params::{Delay, Watch};
+use crate::scheduler::placer::KINDS_SEEN;
 use crate::store::Change;
 
 /// Changes on their way, in the order of writing.
@@ -25,7 +26,7 @@ impl Inbox {
 
     /// A change was written.
     pub(super) fn push(&mut self, change: &Change, seed: Seed) {
-        if change.kind() == Kind::Event {
+        if !KINDS_SEEN.contains(&change.kind()) {
             return;
         }
         let at = self.watch.heard(change.at, change.revision, seed);

@@ -36,7 +36,7 @@ fn terms(what: &str, selectors: &[&str]) -> Value {
 
 #[test]
 fn node_selectors_are_matched_as_upstream_matches_them() {
-    // SURPRISES 34.
+    // Pitfall 34.
     let node = labelled("a", "disk=ssd,size=12");
     let expression = |key: &str, operator: &str, values: &[&str]| {
         let mut expression = json!({"key": key, "operator": operator});
@@ -66,7 +66,7 @@ fn node_selectors_are_matched_as_upstream_matches_them() {
 
 #[test]
 fn names_that_exclude_each_other_refuse_the_pod_before_any_node_is_asked() {
-    // SURPRISES 35.
+    // Pitfall 35.
     let field = |name: &str| json!({"key": "metadata.name", "operator": "In", "values": [name]});
     let required = json!({"nodeSelectorTerms": [{"matchFields": [field("a"), field("b")]}]});
     let affinity = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}});
@@ -80,7 +80,7 @@ fn names_that_exclude_each_other_refuse_the_pod_before_any_node_is_asked() {
 
 #[test]
 fn cordons_and_taints_hold_unless_they_are_tolerated() {
-    // SURPRISES 33, 9, 19.
+    // Pitfall 33, 9, 19.
     let cordoned = node_change(&node("a", "z", 1000), |node| node.unschedulable = true);
     let twice = tainted(&tainted(&node("b", "z", 1000), "first"), "second");
     let clean = node("c", "z", 1000);
@@ -105,7 +105,7 @@ fn cordons_and_taints_hold_unless_they_are_tolerated() {
 
 #[test]
 fn host_ports_conflict_by_number_protocol_and_address() {
-    // SURPRISES 32.
+    // Pitfall 32.
     let using = |port: Value| json!({"containers": [{"name": "c", "image": "app:1", "ports": [port]}]});
     let tcp = |port: i32| json!({"containerPort": port, "hostPort": port});
     let at = |port: i32, ip: &str| json!({"containerPort": port, "hostPort": port, "hostIP": ip});
@@ -136,7 +136,7 @@ fn host_ports_conflict_by_number_protocol_and_address() {
 
 #[test]
 fn several_terms_want_one_pod_near_that_matches_all_and_no_pod_far_that_matches_any() {
-    // SURPRISES 22.
+    // Pitfall 22.
     let nodes = [labelled("a", "zone=1"), labelled("b", "zone=2")];
     let apart = [placed("x", "x=1", "a", json!({})), placed("y", "y=1", "a", json!({}))];
     let both = [placed("xy", "x=1,y=1", "a", json!({}))];
@@ -149,7 +149,7 @@ fn several_terms_want_one_pod_near_that_matches_all_and_no_pod_far_that_matches_
 
 #[test]
 fn the_first_pod_of_its_kind_may_go_wherever_the_key_is() {
-    // SURPRISES 23.
+    // Pitfall 23.
     let nodes = [labelled("a", "zone=1"), labelled("b", "disk=ssd")];
     let to_itself = terms("podAffinity", &["app=web"]);
     let keyless = placed("x", "app=web", "b", json!({}));
@@ -168,7 +168,7 @@ fn the_first_pod_of_its_kind_may_go_wherever_the_key_is() {
 
 #[test]
 fn terminating_pods_are_still_neighbours_but_no_longer_spread() {
-    // SURPRISES 24, 28, 29.
+    // Pitfall 24, 28, 29.
     let nodes = [labelled("a", "zone=1"), labelled("b", "zone=2"), labelled("c", "disk=ssd")];
     let old = placed("old", "app=web", "a", json!({}));
     let gone = leaving(&old);
@@ -201,7 +201,7 @@ fn terminating_pods_are_still_neighbours_but_no_longer_spread() {
 
 #[test]
 fn selectors_that_are_missing_match_nothing_and_empty_ones_all() {
-    // SURPRISES 27.
+    // Pitfall 27.
     let nodes = [labelled("a", "zone=1"), labelled("b", "zone=2")];
     let old = placed("old", "app=web", "a", json!({}));
     let far = |selector: Value| {
@@ -230,7 +230,7 @@ fn selectors_that_are_missing_match_nothing_and_empty_ones_all() {
 
 #[test]
 fn what_pods_that_are_there_need_near_them_attracts() {
-    // SURPRISES 25, 19.
+    // Pitfall 25, 19.
     let nodes = [labelled("a", "zone=1"), labelled("b", "zone=2")];
     let wants = placed("old", "app=web", "a", terms("podAffinity", &["app=web"]));
     let found = ask(nodes.iter().chain([&wants]), &waiting("p", "app=web", json!({})));
@@ -242,7 +242,7 @@ fn what_pods_that_are_there_need_near_them_attracts() {
 
 #[test]
 fn one_node_that_fits_is_taken_unscored() {
-    // SURPRISES 21.
+    // Pitfall 21.
     assert!(ask([&node("a", "z", 1000)], &pod("p", 1)).scoring_skipped);
     assert!(!ask([&node("a", "z", 1000), &node("b", "z", 1000)], &pod("p", 1)).scoring_skipped);
 }

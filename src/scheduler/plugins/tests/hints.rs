@@ -1,4 +1,4 @@
-//! Which events set a refused Pod in motion: a table per plugin (§10.3).
+//! Which events set a refused Pod in motion: a table per plugin (facts §10.3).
 //!
 //! Upstream: `isSchedulableAfter…` of the plugins, `pkg/scheduler/framework/events.go`, v1.34.
 

@@ -1,8 +1,7 @@
-//! What each plugin says in small clusters: the table of what re-implementations get wrong, row by row, and of what sets a
-//! refused Pod in motion.
+//! What each plugin says in small clusters: where re-implementations of kube-scheduler stumble (each such place has a number:
+//! `Pitfall 15`), and what sets a refused Pod in motion.
 //!
-//! The rows are those of the notes beside the recorded placements (`SURPRISES`, by number) and of the facts about the
-//! scheduler (§10). The recordings hold the same on thousands of clusters (`tests/it/oracle.rs`); here each stands alone.
+//! Thousands of recorded placements hold the same all at once (`tests/it/oracle.rs`); here each case stands alone.
 
 mod affinity;
 mod hints;

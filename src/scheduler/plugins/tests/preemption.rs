@@ -21,7 +21,7 @@ fn nominated(found: &Evaluation) -> Option<&str> {
 
 #[test]
 fn the_words_tell_what_was_tried_and_why_it_does_not_help() {
-    // SURPRISES 1, 4, 7, 8; §10.6, §10.7.
+    // Pitfall 1, 4, 7, 8; facts §10.6, §10.7.
     let small = node("b", "z", 500);
     let cordoned = node_change(&node("c", "z", 1000), |node| node.unschedulable = true);
     let old = bound(&pod("old", 900), "a");
@@ -62,7 +62,7 @@ fn the_words_tell_what_was_tried_and_why_it_does_not_help() {
 
 #[test]
 fn nobody_is_evicted_whom_the_pod_needs() {
-    // SURPRISES 48.
+    // Pitfall 48.
     let near = json!({"priority": 10, "affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
         [{"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "db"}}}]}}});
     let friend = pod_change(&placed("db", "app=db", "a", json!({})), |_| {});
@@ -76,7 +76,7 @@ fn nobody_is_evicted_whom_the_pod_needs() {
 
 #[test]
 fn claims_of_other_namespaces_are_mixed_up_as_upstream_mixes_them_up() {
-    // SURPRISES 39, an upstream bug: dry runs compare the names of claims without their namespaces.
+    // Pitfall 39, an upstream bug: dry runs compare the names of claims without their namespaces.
     let data = claim("default", "data", "ReadWriteOncePod", "", "v");
     let volume = crate::scheduler::testing::object(
         crate::api::Kind::PersistentVolume,
@@ -103,7 +103,7 @@ fn claims_of_other_namespaces_are_mixed_up_as_upstream_mixes_them_up() {
 
 #[test]
 fn filters_must_pass_with_and_without_the_pods_nominated_to_a_node() {
-    // SURPRISES 49; §10.4.
+    // Pitfall 49; facts §10.4.
     let node = node("a", "z", 1000);
     let nominee = pod_change(&urgent("nominee", 800), |pod| pod.status.nominated_node = Some("a".into()));
     for (what, pod, fits) in [

@@ -27,7 +27,7 @@ fn sized(name: &str, allocatable: Value) -> Object {
 
 #[test]
 fn a_request_that_no_empty_node_could_hold_is_beyond_preemption() {
-    // SURPRISES 10, 9: all that is missing is listed; more than the node ever has is unresolvable.
+    // Pitfall 10, 9: all that is missing is listed; more than the node ever has is unresolvable.
     let full = bound(&pod("old", 900), "a");
     for (cpu, memory, expected) in [
         ("100m", "1Gi", ""),
@@ -43,7 +43,7 @@ fn a_request_that_no_empty_node_could_hold_is_beyond_preemption() {
 
 #[test]
 fn a_pod_without_requests_fits_where_there_is_nothing_left() {
-    // SURPRISES 14.
+    // Pitfall 14.
     let overcommitted = [node("a", "z", 1000), bound(&pod("old", 2000), "a")];
     for (requests, expected) in [
         (json!({}), ""),
@@ -109,7 +109,7 @@ fn requests_add_up_over_containers_sidecars_init_containers_pod_level_and_overhe
             1000,
         ),
         ("a sidecar is", json!({"initContainers": [init("s", 1000, true)]}), 1100),
-        // SURPRISES 15: the order matters.
+        // Pitfall 15: the order matters.
         (
             "an init container before a sidecar",
             json!({"initContainers": [init("i", 1000, false), init("s", 1000, true)]}),
@@ -120,7 +120,7 @@ fn requests_add_up_over_containers_sidecars_init_containers_pod_level_and_overhe
             json!({"initContainers": [init("s", 1000, true), init("i", 1000, false)]}),
             2000,
         ),
-        // SURPRISES 16: the pod's own requests replace the sum, overhead comes on top.
+        // Pitfall 16: the pod's own requests replace the sum, overhead comes on top.
         ("pod-level requests", json!({"resources": {"requests": cpu(250)}}), 250),
         ("overhead", json!({"overhead": cpu(50)}), 150),
         ("both", json!({"resources": {"requests": cpu(250)}, "overhead": cpu(50)}), 300),
@@ -131,12 +131,12 @@ fn requests_add_up_over_containers_sidecars_init_containers_pod_level_and_overhe
         assert_eq!(super::verdicts(&ask([&fits, &full], &pod)), ["", "! Insufficient cpu"], "{what}");
     }
     let fractions = of_containers(json!([container("c", json!({"memory": "1500m", "cpu": "1"}))]));
-    assert_eq!(PodResources::of(inner(&fractions)).requests.memory, 2, "SURPRISES 18: rounded up");
+    assert_eq!(PodResources::of(inner(&fractions)).requests.memory, 2, "Pitfall 18: rounded up");
 }
 
 #[test]
 fn a_resized_pod_holds_the_most_of_what_it_asks_for_has_and_was_given() {
-    // SURPRISES 17, in-place resize.
+    // Pitfall 17, in-place resize.
     for (spec, actual, allocated, infeasible, expected) in [
         ("500m", "500m", "500m", false, 500),
         ("800m", "500m", "500m", false, 800),
@@ -166,7 +166,7 @@ fn a_resized_pod_holds_the_most_of_what_it_asks_for_has_and_was_given() {
 
 #[test]
 fn ended_pods_hold_nothing_and_terminating_ones_all() {
-    // SURPRISES 18.
+    // Pitfall 18.
     let old = bound(&pod("old", 900), "a");
     let terminating = pod_change(&old, |pod| {
         pod.meta.deletion = Some(Deletion { timestamp: Timestamp(0), grace_seconds: Some(30) });
@@ -179,7 +179,7 @@ fn ended_pods_hold_nothing_and_terminating_ones_all() {
 
 #[test]
 fn scores_count_defaults_per_container_and_no_pod_level_requests() {
-    // SURPRISES 11, 12, 13. The node has 3 CPU and 8000 MiB.
+    // Pitfall 11, 12, 13. The node has 3 CPU and 8000 MiB.
     let nodes = [
         sized("a", json!({"cpu": "3", "memory": "8000Mi", "pods": "10"})),
         sized("b", json!({"cpu": "3", "memory": "8000Mi", "pods": "10"})),
@@ -214,7 +214,7 @@ fn scores_count_defaults_per_container_and_no_pod_level_requests() {
 
 #[test]
 fn images_count_by_what_of_them_is_there_and_how_many_nodes_have_them() {
-    // SURPRISES 20. 500 MiB on one of two nodes are worth 250: (250 − 23) of (1000 − 23) per container.
+    // Pitfall 20. 500 MiB on one of two nodes are worth 250: (250 − 23) of (1000 − 23) per container.
     let with_image = |name: &str, image: &str| {
         let allocatable = json!({"cpu": "4", "memory": "8Gi", "pods": "10"});
         object(

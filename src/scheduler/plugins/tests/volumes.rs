@@ -30,7 +30,7 @@ fn volume(name: &str, claim: &str, labels: &[(&str, &str)]) -> Object {
 
 #[test]
 fn claims_that_cannot_be_used_refuse_the_pod_before_any_node_is_asked() {
-    // SURPRISES 36, 37, 38, 2: who says it, and what is appended since no PostFilter can work.
+    // Pitfall 36, 37, 38, 2: who says it, and what is appended since no PostFilter can work.
     let unbound = "pod has unbound immediate PersistentVolumeClaims";
     let immediate = class("now", EBS, "Immediate");
     for (what, objects, plugin, text) in [
@@ -58,7 +58,7 @@ fn claims_that_cannot_be_used_refuse_the_pod_before_any_node_is_asked() {
 
 #[test]
 fn a_claim_for_one_pod_only_fails_every_node_and_can_be_preempted() {
-    // SURPRISES 40.
+    // Pitfall 40.
     let nodes = [node("a", "z", 1000), node("b", "z", 1000)];
     let data = claim("default", "data", "ReadWriteOncePod", "", "v");
     let objects = [data, volume("v", "data", &[])];
@@ -78,7 +78,7 @@ fn a_claim_for_one_pod_only_fails_every_node_and_can_be_preempted() {
 
 #[test]
 fn volumes_are_counted_once_each_and_by_node() {
-    // SURPRISES 42.
+    // Pitfall 42.
     let limit = |count: i32| {
         let driver = json!({"name": EBS, "nodeID": "a", "topologyKeys": [], "allocatable": {"count": count}});
         object(Kind::CsiNode, json!({"metadata": {"name": "a"}, "spec": {"drivers": [driver]}}))
@@ -104,7 +104,7 @@ fn volumes_are_counted_once_each_and_by_node() {
 
 #[test]
 fn volumes_are_where_their_labels_say() {
-    // SURPRISES 43: a set of zones, either label, and nodes that say nothing.
+    // Pitfall 43: a set of zones, either label, and nodes that say nothing.
     let nodes = [
         labelled("a", "topology.kubernetes.io/zone=z1"),
         labelled("b", "failure-domain.beta.kubernetes.io/zone=z2"),
@@ -125,7 +125,7 @@ fn volumes_are_where_their_labels_say() {
 
 #[test]
 fn a_claim_with_a_selected_node_pins_the_pod() {
-    // SURPRISES 44, 45.
+    // Pitfall 44, 45.
     let nodes = [node("a", "z", 1000), node("b", "z", 1000)];
     let waits = class("wait", EBS, "WaitForFirstConsumer");
     let pinned = object(
