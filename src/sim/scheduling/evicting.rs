@@ -42,10 +42,20 @@ impl World {
             // Whoever is gone or bound needs no nomination.
             let _ = self.store.update::<Pod>(&key, |pod| pod.status.nominated_node = None);
         }
-        let next = match preemption.stage {
-            MarkFirst => DeleteFirst,
-            DeleteFirst => MarkLast,
-            MarkLast => DeleteLast,
+        preemption.stage = match preemption.stage {
+            MarkFirst => {
+                preemption.failed |= !self.mark_victims(&preemption);
+                DeleteFirst
+            }
+            DeleteFirst => {
+                self.delete_victims(&preemption);
+                self.let_go(&preemption);
+                MarkLast
+            }
+            MarkLast => {
+                preemption.failed |= !self.mark_victims(&preemption);
+                DeleteLast
+            }
             DeleteLast => {
                 self.delete_victims(&preemption);
                 if preemption.failed {
@@ -54,14 +64,6 @@ impl World {
                 return;
             }
         };
-        match preemption.stage {
-            MarkFirst | MarkLast => preemption.failed |= !self.mark_victims(&preemption),
-            DeleteFirst | DeleteLast => {
-                self.delete_victims(&preemption);
-                self.let_go(&preemption);
-            }
-        }
-        preemption.stage = next;
         let calls = preemption.due().len();
         self.go_on(preemption, now, calls);
     }
