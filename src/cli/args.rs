@@ -131,7 +131,7 @@ pub struct Look {
 /// Arguments of `get`.
 #[derive(Debug, Args)]
 pub struct Get {
-    /// What to show: `pods`, `deploy,svc`, `all`; with names behind it, or as `pod/web-0`
+    /// What to show: `pods`, `deploy,svc`, `all`, `top pods`; with names behind it, or as `pod/web-0`
     #[arg(value_name = "KIND", required = true, num_args = 1..)]
     pub what: Vec<String>,
     /// Where and when

@@ -28,6 +28,9 @@ const ALL: &[Kind] = &[
 
 /// Shows objects.
 pub fn main(args: &Get, context: &Context) -> Exit {
+    if args.what.first().is_some_and(|word| word == "top") {
+        return super::top::main(args, context);
+    }
     let found = match find(&args.what, &filter(args), &args.look, context) {
         Ok(found) => found,
         Err(exit) => return exit,

@@ -20,6 +20,7 @@ pub mod schedule;
 pub mod schema;
 pub mod snapshot;
 pub mod test;
+pub mod top;
 
 use clap::Parser;
 

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::data::{Found, Ledger};
 use super::spec::{Check, EventSubject, Expectation, Subject, When};
 use super::verdict::{Breach, Judgement, Verdict, tell};
-use super::{Count, fields};
+use super::{Count, fields, traffic};
 use crate::api::{Kind, Object, ObjectKey};
 use crate::base::{SimTime, Str};
+use crate::facts::traffic::{Interval, Meter};
 use crate::facts::{DataFact, Fact, Recorder};
 use crate::store::Change;
 
@@ -57,6 +58,8 @@ enum Probe {
     Endpoints(BTreeMap<ObjectKey, [i64; 3]>),
     /// The data that are looked at.
     Data(Vec<Found>),
+    /// Requests of the span that counts.
+    Requests(Meter),
 }
 
 impl Evaluator {
@@ -119,6 +122,17 @@ impl Evaluator {
         }
     }
 
+    /// Hears what became of requests.
+    fn requests(&mut self, interval: &Interval) {
+        for state in &mut self.states {
+            if let (Subject::Traffic(subject), Probe::Requests(meter)) =
+                (&state.expectation.subject, &mut state.probe)
+            {
+                traffic::count(meter, subject, state.expectation.when, interval);
+            }
+        }
+    }
+
     /// Takes note that the present state lasts until just before `next`.
     fn settle(&mut self, next: SimTime) {
         for state in &mut self.states {
@@ -148,13 +162,14 @@ impl Recorder for Evaluator {
         match fact {
             Fact::Changed(change) => self.change(change),
             Fact::Data(data) => self.data(data),
+            Fact::Traffic(interval) => self.requests(interval),
             Fact::Action { .. } | Fact::Refused { .. } => {}
         }
     }
 }
 
 impl Subject {
-    /// The kind of object whose changes can make it true or false, if there is one.
+    /// The kind of object whose changes can make it true or false; none if it is about no objects.
     fn kind(&self) -> Option<Kind> {
         Some(match self {
             Self::Object(s) => s.kind,
@@ -166,7 +181,7 @@ impl Subject {
                 super::spec::ResourceKind::Known(kind) => kind,
                 super::spec::ResourceKind::Inert(_) => Kind::Inert,
             },
-            Self::Data(_) => return None,
+            Self::Data(_) | Self::Traffic(_) => return None,
         })
     }
 
@@ -184,6 +199,7 @@ impl Subject {
             }
             Self::Exists(s) => if s.exists { "it to exist" } else { "it to be absent" }.to_owned(),
             Self::Data(s) => s.wanted(),
+            Self::Traffic(s) => s.wanted(),
         }
     }
 }
@@ -216,6 +232,7 @@ impl State {
             Subject::Event(_) => Probe::Events(BTreeMap::new()),
             Subject::Endpoints(_) => Probe::Endpoints(BTreeMap::new()),
             Subject::Data(_) => Probe::Data(Vec::new()),
+            Subject::Traffic(_) => Probe::Requests(Meter::default()),
         };
         Self {
             expectation: expectation.clone(),
@@ -285,7 +302,8 @@ impl State {
                 | Subject::Pods(_)
                 | Subject::Event(_)
                 | Subject::Endpoints(_)
-                | Subject::Data(_),
+                | Subject::Data(_)
+                | Subject::Traffic(_),
                 _,
             ) => {}
         }
@@ -293,7 +311,8 @@ impl State {
 
     /// The present state lasts from `now` until just before `next`.
     fn settle(&mut self, now: SimTime, next: SimTime) {
-        if self.judgement.is_some() {
+        // Requests are judged when all of them are counted.
+        if self.judgement.is_some() || matches!(self.probe, Probe::Requests(_)) {
             return;
         }
         if std::mem::take(&mut self.stale) {
@@ -349,6 +368,7 @@ impl State {
                 holds(s.ready, ready) && holds(s.serving, serving) && holds(s.terminating, terminating)
             }
             (Subject::Data(s), Probe::Data(found)) => s.holds(found),
+            (Subject::Traffic(s), Probe::Requests(meter)) => s.holds(meter),
             _ => false,
         }
     }
@@ -373,7 +393,8 @@ impl State {
                 format!("ready {ready}, serving {serving}, terminating {terminating}")
             }
             (_, Probe::Data(found)) => tell_data(found),
-            (_, Probe::Object(_)) => String::new(),
+            (Subject::Traffic(s), Probe::Requests(meter)) => s.actual(meter),
+            (_, Probe::Object(_) | Probe::Requests(_)) => String::new(),
         }
     }
 
@@ -401,10 +422,37 @@ impl State {
         });
     }
 
+    /// All requests of the span are counted, if the run reached its end.
+    fn judge_requests(&mut self, end: SimTime) {
+        let until = match self.expectation.when {
+            When::During(_, to) => to,
+            When::At(_) | When::By(_) | When::End => end,
+        };
+        if until > end {
+            return;
+        }
+        let passed = self.evaluate();
+        let mut message = self.actual();
+        if !passed {
+            message.push_str(&format!(" (wanted {})", self.expectation.subject.wanted()));
+        }
+        self.judgement = Some(Judgement {
+            name: self.expectation.name.clone(),
+            when: self.expectation.when,
+            verdict: if passed { Verdict::Passed } else { Verdict::Failed },
+            since: None,
+            message,
+            origin: self.expectation.origin,
+        });
+    }
+
     /// The verdict at the end of the run, whose last instant is `end`.
     fn finish(mut self, end: SimTime) -> Judgement {
         // The last instant counts as a whole: nothing can come after it.
         self.settle(end, end + crate::base::SimDuration::from_nanos(1));
+        if matches!(self.probe, Probe::Requests(_)) {
+            self.judge_requests(end);
+        }
         if self.judgement.is_none() {
             match self.expectation.when {
                 When::End => self.judge(end),

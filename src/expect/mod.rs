@@ -3,6 +3,7 @@
 //! * [`spec`]: what an expectation is, as data. [`count`]: exact numbers and comparisons.
 //! * [`cause`]: stable names for the reasons why a Pod is not scheduled.
 //! * [`fields`], [`pods`], [`event`]: what can be read of objects. [`data`]: what is on volumes.
+//! * [`traffic`]: what becomes of requests.
 //! * [`evaluate`]: the judge, fed with the changes of objects as they happen. [`verdict`]: what it says.
 //!
 //! Nothing here steers: an evaluator sees changes and has no way to make one.
@@ -15,6 +16,7 @@ pub mod event;
 pub mod fields;
 pub mod pods;
 pub mod spec;
+pub mod traffic;
 pub mod verdict;
 
 pub use cause::Cause;

@@ -62,6 +62,8 @@ pub enum Subject {
     Exists(ExistsSubject),
     /// What is on volumes.
     Data(DataSubject),
+    /// What becomes of requests.
+    Traffic(super::traffic::TrafficSubject),
 }
 
 /// One object by name.

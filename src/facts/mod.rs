@@ -2,6 +2,8 @@
 //!
 //! Observers never steer: a [`Recorder`] sees facts and cannot change the run.
 
+pub mod traffic;
+
 use std::hash::{Hash, Hasher};
 
 use crate::base::{SimTime, Str};
@@ -38,6 +40,8 @@ pub enum Fact {
     },
     /// Data came to be, were found, or were lost.
     Data(DataFact),
+    /// Requests to a service came and were answered, or not.
+    Traffic(traffic::Interval),
 }
 
 impl Fact {
@@ -47,6 +51,7 @@ impl Fact {
             Self::Changed(change) => change.at,
             Self::Action { at, .. } | Self::Refused { at, .. } => *at,
             Self::Data(data) => data.at,
+            Self::Traffic(interval) => interval.to,
         }
     }
 }
@@ -76,6 +81,10 @@ impl Hash for Fact {
             Self::Data(data) => {
                 state.write_u8(3);
                 data.hash(state);
+            }
+            Self::Traffic(interval) => {
+                state.write_u8(4);
+                interval.hash(state);
             }
         }
     }

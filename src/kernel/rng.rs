@@ -41,6 +41,9 @@ impl Seed {
     }
 }
 
+/// The largest mean of a Poisson number that is drawn arrival by arrival.
+const POISSON_EXACT: f64 = 64.0;
+
 /// One stream of random numbers.
 #[derive(Clone, Debug)]
 pub struct Stream {
@@ -82,6 +85,20 @@ impl Stream {
     /// An exponential number with mean 1.
     pub fn exponential(&mut self) -> f64 {
         -libm::log(1.0 - self.unit())
+    }
+
+    /// A Poisson number with this mean; above [`POISSON_EXACT`] by the normal approximation.
+    pub fn poisson(&mut self, mean: f64) -> f64 {
+        if mean > POISSON_EXACT {
+            return libm::round(mean + libm::sqrt(mean) * self.normal()).max(0.0);
+        }
+        // Arrivals of a process of rate one until `mean`.
+        let (mut count, mut passed) = (0.0, self.exponential());
+        while passed < mean {
+            count += 1.0;
+            passed += self.exponential();
+        }
+        count
     }
 
     /// A span between `min` and `max`, both possible.
@@ -148,5 +165,7 @@ mod tests {
         assert!(mean(&mut || stream.normal()).abs() < 0.03);
         assert!((mean(&mut || stream.exponential()) - 1.0).abs() < 0.03);
         assert!((mean(&mut || stream.below(10) as f64) - 4.5).abs() < 0.1);
+        assert!((mean(&mut || stream.poisson(3.0)) - 3.0).abs() < 0.05);
+        assert!((mean(&mut || stream.poisson(400.0)) - 400.0).abs() < 1.0);
     }
 }

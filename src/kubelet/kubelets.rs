@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::machine::{self, Machine};
-use super::pod::{LocalPod, Stage};
+use super::pod::{LocalPod, Run, Stage};
 use super::volumes::Wait;
 use super::worker::{Common, Worker};
 use super::{Ctx, KubeletEvent, NodeStep, VolumeUse, say};
 use crate::api::storage::{CsiNode, PersistentVolumeClaim, VolumeAttachment};
 use crate::api::{EventType, Kind, Node, ObjectKey, Pod};
 use crate::base::{LookupMap, SimDuration, SimTime, Str};
+use crate::params::traffic::Health;
 use crate::store::{ApiError, Change, ObjId, Verb};
 
 /// The kubelets and container runtimes of all nodes.
@@ -19,6 +20,8 @@ pub struct Kubelets {
     by_name: LookupMap<Str, u32>,
     pub(super) pods: LookupMap<ObjId, Box<LocalPod>>,
     common: Common,
+    /// Pods whose answers may have changed; none unless somebody wants to know.
+    touched: Option<Vec<ObjId>>,
 }
 
 impl Kubelets {
@@ -214,6 +217,9 @@ impl Kubelets {
         let mut pod = self.pods.remove(&id)?;
         let machine = &mut self.machines[pod.node as usize];
         let result = act(&mut Worker { pod: &mut pod, machine, common: &mut self.common, ctx });
+        if let Some(touched) = &mut self.touched {
+            touched.push(id);
+        }
         let (number, stale) = (pod.node, machine.pressure.stale);
         if pod.recipe.keeps_data {
             note_use(&mut pod, machine, ctx);
@@ -371,6 +377,7 @@ impl Kubelets {
         let machine = &mut self.machines[number as usize];
         let last = machine.end_renewals(ctx);
         machine.connected = false;
+        self.touch_all(number);
         last
     }
 
@@ -379,7 +386,25 @@ impl Kubelets {
         let Some(number) = self.machine(node) else { return };
         let machine = &mut self.machines[number as usize];
         if !std::mem::replace(&mut machine.connected, true) {
+            self.touch_all(number);
             self.hear_again(number, ctx);
+        }
+    }
+
+    /// From now on it is noted which Pods' answers may have changed.
+    pub fn watch_answers(&mut self) {
+        self.touched.get_or_insert_default();
+    }
+
+    /// Pods whose answers may have changed since the last call.
+    pub fn take_touched(&mut self) -> Vec<ObjId> {
+        self.touched.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn touch_all(&mut self, number: u32) {
+        let pods = self.pods_of(number);
+        if let Some(touched) = &mut self.touched {
+            touched.extend(pods);
         }
     }
 
@@ -444,16 +469,36 @@ impl Kubelets {
         self.machine(node).is_some_and(|number| self.machines[number as usize].hears())
     }
 
+    /// What becomes of a request to a Pod, and when that changes by itself.
+    pub fn health(&self, pod: ObjId, now: SimTime) -> (Health, Option<SimTime>) {
+        let Some(pod) = self.pods.get(&pod) else { return (Health::Refuses, None) };
+        let machine = &self.machines[pod.node as usize];
+        let regular = pod.regular();
+        if !machine.power || !machine.connected || regular.iter().any(|life| life.is_running() && life.hung) {
+            return (Health::Silent, None);
+        }
+        if pod.sigterm.is_some_and(|at| at <= now) {
+            return (Health::Refuses, None);
+        }
+        let mut until = pod.sigterm;
+        let mut health = Health::Answers;
+        for life in regular {
+            match life.run {
+                Run::Running { answers, .. } if answers <= now => {}
+                Run::Running { answers, .. } => {
+                    health = Health::Refuses;
+                    until = Some(until.map_or(answers, |at| at.min(answers)));
+                }
+                Run::Waiting { .. } | Run::Exited(_) => health = Health::Refuses,
+            }
+        }
+        (health, until)
+    }
+
     /// Whether a Pod's regular containers run, have started up and answer at `now` (whatever the API says of
     /// it). A process that got SIGTERM answers no more.
     pub fn answers(&self, pod: ObjId, now: SimTime) -> bool {
-        self.pods.get(&pod).is_some_and(|pod| {
-            let machine = &self.machines[pod.node as usize];
-            machine.power
-                && machine.connected
-                && pod.sigterm.is_none_or(|at| now < at)
-                && pod.regular().iter().all(|life| life.answers(now))
-        })
+        self.health(pod, now).0 == Health::Answers
     }
 }
 

@@ -1,8 +1,8 @@
-//! What containers do, since no image runs here, and the traffic they serve.
+//! What containers do, since no image runs here.
 
 use super::latency::Delay;
 use crate::api::{LabelSelector, Labels};
-use crate::base::{SimTime, Span, Str};
+use crate::base::{SimDuration, Span, Str};
 
 /// What the containers that an entry matches do. What it leaves open, later entries may decide.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,8 +23,28 @@ pub struct Behaviour {
     pub cpu: Option<CpuUse>,
     /// Memory usage.
     pub memory: Option<MemoryUse>,
+    /// What a request waits for beside CPU and other services: a disk, a third party.
+    pub latency: Option<SimDuration>,
     /// Where it stands in the scenario.
     pub origin: Span,
+}
+
+impl Behaviour {
+    /// An entry that says nothing yet of the containers that it matches.
+    pub const fn of(matches: Matches, origin: Span) -> Self {
+        Self {
+            matches,
+            pull_fails: false,
+            size: None,
+            startup: None,
+            shutdown: None,
+            completes: None,
+            cpu: None,
+            memory: None,
+            latency: None,
+            origin,
+        }
+    }
 }
 
 /// Which containers an entry is about. All that is given must match.
@@ -105,46 +125,9 @@ pub struct MemoryUse {
     pub growth: i64,
 }
 
-/// Load from outside on the Pods of an app.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Traffic {
-    /// Its name.
-    pub name: Str,
-    /// Where the Pods live.
-    pub namespace: Str,
-    /// Whom it reaches.
-    pub to: TrafficTarget,
-    /// From each instant on, so many thousandths of a request per second. Ordered by time.
-    pub rate: Vec<(SimTime, u64)>,
-    /// Where it stands in the scenario.
-    pub origin: Span,
-}
-
-/// Whom traffic reaches.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum TrafficTarget {
-    /// The endpoints of a Service.
-    Service(Str),
-    /// The Ready Pods that are selected.
-    Selector(LabelSelector),
-}
-
-impl Traffic {
-    /// Thousandths of a request per second at `now`.
-    pub fn rate_at(&self, now: SimTime) -> u64 {
-        self.rate.iter().take_while(|(at, _)| *at <= now).last().map_or(0, |(_, rate)| *rate)
-    }
-
-    /// The next instant after `now` at which the rate changes.
-    pub fn next_change(&self, now: SimTime) -> Option<SimTime> {
-        self.rate.iter().map(|(at, _)| *at).find(|at| *at > now)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::SourceId;
 
     #[test]
     fn globs_match_as_the_shell_does() {
@@ -161,21 +144,6 @@ mod tests {
         ] {
             assert_eq!(glob_matches(pattern, text), expected, "{pattern} {text}");
         }
-    }
-
-    #[test]
-    fn a_rate_holds_until_the_next() {
-        let s = SimTime::from_secs;
-        let traffic = Traffic {
-            name: "users".into(),
-            namespace: "default".into(),
-            to: TrafficTarget::Service("web".into()),
-            rate: vec![(s(10), 5000), (s(20), 0)],
-            origin: Span { source: SourceId(0), start: 0, end: 0 },
-        };
-        assert_eq!([s(0), s(10), s(19), s(20)].map(|t| traffic.rate_at(t)), [0, 5000, 5000, 0]);
-        assert_eq!(traffic.next_change(s(10)), Some(s(20)));
-        assert_eq!(traffic.next_change(s(20)), None);
     }
 
     #[test]

@@ -216,6 +216,9 @@ latencies! {
         "{lognormal: {median: 60s, sigma: 0.5}}",
         "From there until a volume can be made from it: the blocks are copied.",
         "estimate; grows with the blocks that changed";
+    service_routing, "serviceRouting", Delay::millis(1000), "1s",
+        "From a change of an EndpointSlice (or of the Ready Pods of a selector) to requests that follow it: kube-proxy's rules, on all nodes.",
+        "kube-proxy's minSyncPeriod, pkg/proxy/apis/config/v1alpha1/defaults.go v1.34: the longest pause between two syncs";
     watch, "watch", Delay::millis(4), "4ms",
         "From a write to the scheduler's and the controllers' hearing of it.",
         "a few milliseconds in a healthy control plane; estimate";

@@ -6,14 +6,18 @@
 pub mod behaviour;
 pub mod drivers;
 pub mod latency;
+pub mod metrics;
 pub mod operations;
 pub mod settings;
+pub mod traffic;
 pub mod version;
 pub mod watch;
 
-pub use behaviour::{Behaviour, Traffic};
+pub use behaviour::Behaviour;
 pub use latency::{Delay, ImagePull, Latencies};
+pub use metrics::Metric;
 pub use operations::{DriverChange, Operation, Operations};
 pub use settings::Settings;
+pub use traffic::Traffic;
 pub use version::KubeVersion;
 pub use watch::Watch;

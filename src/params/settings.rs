@@ -228,11 +228,11 @@ component! {
     /// What metrics-server does.
     MetricsServer, "metrics-server", METRICS_SERVER;
     enabled: Bool(bool) = true, "enabled", FlagType::Bool, "true", "Whether it runs; without it, no autoscaler can read CPU or memory.";
-    first_sample: Duration(SimDuration) = secs(15), "first-sample", FlagType::Duration, "15s",
-        "From a container's start to its first sample.";
-    window: Duration(SimDuration) = secs(15), "window", FlagType::Duration, "15s", "The span a sample covers.";
+    first_sample: Duration(SimDuration) = SimDuration::ZERO, "first-sample", FlagType::Duration, "0s",
+        "If given, metrics-server is a fake: a Pod is listed from so long after its start, and answers are computed at the moment of the question.";
+    window: Duration(SimDuration) = secs(15), "window", FlagType::Duration, "15s", "The span that samples of the fake say they cover.";
     metric_resolution: Duration(SimDuration) = secs(15), "metric-resolution", FlagType::Duration, "15s",
-        "How often kubelets are asked (the shipped manifest's value).";
+        "How often kubelets are asked (the shipped manifest's value); samples are means from one time to the next.";
 }
 
 component! {

@@ -19,7 +19,7 @@ use crate::expect::Expectation;
 pub use crate::cloud::{NodeGroup, PlannedNode};
 pub use crate::params::settings;
 pub use crate::params::settings::Settings;
-pub use crate::params::{Behaviour, Delay, DriverChange, ImagePull, KubeVersion, Latencies, Traffic};
+pub use crate::params::{Behaviour, Delay, DriverChange, ImagePull, KubeVersion, Latencies, Metric, Traffic};
 pub use step::{NodeSet, ResourceKind, Step, Target, TimedStep};
 
 /// 2026-01-05T08:00:00Z, a Monday: the virtual wall clock at the start if the scenario names none.
@@ -60,6 +60,8 @@ pub struct Plan {
     pub behaviours: Vec<Behaviour>,
     /// Load from outside.
     pub traffic: Vec<Traffic>,
+    /// Custom and external metrics.
+    pub metrics: Vec<Metric>,
     /// What is done, by time; steps of one instant in the order of the file.
     pub steps: Vec<TimedStep>,
     /// What must hold.
@@ -94,6 +96,7 @@ impl Default for Plan {
             manifests: Vec::new(),
             behaviours: Vec::new(),
             traffic: Vec::new(),
+            metrics: Vec::new(),
             steps: Vec::new(),
             expectations: Vec::new(),
             zero_at: None,

@@ -2,8 +2,12 @@
 
 use serde::Serialize;
 
+use std::collections::BTreeMap;
+
 use super::RunReport;
 use crate::base::SimTime;
+use crate::expect::traffic::whole;
+use crate::facts::traffic::{Failure, Meter};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -17,6 +21,8 @@ struct Document<'a> {
     events: u64,
     expectations: Vec<Expectation<'a>>,
     pods: Pods,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    requests: Vec<Requests<'a>>,
     #[serde(rename = "refusedSteps")]
     refused_steps: Vec<RefusedStep<'a>>,
     notes: &'a [String],
@@ -39,6 +45,39 @@ struct Pods {
     succeeded: u32,
     failed: u32,
     terminating: u32,
+}
+
+/// Requests are whole numbers, times are in milliseconds.
+#[derive(Serialize)]
+struct Requests<'a> {
+    service: &'a str,
+    offered: i64,
+    succeeded: i64,
+    failed: BTreeMap<&'static str, i64>,
+    #[serde(rename = "availabilityPercent")]
+    availability: Option<f64>,
+    #[serde(rename = "p50Milliseconds")]
+    p50: Option<f64>,
+    #[serde(rename = "p99Milliseconds")]
+    p99: Option<f64>,
+}
+
+impl<'a> Requests<'a> {
+    fn of(service: &'a str, meter: &Meter) -> Self {
+        let time = |share| meter.percentile(share).map(|t| t.as_secs_f64() * 1000.0);
+        Self {
+            service,
+            offered: whole(meter.offered),
+            succeeded: whole(meter.succeeded),
+            failed: Failure::ALL
+                .iter()
+                .map(|why| (why.as_str(), whole(meter.failed[*why as usize])))
+                .collect(),
+            availability: meter.availability().map(|percent| libm::round(percent * 1e6) / 1e6),
+            p50: time(50.0),
+            p99: time(99.0),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -78,6 +117,7 @@ pub fn render(report: &RunReport) -> String {
             failed: outcome.pods.failed,
             terminating: outcome.pods.terminating,
         },
+        requests: outcome.requests.iter().map(|(name, meter)| Requests::of(name, meter)).collect(),
         refused_steps: outcome
             .refused_steps
             .iter()

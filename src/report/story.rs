@@ -10,6 +10,8 @@ use crate::api::storage::PersistentVolumeClaim;
 use crate::api::workload::{DaemonSet, Deployment, Job, ReplicaSet, StatefulSet};
 use crate::api::{ContainerState, Meta, Node, Object, Phase, Pod, condition};
 use crate::base::{SimDuration, SimTime, Str};
+use crate::expect::traffic;
+use crate::facts::traffic::{Failure, Interval, Meter};
 use crate::facts::{Fact, Recorder};
 use crate::store::{Change, Store, Verb};
 
@@ -17,6 +19,10 @@ mod data;
 
 /// Things of one kind within this span are told together.
 const JOIN_WITHIN: SimDuration = SimDuration::from_secs(2);
+/// Requests fail when more than this part of them does.
+const FAILING: f64 = 1e-4;
+/// Spans of failing requests that lie closer together than this are told as one.
+const TROUBLE_GAP: SimDuration = SimDuration::from_secs(30);
 /// Names told in one line before the rest is only counted.
 const NAMES_MAX: usize = 6;
 
@@ -56,6 +62,8 @@ pub enum Sort {
     Storage,
     /// Jobs.
     Job,
+    /// Requests that fail.
+    Requests,
 }
 
 impl Beat {
@@ -116,12 +124,69 @@ pub struct Narrator {
     told_pending: BTreeMap<(String, String), ()>,
     /// What is known of data.
     data: data::Known,
+    /// For each service, the span in which its requests fail, as long as it goes on.
+    troubles: BTreeMap<usize, Trouble>,
+}
+
+/// A span in which requests to a service fail.
+#[derive(Clone, Debug)]
+struct Trouble {
+    name: Str,
+    from: SimTime,
+    to: SimTime,
+    meter: Meter,
 }
 
 impl Narrator {
     /// The story so far.
-    pub fn into_story(self) -> Vec<Beat> {
+    pub fn into_story(mut self) -> Vec<Beat> {
+        for trouble in std::mem::take(&mut self.troubles).into_values() {
+            self.tell_trouble(trouble);
+        }
+        // Of a span is told when it is over, at the instant at which it began.
+        self.beats.sort_by_key(|beat| beat.at);
         self.beats
+    }
+
+    /// Requests that fail are told of once they succeed again.
+    fn requests(&mut self, interval: &Interval) {
+        if 1.0 - interval.rates.success() > FAILING {
+            let trouble = self.troubles.entry(interval.service).or_insert_with(|| Trouble {
+                name: interval.name.clone(),
+                from: interval.from,
+                to: interval.to,
+                meter: Meter::default(),
+            });
+            trouble.to = interval.to;
+            trouble.meter.add(interval, SimTime::ZERO, SimTime::MAX);
+        } else if let Some(trouble) = self.troubles.get_mut(&interval.service) {
+            if interval.to.since(trouble.to) > TROUBLE_GAP {
+                let over = self.troubles.remove(&interval.service);
+                over.into_iter().for_each(|trouble| self.tell_trouble(trouble));
+            } else {
+                trouble.meter.add(interval, SimTime::ZERO, SimTime::MAX);
+            }
+        }
+    }
+
+    fn tell_trouble(&mut self, trouble: Trouble) {
+        let Trouble { name, from, to, meter } = trouble;
+        let failed = traffic::whole(meter.failures());
+        if failed == 0 {
+            return;
+        }
+        let mut whys: Vec<(Failure, i64)> =
+            Failure::ALL.into_iter().map(|why| (why, traffic::whole(meter.failed[why as usize]))).collect();
+        whys.retain(|(_, count)| *count > 0);
+        whys.sort_by_key(|(_, count)| -count);
+        let whys: Vec<String> = whys.iter().map(|(why, count)| format!("{count} {}", why.words())).collect();
+        let span = short_span(to.since(from));
+        let text = format!(
+            "requests to {name} fail for {span}: {failed} of {} ({})",
+            traffic::whole(meter.offered),
+            whys.join(", ")
+        );
+        self.beats.push(Beat { at: from, until: to, sort: Sort::Requests, text, who: Vec::new() });
     }
 
     fn tell(&mut self, at: SimTime, sort: Sort, who: Option<String>, text: impl Into<String>) {
@@ -321,8 +386,14 @@ impl Recorder for Narrator {
                 self.tell(*at, Sort::Refused, None, format!("{verb}: {message}"));
             }
             Fact::Data(fact) => self.data(fact),
+            Fact::Traffic(interval) => self.requests(interval),
         }
     }
+}
+
+/// A span without needless digits: tenths of a second.
+fn short_span(span: SimDuration) -> SimDuration {
+    SimDuration::from_millis(span.as_millis() / 100 * 100)
 }
 
 fn eviction_text(reason: &str) -> String {

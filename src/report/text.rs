@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use super::RunReport;
 use super::story::Sort;
-use crate::expect::Verdict;
+use crate::expect::{Verdict, traffic};
+use crate::facts::traffic::Meter;
 use crate::sim::Verdict as RunVerdict;
 
 const BOLD: &str = "\x1b[1m";
@@ -76,7 +77,7 @@ impl Page {
             let text = match beat.sort {
                 Sort::Step => self.paint(CYAN, &format!("▶ {sentence}")),
                 Sort::Refused => self.paint(RED, &format!("▶ {sentence}")),
-                Sort::Pending | Sort::Crash => self.paint(YELLOW, &sentence),
+                Sort::Pending | Sort::Crash | Sort::Requests => self.paint(YELLOW, &sentence),
                 Sort::Node | Sort::Workload | Sort::Evicted | Sort::Storage | Sort::Job => sentence,
             };
             let at = self.paint(DIM, &at);
@@ -123,6 +124,7 @@ impl Page {
             }
             self.line("");
         }
+        self.requests(report);
         const WAITING_MAX: usize = 10;
         for (pod, why) in report.waiting.iter().take(WAITING_MAX) {
             let why = if why.is_empty() { "not tried yet" } else { why };
@@ -136,6 +138,34 @@ impl Page {
         if !report.waiting.is_empty() {
             self.line("");
         }
+    }
+
+    fn requests(&mut self, report: &RunReport) {
+        if report.outcome.requests.is_empty() {
+            return;
+        }
+        let time =
+            |meter: &Meter, share| meter.percentile(share).map_or_else(|| "-".to_owned(), traffic::short);
+        let rows: Vec<Vec<String>> = report
+            .outcome
+            .requests
+            .iter()
+            .map(|(name, meter)| {
+                vec![
+                    name.to_string(),
+                    traffic::whole(meter.offered).to_string(),
+                    traffic::whole(meter.failures()).to_string(),
+                    meter.availability().map_or_else(|| "-".to_owned(), traffic::percent),
+                    time(meter, 50.0),
+                    time(meter, 99.0),
+                ]
+            })
+            .collect();
+        let head = ["SERVICE", "REQUESTS", "FAILED", "ANSWERED", "P50", "P99"];
+        for line in super::table::render(&head, &rows).lines() {
+            self.line(format!("  {line}"));
+        }
+        self.line("");
     }
 
     fn notes(&mut self, report: &RunReport) {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::api::{Object, raise};
 use crate::base::time::Calendar;
 use crate::base::{SimTime, Timestamp};
+use crate::facts::traffic::Failure;
 use crate::facts::{Fact, Recorder};
 use crate::store::{Change, Verb};
 
@@ -116,6 +117,20 @@ impl<W: Write> Recorder for Timeline<W> {
                     line["lastLeaseRenewal"] = Value::Object(renewals);
                 }
                 self.line(&line);
+            }
+            Fact::Traffic(interval) => {
+                let rates = &interval.rates;
+                let failed: Map<String, Value> = Failure::ALL
+                    .iter()
+                    .filter(|why| rates.failed[**why as usize] > 0.0)
+                    .map(|why| (why.as_str().to_owned(), rates.failed[*why as usize].into()))
+                    .collect();
+                self.line(&json!({
+                    "type": "traffic", "t": interval.from.as_secs_f64(), "until": interval.to.as_secs_f64(),
+                    "service": interval.name.as_str(), "offered": rates.offered,
+                    "succeeded": rates.succeeded, "failed": failed,
+                    "seconds": rates.response.fixed + rates.response.wait,
+                }));
             }
             Fact::Refused { at, verb, message } => {
                 self.line(&json!({

@@ -1,13 +1,12 @@
-//! Reads `spec.behaviour` and `spec.traffic`.
+//! Reads `spec.behaviour`.
 
 use super::code;
 use super::read::{Fields, Reader};
-use super::scalar::{delay, instant, integer, name, quantity, selector, text, thousandths, word};
+use super::scalar::{delay, duration, integer, name, quantity, selector, text, word};
 use super::tables;
 use crate::api::LabelSelector;
-use crate::api::manifest::tree::{Tree, Value};
-use crate::base::{SimTime, Str};
-use crate::params::behaviour::{Behaviour, Completion, CpuUse, Matches, MemoryUse, Traffic, TrafficTarget};
+use crate::api::manifest::tree::Tree;
+use crate::params::behaviour::{Behaviour, Completion, CpuUse, Matches, MemoryUse};
 
 /// Reads an entry of `behaviour`.
 pub fn behaviour(reader: &mut Reader<'_>, tree: &Tree) -> Option<Behaviour> {
@@ -28,15 +27,16 @@ pub fn behaviour(reader: &mut Reader<'_>, tree: &Tree) -> Option<Behaviour> {
         completes: fields.read(reader, "completes", completes),
         cpu: fields.read(reader, "cpu", cpu),
         memory: fields.read(reader, "memory", memory),
+        latency: fields.read(reader, "latency", duration),
         origin: fields.span(),
     };
-    let matters = ["pull", "size", "startup", "shutdown", "completes", "cpu", "memory"];
+    let matters = ["pull", "size", "startup", "shutdown", "completes", "cpu", "memory", "latency"];
     if fields.present(&matters).is_empty() {
         return reader.cure(
             code::CHOICE,
             fields.span(),
             "the entry says nothing about the containers it matches",
-            "say one of `pull`, `size`, `startup`, `shutdown`, `completes`, `cpu`, `memory`",
+            "say one of `pull`, `size`, `startup`, `shutdown`, `completes`, `cpu`, `memory`, `latency`",
         );
     }
     Some(behaviour)
@@ -82,43 +82,4 @@ fn memory(reader: &mut Reader<'_>, tree: &Tree) -> Option<MemoryUse> {
         per_request: bytes(reader, "perRequest"),
         growth: bytes(reader, "growth"),
     })
-}
-
-/// Reads an entry of `traffic`.
-pub fn traffic(reader: &mut Reader<'_>, tree: &Tree) -> Option<Traffic> {
-    let fields = Fields::open(reader, tree, &tables::TRAFFIC)?;
-    let given = fields.read(reader, "name", name);
-    let namespace = fields.read(reader, "namespace", name).unwrap_or_else(|| "default".into());
-    let to = match fields.one_of(reader, &["service", "selector"]) {
-        Some("service") => fields.read(reader, "service", name).map(TrafficTarget::Service),
-        Some(_) => fields.read(reader, "selector", selector).map(TrafficTarget::Selector),
-        None => None,
-    };
-    let rate = fields.read(reader, "rate", rate);
-    let (to, rate) = (to?, rate?);
-    let called = given.unwrap_or_else(|| match &to {
-        TrafficTarget::Service(service) => service.clone(),
-        TrafficTarget::Selector(selector) => Str::from(selector.to_string()),
-    });
-    Some(Traffic { name: called, namespace, to, rate, origin: fields.span() })
-}
-
-/// A number, or points in the order of time.
-fn rate(reader: &mut Reader<'_>, tree: &Tree) -> Option<Vec<(SimTime, u64)>> {
-    if !matches!(tree.value, Value::Seq(_)) {
-        return thousandths(reader, tree).map(|rate| vec![(SimTime::ZERO, rate)]);
-    }
-    let mut points: Vec<(SimTime, u64)> = Vec::new();
-    for element in reader.elements(tree, "point") {
-        let Some(fields) = Fields::open(reader, element, &tables::RATE) else { continue };
-        let at = fields.read(reader, "at", instant);
-        let rps = fields.read(reader, "rps", thousandths);
-        let (Some(at), Some(rps)) = (at, rps) else { continue };
-        if points.last().is_some_and(|(last, _)| *last >= at) {
-            let message = format!("{at} is not later than the point before");
-            reader.error::<()>(code::OUT_OF_RANGE, fields.key_span("at"), message);
-        }
-        points.push((at, rps));
-    }
-    Some(points)
 }

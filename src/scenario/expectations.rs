@@ -2,7 +2,7 @@
 
 use super::code;
 use super::read::{Fields, Reader, list};
-use super::scalar::{boolean, count, instant, name, selector, text, word};
+use super::scalar::{boolean, count, duration, instant, name, selector, text, word};
 use super::shape::{Shape, Type};
 use super::tables::{self, SUBJECTS};
 use super::target::{self, Known};
@@ -15,6 +15,7 @@ use crate::expect::spec::{
     Check, DataSubject, EndpointsSubject, EventSubject, ExistsSubject, Expectation, ObjectSubject,
     ObjectsSubject, PodsSubject, Subject, When, Whose,
 };
+use crate::expect::traffic::{TrafficCheck, TrafficSubject};
 use crate::expect::{Cause, Count};
 use crate::plan::Target;
 
@@ -52,7 +53,7 @@ pub fn expectation(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Optio
             }
         }
     }
-    let when = when(reader, tree);
+    let mut when = when(reader, tree);
     let given = tree.get("name").filter(|t| !t.is_null()).and_then(|t| name(reader, t));
     let (word, argument) = match subjects[..] {
         [(word, key)] => (word, tree.get(&key.text)?),
@@ -72,6 +73,9 @@ pub fn expectation(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Optio
         }
     };
     let subject = subject(reader, word, argument, known);
+    if matches!(subject, Some(Subject::Traffic(_))) {
+        when = counted_over(reader, when, tree, argument);
+    }
     let (when, subject) = (when?, subject?);
     let name = given.unwrap_or_else(|| derived_name(&subject, when).into());
     Some(Expectation { name, when, subject, origin: tree.head_span() })
@@ -150,6 +154,8 @@ fn subject(reader: &mut Reader<'_>, word: &'static str, tree: &Tree, known: &Kno
         "endpoints" => endpoints(reader, tree).map(Subject::Endpoints),
         "object" => object(reader, tree, known).map(Subject::Exists),
         "data" => data(reader, tree).map(Subject::Data),
+        "availability" => availability(reader, tree, known).map(Subject::Traffic),
+        "latency" => latency(reader, tree, known).map(Subject::Traffic),
         _ => {
             let (_, kind) = KIND_SUBJECTS.iter().find(|(w, _)| *w == word)?;
             let field = SUBJECTS.iter().find(|s| s.name == word)?;
@@ -439,6 +445,99 @@ fn whose(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Whose> {
     }
 }
 
+/// The span over which requests count: `during` beside the subject or in it.
+fn counted_over(reader: &mut Reader<'_>, outer: Option<When>, tree: &Tree, inner: &Tree) -> Option<When> {
+    let inner = inner.entry("during").filter(|(_, value)| !value.is_null());
+    match (outer?, inner) {
+        (When::At(_) | When::By(_), _) => {
+            let word = if tree.get("at").is_some() { "at" } else { "by" };
+            let span = tree.entry(word).map_or(tree.head_span(), |(key, _)| key.span);
+            let help = "write `during: [5m, 20m]`, or leave it out for the whole run";
+            reader.cure(code::BAD_WHEN, span, "requests are counted over a span, not at an instant", help)
+        }
+        (When::During(..), Some((key, _))) => {
+            reader.error(code::BAD_WHEN, key.span, "`during` stands beside the subject already")
+        }
+        (When::End, Some((_, value))) => during(reader, value),
+        (when, None) => Some(when),
+    }
+}
+
+/// The service that an expectation names, by its place in the plan.
+fn requests_of(reader: &mut Reader<'_>, fields: &Fields<'_>, known: &Known) -> Option<(usize, Str)> {
+    let namespace = fields.read(reader, "namespace", name).unwrap_or_else(|| "default".into());
+    let called = fields.read(reader, "service", name)?;
+    let by_name = |(ns, name, _): &(Str, Str, Option<Str>)| *ns == namespace && *name == called;
+    let by_service =
+        |(ns, _, service): &(Str, Str, Option<Str>)| *ns == namespace && service.as_ref() == Some(&called);
+    let found = known.traffic.iter().position(by_name).or_else(|| known.traffic.iter().position(by_service));
+    let Some(index) = found else {
+        let names: Vec<&str> = known.traffic.iter().map(|(_, name, _)| name.as_str()).collect();
+        let span = fields.get("service").map_or(fields.span(), |t| t.span);
+        let message = format!("no entry of `traffic` is about `{namespace}/{called}`");
+        let help = match (did_you_mean(&called, names.iter().copied()), names.is_empty()) {
+            (Some(near), _) => format!("did you mean `{near}`?"),
+            (None, true) => "describe the requests under `spec.traffic`".to_owned(),
+            (None, false) => format!("requests are known of {}", list(&names)),
+        };
+        return reader.cure(code::UNKNOWN_PLACE, span, message, help);
+    };
+    Some((index, known.traffic[index].1.clone()))
+}
+
+fn availability(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<TrafficSubject> {
+    let fields = Fields::open(reader, tree, &tables::AVAILABILITY)?;
+    let before = reader.diagnostics.len();
+    let service = requests_of(reader, &fields, known);
+    let mut checks = Vec::new();
+    checks.extend(fields.read(reader, "atLeast", percent).map(TrafficCheck::AtLeast));
+    checks.extend(fields.read(reader, "failed", count).map(TrafficCheck::Failed));
+    checks.extend(fields.read(reader, "requests", count).map(TrafficCheck::Requests));
+    if fields.present(&["atLeast", "failed", "requests"]).is_empty() {
+        let help = "say `atLeast: 99.9%`, or how many may have `failed`";
+        return reader.cure(code::ASKS_NOTHING, fields.span(), "nothing is asked of the requests", help);
+    }
+    let (service, name) = service?;
+    (reader.diagnostics.len() == before).then_some(TrafficSubject { service, name, checks })
+}
+
+fn latency(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<TrafficSubject> {
+    let fields = Fields::open(reader, tree, &tables::LATENCY_CHECK)?;
+    let before = reader.diagnostics.len();
+    let service = requests_of(reader, &fields, known);
+    let shares = [("p50", 50), ("p90", 90), ("p95", 95), ("p99", 99)];
+    let within =
+        |(field, share)| fields.read(reader, field, duration).map(|time| TrafficCheck::Within(share, time));
+    let checks: Vec<TrafficCheck> = shares.into_iter().filter_map(within).collect();
+    if fields.present(&["p50", "p90", "p95", "p99"]).is_empty() {
+        let help = "say for example `p99: 300ms`";
+        return reader.cure(code::ASKS_NOTHING, fields.span(), "nothing is asked of the answers", help);
+    }
+    let (service, name) = service?;
+    (reader.diagnostics.len() == before).then_some(TrafficSubject { service, name, checks })
+}
+
+/// `99.9%` or `99.9`, in thousandths of a percent.
+fn percent(reader: &mut Reader<'_>, tree: &Tree) -> Option<u32> {
+    let written = match &tree.value {
+        Value::Str(text) => text.trim().trim_end_matches('%').trim().to_owned(),
+        Value::Int(_) | Value::UInt(_) | Value::Float(_) => reader.raw(tree.span).to_owned(),
+        Value::Null | Value::Bool(_) | Value::Seq(_) | Value::Map(_) => {
+            return reader.expected(tree, "a percentage such as `99.9%`");
+        }
+    };
+    let value = written.parse::<f64>().ok().filter(|p| (0.0..=100.0).contains(p));
+    match value {
+        Some(value) => Some(libm::round(value * 1000.0) as u32),
+        None => reader.cure(
+            code::BAD_VALUE,
+            tree.span,
+            format!("`{written}` is not a percentage from 0 to 100"),
+            "write for example `99.9%`",
+        ),
+    }
+}
+
 /// A name for an expectation that was given none.
 fn derived_name(subject: &Subject, when: When) -> String {
     let what = match subject {
@@ -482,6 +581,7 @@ fn derived_name(subject: &Subject, when: When) -> String {
             };
             format!("data of {whose}: {}", s.wanted())
         }
+        Subject::Traffic(s) => format!("requests to {}: {}", s.name, s.wanted()),
         Subject::Exists(s) => {
             let kind = s.kind.to_string().to_ascii_lowercase();
             format!("{kind}/{} {}", s.name, if s.exists { "exists" } else { "is absent" })

@@ -115,7 +115,8 @@ fn undefined(plan: &Plan, out: &mut Vec<Diagnostic>) {
             | Subject::Pods(_)
             | Subject::Event(_)
             | Subject::Exists(_)
-            | Subject::Data(_) => {}
+            | Subject::Data(_)
+            | Subject::Traffic(_) => {}
         }
     }
 }

@@ -43,6 +43,15 @@ impl<'a> Manifests<'a> {
         Self { files, scenario, sources: BTreeMap::new(), custom: Vec::new(), scheduler_config: None }
     }
 
+    /// The text of another file beside the scenario.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn text(&self, path: &str) -> Result<String, String> {
+        let bytes = self.files.read(&beside(self.scenario, path))?;
+        String::from_utf8(bytes).map_err(|_| "the file is not text in UTF-8".to_owned())
+    }
+
     /// Reads a list of manifests, or a single one.
     pub fn read(&mut self, reader: &mut Reader<'_>, tree: &Tree) -> Vec<PlannedObject> {
         let mut documents = Vec::new();

@@ -8,7 +8,7 @@
 //! * [`load`]: the way in. [`files`]: where manifests come from; the core reads no files, it asks.
 //! * [`tables`]: every field and verb, as data. [`shape`]: what such tables are made of.
 //! * [`read`], [`scalar`]: small readers that note mistakes and go on.
-//! * [`cluster`], [`behaviour`], [`steps`], [`expectations`], [`manifests`], [`target`]: the parts of the file.
+//! * [`cluster`], [`behaviour`], [`traffic`], [`steps`], [`expectations`], [`manifests`], [`target`]: the parts of the file.
 //! * [`scheduler_config`]: configurations of kube-scheduler.
 //! * [`lint`](mod@lint): what can be read and run, but is probably not meant.
 //! * [`schema`](mod@schema), [`reference`](mod@reference): the JSON Schema and the reference page, from the tables.
@@ -33,6 +33,7 @@ pub mod shape;
 pub mod steps;
 pub mod tables;
 pub mod target;
+pub mod traffic;
 
 use std::sync::Arc;
 
@@ -42,6 +43,7 @@ pub use schema::schema;
 
 use crate::api::manifest::tree::{Limits, Tree, read_documents};
 use crate::base::{Diagnostic, Severity, SourceId, SourceMap, Span, Str};
+use crate::params::traffic::TrafficTarget;
 use crate::plan::step::AddNodes;
 use crate::plan::{DEFAULT_START, Plan, Step};
 use cluster::Cluster;
@@ -181,10 +183,20 @@ fn spec(reader: &mut Reader<'_>, tree: &Tree, mut plan: Plan, manifests: &mut Ma
     plan.manifests = fields.read(reader, "manifests", |r, t| Some(manifests.read(r, t))).unwrap_or_default();
     nodes::merge_manifests(reader, &mut cluster, &mut plan.manifests);
     plan.behaviours = fields.each(reader, "behaviour", behaviour::behaviour);
-    plan.traffic = fields.each(reader, "traffic", behaviour::traffic);
+    plan.traffic = fields
+        .read(reader, "traffic", |reader, tree| {
+            let trees = reader.elements(tree, "service");
+            Some(traffic::traffic(reader, trees, manifests))
+        })
+        .unwrap_or_default();
+    if plan.duration.is_none() {
+        traffic::refuse_endless(reader, &plan.traffic);
+    }
+    plan.metrics = fields.each(reader, "metrics", traffic::metric);
     let mut known = known(&cluster, &fields, manifests);
     plan.steps = steps(reader, &fields, &known, &cluster, manifests);
     known.custom.clone_from(&manifests.custom);
+    known.traffic = plan.traffic.iter().map(named_service).collect();
     plan.expectations = fields.each(reader, "expect", |r, t| expectations::expectation(r, t, &known));
     if let Some((config, _)) = manifests.scheduler_config.take() {
         cluster.settings.kube_scheduler.config.get_or_insert_with(|| Arc::new(config));
@@ -199,6 +211,7 @@ fn known(cluster: &Cluster, fields: &Fields<'_>, manifests: &Manifests<'_>) -> K
         zones: cluster.zones.clone(),
         groups: cluster.groups.clone(),
         nodes: Vec::new(),
+        traffic: Vec::new(),
     };
     cluster.nodes.iter().for_each(|node| known.add_node(node));
     // Nodes that steps add may be named by other steps, also by earlier ones in the file.
@@ -237,6 +250,15 @@ fn steps(
         }
     }
     steps
+}
+
+/// The names under which expectations find a service.
+fn named_service(service: &crate::params::Traffic) -> (Str, Str, Option<Str>) {
+    let of_service = match &service.to {
+        TrafficTarget::Service(name) => Some(name.clone()),
+        TrafficTarget::Selector(_) => None,
+    };
+    (service.namespace.clone(), service.name.clone(), of_service)
 }
 
 fn with_cluster(plan: Plan, cluster: Cluster) -> Plan {

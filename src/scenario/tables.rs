@@ -62,7 +62,13 @@ pub static SPEC: Shape = Shape {
             "containers start, become ready and run",
             "What the containers do. The first entry that matches a container and says something about a matter decides that matter.",
         ),
-        defaulted("traffic", Type::List(&Type::Shape(&TRAFFIC)), "none", "Load from outside."),
+        defaulted(
+            "traffic",
+            Type::List(&Type::Shape(&TRAFFIC)),
+            "none",
+            "Services and the requests they get.",
+        ),
+        defaulted("metrics", Type::List(&Type::Shape(&METRIC)), "none", "Custom and external metrics."),
         defaulted("steps", Type::List(&Type::Shape(&STEP)), "none", "What is done to the cluster, and when."),
         defaulted("expect", Type::List(&Type::Shape(&EXPECTATION)), "none", "What must hold."),
         optional(
@@ -284,6 +290,12 @@ pub static BEHAVIOUR: Shape = Shape {
         optional("completes", Type::Shape(&COMPLETES), "The containers end by themselves."),
         optional("cpu", Type::Shape(&CPU_USE), "CPU usage."),
         optional("memory", Type::Shape(&MEMORY_USE), "Memory usage."),
+        defaulted(
+            "latency",
+            Type::Duration,
+            "0s",
+            "What a request waits for beside CPU and the services it calls: a disk, a third party.",
+        ),
     ]],
 };
 
@@ -329,20 +341,38 @@ pub static MEMORY_USE: Shape = Shape {
     ]],
 };
 
-/// Load from outside, on the endpoints of a Service or on the Ready Pods of a selector.
+/// A service that gets requests, from outside, from other services, or both.
 pub static TRAFFIC: Shape = Shape {
     name: "Traffic",
-    doc: "Load from outside, on the endpoints of a Service or on the Ready Pods of a selector.",
+    doc: "A service that gets requests: from outside at a `rate`, from other entries by their `calls`, or both. Requests reach the endpoints of a Service or the Ready Pods of a selector, and cost what `behaviour` says (`cpu.perRequest`, `latency`).",
     fields: &[&[
         defaulted("name", Type::Text, "the service or selector", "What it is called in output."),
         defaulted("namespace", Type::Text, "default", "Where the Service or the Pods live."),
         optional("service", Type::Text, "Name of the Service. Either this or `selector`."),
         optional("selector", Type::Selector, "Labels of the Pods. Either this or `service`."),
-        required(
+        optional(
             "rate",
-            Type::OneOf(&[Type::Number, Type::List(&Type::Shape(&RATE))]),
-            "Requests per second: a number, or points from which a rate holds until the next.",
+            Type::OneOf(&[Type::Number, Type::List(&Type::Shape(&RATE)), Type::Shape(&CURVE)]),
+            "Requests per second from outside: a number, points from which a rate holds until the next, or a curve.",
         ),
+        defaulted(
+            "noise",
+            Type::Bool,
+            "false",
+            "Whether requests come at random (a Poisson process with that rate) instead of evenly.",
+        ),
+        defaulted(
+            "resolution",
+            Type::Duration,
+            "10s; 1m for `daily`",
+            "How finely slopes and noise are followed.",
+        ),
+        optional(
+            "calls",
+            Type::List(&Type::Shape(&CALL)),
+            "What each request asks of other services, one after the other.",
+        ),
+        defaulted("timeout", Type::Duration, "10s", "How long callers wait before they give a request up."),
     ]],
 };
 
@@ -353,6 +383,95 @@ pub static RATE: Shape = Shape {
     fields: &[&[
         required("at", Type::Duration, "The instant."),
         required("rps", Type::Number, "Requests per second from then on."),
+    ]],
+};
+
+/// A rate that changes all the time, in one of several forms.
+pub static CURVE: Shape = Shape {
+    name: "Curve",
+    doc: "A rate that changes all the time: one of these.",
+    fields: &[&[
+        optional("ramp", Type::List(&Type::Shape(&RATE)), "Straight lines between these points."),
+        optional("daily", Type::Shape(&DAILY), "A sine over the day."),
+        optional("flash", Type::Shape(&FLASH), "A flash crowd: a peak that comes and goes."),
+        optional(
+            "csv",
+            Type::Text,
+            "A file of lines `seconds,requests per second` (a header may stand first); each rate holds until the next. Relative to the scenario.",
+        ),
+    ]],
+};
+
+/// A sine over the day.
+pub static DAILY: Shape = Shape {
+    name: "Daily",
+    doc: "A sine over the day of the virtual wall clock (`spec.start`).",
+    fields: &[&[
+        required("mean", Type::Number, "Requests per second in the mean."),
+        required(
+            "peak",
+            Type::Number,
+            "Requests per second at the peak; the trough lies as far below the mean.",
+        ),
+        defaulted("peakAt", Type::Duration, "20h", "When the peak is, from midnight (UTC)."),
+    ]],
+};
+
+/// A flash crowd.
+pub static FLASH: Shape = Shape {
+    name: "Flash",
+    doc: "A flash crowd: a peak that comes and goes, in straight lines.",
+    fields: &[&[
+        required("base", Type::Number, "Requests per second before and after."),
+        required("peak", Type::Number, "Requests per second at the peak."),
+        required("at", Type::Duration, "When it begins."),
+        defaulted("rise", Type::Duration, "1m", "How long it grows."),
+        defaulted("hold", Type::Duration, "5m", "How long the peak lasts."),
+        defaulted("fall", Type::Duration, "10m", "How long it ebbs away."),
+    ]],
+};
+
+/// A metric that an adapter serves.
+pub static METRIC: Shape = Shape {
+    name: "Metric",
+    doc: "A metric that an adapter serves to autoscalers: of Pods or of an object (`custom.metrics.k8s.io`), or of neither (`external.metrics.k8s.io`).",
+    fields: &[&[
+        required("name", Type::Text, "The metric's name."),
+        defaulted("namespace", Type::Text, "default", "Where it is served."),
+        defaulted("labels", Type::TextMap, "none", "Labels of the series, by which autoscalers select."),
+        optional("pods", Type::Selector, "It is of each of these Pods."),
+        optional(
+            "object",
+            Type::Text,
+            "It is of this object, `kind/name`. Without `pods` and `object` it is external.",
+        ),
+        defaulted(
+            "value",
+            Type::OneOf(&[Type::Quantity, Type::List(&Type::Shape(&VALUE))]),
+            "of `pods`: the requests per second that each answers",
+            "Its value: a number, or points from which a value holds until the next.",
+        ),
+    ]],
+};
+
+/// From an instant on, a value.
+pub static VALUE: Shape = Shape {
+    name: "MetricValue",
+    doc: "From an instant on, a value.",
+    fields: &[&[
+        required("at", Type::Duration, "The instant."),
+        required("value", Type::Quantity, "The value from then on."),
+    ]],
+};
+
+/// What a request asks of another service.
+pub static CALL: Shape = Shape {
+    name: "Call",
+    doc: "What a request asks of another service.",
+    fields: &[&[
+        required("service", Type::Text, "The Service, or the `name` of an entry of `traffic`."),
+        defaulted("namespace", Type::Text, "the caller's", "Where the Service lives."),
+        defaulted("perRequest", Type::Number, "1", "How many calls a request makes on average."),
     ]],
 };
 
@@ -726,7 +845,53 @@ pub static SUBJECTS: &[Field] = &[
     optional("volumeattachment", Type::Shape(&VOLUME_ATTACHMENT), "A VolumeAttachment."),
     optional("node", Type::Shape(&NODE_CHECK), "A node."),
     optional("namespace", Type::Shape(&NAMESPACE), "A namespace."),
+    optional("availability", Type::Shape(&AVAILABILITY), "How many requests succeed, over a span."),
+    optional("latency", Type::Shape(&LATENCY_CHECK), "How long answers take, over a span."),
 ];
+
+static REQUESTS: &[Field] = &[
+    required("service", Type::Text, "The Service or the `name` of an entry of `traffic`."),
+    defaulted("namespace", Type::Text, "default", "Where the Service lives."),
+    defaulted(
+        "during",
+        Type::List(&Type::Duration),
+        "the whole run",
+        "`[from, to]`: requests of this span count. It may stand beside the subject as well.",
+    ),
+];
+
+/// How many requests succeed.
+pub static AVAILABILITY: Shape = Shape {
+    name: "Availability",
+    doc: "How many requests succeed, over a span.",
+    fields: &[
+        REQUESTS,
+        &[
+            optional(
+                "atLeast",
+                Type::OneOf(&[Type::Text, Type::Number]),
+                "The least part that must be answered well, in percent: `99.9%`.",
+            ),
+            count("failed", "Requests that fail."),
+            count("requests", "Requests that come."),
+        ],
+    ],
+};
+
+/// How long answers take.
+pub static LATENCY_CHECK: Shape = Shape {
+    name: "LatencyCheck",
+    doc: "How long good answers take, over a span: the longest that so many percent of them may take.",
+    fields: &[
+        REQUESTS,
+        &[
+            optional("p50", Type::Duration, "Half of them."),
+            optional("p90", Type::Duration, "Nine of ten."),
+            optional("p95", Type::Duration, "Nineteen of twenty."),
+            optional("p99", Type::Duration, "99 of a hundred."),
+        ],
+    ],
+};
 
 /// An expectation.
 pub static EXPECTATION: Shape = Shape {

@@ -26,6 +26,8 @@ pub enum Event {
     Preempt(Box<Preemption>),
     /// The cluster autoscaler's turn.
     Autoscaler,
+    /// Something has changed for requests on their way.
+    Traffic,
     /// A drain looks at its Pods.
     Drain(usize),
     /// A machine that was asked for joins.
@@ -94,6 +96,8 @@ impl Event {
             Self::PreBind(_) | Self::Bind(_) | Self::Preempt(_) => Lane(4),
             Self::Scheduler => Lane(5),
             Self::Drain(_) | Self::Autoscaler => Lane(6),
+            // After all that changes at its instant.
+            Self::Traffic => Lane(7),
         }
     }
 
@@ -109,6 +113,7 @@ impl Event {
             Self::Preempt(_) => "preempt",
             Self::Scheduler => "scheduler",
             Self::Autoscaler => "cluster autoscaler",
+            Self::Traffic => "traffic",
             Self::Drain(_) => "drain",
         }
     }

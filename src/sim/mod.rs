@@ -1,7 +1,7 @@
 //! The one place that owns everything and moves it: a [`World`], one queue of events, one dispatcher.
 //!
 //! * [`event`]: what can be due. * [`world`]: state and the loop. * [`bootstrap`]: the cluster before t = 0.
-//! * [`scheduling`]: drives the scheduler and writes what it decides; `autoscaling` the cluster autoscaler. * [`steps`]: carries out the scenario's verbs.
+//! * [`scheduling`]: drives the scheduler and writes what it decides; `autoscaling` the cluster autoscaler, `traffic` the requests. * [`steps`]: carries out the scenario's verbs.
 //! * [`invariants`]: what must hold after every event. * [`history`]: what must hold between two states.
 //! * [`outcome`]: what a run comes to.
 //!
@@ -15,6 +15,7 @@ pub mod invariants;
 pub mod outcome;
 pub mod scheduling;
 pub mod steps;
+mod traffic;
 pub mod world;
 
 pub use event::Event;

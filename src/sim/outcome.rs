@@ -5,6 +5,7 @@ use std::fmt;
 use crate::api::Phase;
 use crate::base::{SimTime, Str};
 use crate::expect::{self, Judgement};
+use crate::facts::traffic::Meter;
 use crate::kernel::LimitHit;
 use crate::kernel::digest::DigestValue;
 
@@ -23,6 +24,8 @@ pub struct Outcome {
     pub expectations: Vec<Judgement>,
     /// Pods at the end, by what they are doing.
     pub pods: PodCounts,
+    /// Services that got requests, by name, with what became of these.
+    pub requests: Vec<(Str, Meter)>,
     /// Events of the engine that were handled.
     pub events: u64,
     /// Steps that were refused: instant, verb, words.

@@ -22,7 +22,7 @@ use crate::plan::Plan;
 use crate::scheduler::Scheduler;
 use crate::scheduler::plugins::registry::Registry;
 use crate::store::{Change, Store};
-use crate::traffic::Usage;
+use crate::traffic::{Adapter, Traffic, Usage};
 
 /// Events remembered for the explanation of a limit.
 const LAST_EVENTS: usize = 6;
@@ -41,6 +41,7 @@ pub struct World {
     pub(super) disks: Disks,
     pub(super) autoscaler: ClusterAutoscaler,
     pub(super) autoscaler_wake: Option<SimTime>,
+    pub(super) traffic_wake: Option<SimTime>,
     pub(super) steps: StepState,
     /// The manifest last applied to an object, as kubectl keeps it in an annotation.
     pub(super) applied: LookupMap<(Kind, ObjectKey), Arc<serde_json::Value>>,
@@ -54,7 +55,7 @@ pub struct World {
     last: VecDeque<&'static str>,
     kubelet_out: Vec<(SimTime, KubeletEvent)>,
     volume_uses: Vec<VolumeUse>,
-    facts: Vec<Fact>,
+    pub(super) facts: Vec<Fact>,
 }
 
 impl World {
@@ -101,7 +102,16 @@ impl World {
             fleet,
             disks: Disks::default(),
             autoscaler_wake: None,
-            usage: Usage::new(&plan.settings.metrics_server, &plan.behaviours),
+            traffic_wake: None,
+            usage: Usage::new(
+                &plan.settings.metrics_server,
+                &plan.behaviours,
+                (
+                    Traffic::new(&plan.traffic, plan.calendar(), seed),
+                    Adapter::new(&plan.metrics, plan.calendar()),
+                ),
+                seed,
+            ),
             steps: StepState::default(),
             applied: LookupMap::new(),
             evaluator: Evaluator::new(&plan.expectations),
@@ -117,6 +127,7 @@ impl World {
             facts: Vec::new(),
             plan: plan.clone(),
         };
+        world.begin_traffic();
         bootstrap::set_up(&mut world, recorder);
         world
     }
@@ -141,6 +152,11 @@ impl World {
         &self.scheduler
     }
 
+    /// What metrics-server and the adapters of other metrics answer.
+    pub const fn metrics(&self) -> &dyn crate::store::metrics::MetricsApi {
+        &self.usage
+    }
+
     /// The present instant.
     pub const fn now(&self) -> SimTime {
         self.store.now()
@@ -160,6 +176,7 @@ impl World {
         if self.end != SimTime::MAX {
             self.store.advance(self.end);
         }
+        self.end_traffic(recorder);
         Ok(())
     }
 
@@ -235,6 +252,7 @@ impl World {
             Event::Bind(placement) => self.bind(&placement),
             Event::Preempt(preemption) => self.preempt(*preemption),
             Event::Autoscaler => self.autoscale(),
+            Event::Traffic => self.flow(),
             Event::Drain(index) => self.drain_round(index),
             Event::NodeJoins(node) => self.node_joins(*node),
         }
@@ -315,12 +333,13 @@ impl World {
         }
         self.wake_scheduler();
         self.wake_autoscaler();
+        self.wake_traffic();
     }
 
     fn deliver(&mut self, change: Change, recorder: &mut dyn Recorder) {
         self.manager.on_change(&change, &self.store);
         self.scheduler.on_change(&change, self.store.seed());
-        self.usage.on_change(&change);
+        self.usage.on_change(&change, &self.store, &self.plan.latencies.service_routing);
         self.autoscaler.on_change(&change);
         let said = self.disks.on_change(&change, &self.store);
         self.data(said);
@@ -343,6 +362,7 @@ impl World {
             expectations: self.evaluator.clone().finish(self.store.now()),
             pods,
             events: self.events,
+            requests: self.usage.traffic().meters(self.store.now()),
             refused_steps: self.steps.refused.clone(),
         }
     }

@@ -46,18 +46,20 @@ pub trait MetricsApi {
         container: Option<&str>,
     ) -> PodSample;
 
-    /// A custom metric of a Pod; none if it is not listed.
+    /// A custom metric of a Pod; none if it is not listed. Nobody serves any unless somebody says so.
     ///
     /// # Errors
     /// The metric is not served.
     fn pod_metric(
         &self,
-        store: &Store,
-        id: ObjId,
-        pod: &Pod,
-        metric: &str,
-        selector: &LabelSelector,
-    ) -> Result<Option<Sample>, Str>;
+        _store: &Store,
+        _id: ObjId,
+        _pod: &Pod,
+        _metric: &str,
+        _selector: &LabelSelector,
+    ) -> Result<Option<Sample>, Str> {
+        Err(no_custom_metrics())
+    }
 
     /// A custom metric of an object, in thousandths.
     ///
@@ -65,12 +67,14 @@ pub trait MetricsApi {
     /// The metric is not served.
     fn object_metric(
         &self,
-        store: &Store,
-        namespace: &str,
-        object: (&str, &str),
-        metric: &str,
-        selector: &LabelSelector,
-    ) -> Result<i64, Str>;
+        _store: &Store,
+        _namespace: &str,
+        _object: (&str, &str),
+        _metric: &str,
+        _selector: &LabelSelector,
+    ) -> Result<i64, Str> {
+        Err(no_custom_metrics())
+    }
 
     /// The values of an external metric, in thousandths.
     ///
@@ -78,11 +82,13 @@ pub trait MetricsApi {
     /// The metric is not served.
     fn external_metric(
         &self,
-        store: &Store,
-        namespace: &str,
+        _store: &Store,
+        _namespace: &str,
         metric: &str,
-        selector: &LabelSelector,
-    ) -> Result<Vec<i64>, Str>;
+        _selector: &LabelSelector,
+    ) -> Result<Vec<i64>, Str> {
+        Err(format!("{NOT_SERVED} (get {metric}.external.metrics.k8s.io)").into())
+    }
 
     /// The first instant after `now` at which answers change by themselves, without a write to the store.
     /// What cannot be known before is told by whoever changes it.
@@ -105,43 +111,12 @@ impl MetricsApi for NoMetrics {
         PodSample::Missing
     }
 
-    fn pod_metric(
-        &self,
-        _: &Store,
-        _: ObjId,
-        _: &Pod,
-        _: &str,
-        _: &LabelSelector,
-    ) -> Result<Option<Sample>, Str> {
-        Err(no_custom_metrics())
-    }
-
-    fn object_metric(
-        &self,
-        _: &Store,
-        _: &str,
-        _: (&str, &str),
-        _: &str,
-        _: &LabelSelector,
-    ) -> Result<i64, Str> {
-        Err(no_custom_metrics())
-    }
-
-    fn external_metric(&self, _: &Store, _: &str, _: &str, _: &LabelSelector) -> Result<Vec<i64>, Str> {
-        Err(no_external_metrics())
-    }
-
     fn next_change(&self, _: SimTime) -> Option<SimTime> {
         None
     }
 }
 
 /// Why a custom metric cannot be had where no adapter runs.
-pub fn no_custom_metrics() -> Str {
+fn no_custom_metrics() -> Str {
     "no custom metrics API (custom.metrics.k8s.io) registered".into()
-}
-
-/// Why an external metric cannot be had where no adapter runs.
-pub fn no_external_metrics() -> Str {
-    "no external metrics API (external.metrics.k8s.io) registered".into()
 }

@@ -1,9 +1,20 @@
 //! Load from outside and what it costs the Pods that bear it.
 //!
-//! * [`usage`]: what Pods use, and what metrics-server says of it.
+//! * [`flow`]: requests on their way through services to Pods. [`routes`]: which Pods a service's requests are sent to.
+//!   [`queueing`]: the formulas of one Pod. [`share`]: the CPU of a node that runs short.
+//! * [`usage`]: what Pods use, and what metrics-server says of it, by its [`scrape`]s. [`adapter`]: custom and external metrics.
 //!
 //! *Invariant*: nothing here writes to the store. Autoscalers ask through [`crate::store::metrics::MetricsApi`].
 
+pub mod adapter;
+pub mod flow;
+mod profile;
+pub mod queueing;
+pub mod routes;
+pub mod scrape;
+pub mod share;
 pub mod usage;
 
+pub use adapter::Adapter;
+pub use flow::Traffic;
 pub use usage::Usage;

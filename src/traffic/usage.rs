@@ -3,21 +3,26 @@
 //! Usage is a rule, not a stream of samples: it is worked out when somebody asks. What must be kept up to date is
 //! only how many Pods share a load, and since when a Pod's containers run.
 //!
-//! # Fidelity
-//! metrics-server v0.8.0 gives the average over its last two samples, 0 to 15 s old; here the answer is the usage at
-//! the moment of the question, from `first-sample` after the start of a Pod's last container on.
+//! metrics-server answers with the mean between its last two [`scrape`](super::scrape)s, unless the setting `first-sample`
+//! puts a fake in its place that answers with the usage at the moment of the question.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::resources::{CPU, MEMORY};
 use crate::api::{Container, ContainerState, LabelSelector, Pod};
 use crate::base::{SimDuration, SimTime, Str};
+use crate::facts::Fact;
+use crate::params::behaviour::{self, CpuUse};
 use crate::params::settings::MetricsServer;
-use crate::params::{Behaviour, behaviour};
-use crate::store::metrics::{
-    MetricsApi, NoMetrics, PodSample, Sample, no_custom_metrics, no_external_metrics,
-};
+use crate::params::traffic::Health;
+use crate::params::{Behaviour, Delay};
+use crate::store::metrics::{MetricsApi, NoMetrics, PodSample, Sample};
 use crate::store::{Change, ObjId, Store, Verb};
+
+use super::adapter::Adapter;
+use super::flow::{self, Traffic};
+use super::scrape::{Levels, Scrapes, Window};
+use crate::kernel::Seed;
 
 /// CPU that the Pods of an app use, set from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,11 +54,15 @@ pub enum Amount {
 pub struct Usage {
     server: MetricsServer,
     behaviours: Vec<Behaviour>,
+    traffic: Traffic,
+    adapter: Adapter,
     loads: Vec<Borne>,
     /// Since when all containers of a Pod run.
     running: BTreeMap<ObjId, SimTime>,
     /// Pods that will be listed, by when.
     coming: BTreeSet<(SimTime, ObjId)>,
+    scrapes: Scrapes,
+    levels: Levels,
 }
 
 /// A load and who bears it.
@@ -64,11 +73,22 @@ struct Borne {
 }
 
 impl Usage {
-    /// Of containers that behave so, with a metrics-server of these settings.
-    pub fn new(server: &MetricsServer, behaviours: &[Behaviour]) -> Self {
+    /// Of containers that behave so and bear these requests, with a metrics-server of these settings and an adapter.
+    pub fn new(
+        server: &MetricsServer,
+        behaviours: &[Behaviour],
+        (traffic, adapter): (Traffic, Adapter),
+        seed: Seed,
+    ) -> Self {
+        let period = server.metric_resolution.max(SimDuration::from_secs(1));
+        let phase = seed.stream("metrics-server", "").below(period.as_nanos());
         Self {
+            scrapes: Scrapes { phase: SimDuration::from_nanos(phase), period },
+            levels: Levels::default(),
             server: server.clone(),
             behaviours: behaviours.to_vec(),
+            traffic,
+            adapter,
             loads: Vec::new(),
             running: BTreeMap::new(),
             coming: BTreeSet::new(),
@@ -86,43 +106,120 @@ impl Usage {
             .collect();
         let same = |b: &Borne| b.load.namespace == load.namespace && b.load.selector == load.selector;
         self.loads.retain(|b| !same(b));
+        let selector = load.selector.clone();
+        let namespace = load.namespace.clone();
         self.loads.push(Borne { load, ready });
+        self.traffic.load_changed();
+        self.level_selected(store, &namespace, &selector);
     }
 
-    /// Hears of a change.
-    pub fn on_change(&mut self, change: &Change) {
+    /// Whether metrics-server is a fake that answers at the moment of the question.
+    const fn is_live(&self) -> bool {
+        !self.server.first_sample.is_zero()
+    }
+
+    /// Notes how much CPU the selected Pods use from now on.
+    fn level_selected(&mut self, store: &Store, namespace: &str, selector: &LabelSelector) {
+        let pods = store.select_pods(namespace, selector);
+        let ids: Vec<ObjId> = pods.iter().filter_map(|pod| store.id_of::<Pod>(&pod.meta.key())).collect();
+        self.level(store, &ids);
+    }
+
+    /// Notes how much CPU these Pods use from now on.
+    fn level(&mut self, store: &Store, pods: &[ObjId]) {
+        if self.is_live() {
+            return;
+        }
+        let now = store.now();
+        let oldest = SimTime::from_nanos(now.as_nanos().saturating_sub(self.scrapes.period.as_nanos() * 2));
+        for id in pods.iter().filter(|id| self.running.contains_key(id)) {
+            let Some(pod) = store.get_id::<Pod>(*id) else { continue };
+            let milli = self.traffic.used(*id).unwrap_or_else(|| self.cpu(*id, pod, None) as f64);
+            self.levels.set(*id, now, milli, oldest);
+        }
+    }
+
+    /// The requests on their way.
+    pub const fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// The answers of a Pod may have changed.
+    pub fn touch(&mut self, pod: ObjId) {
+        self.traffic.touch(pod);
+    }
+
+    /// Works the flow of requests out anew. Whether Pods use another amount of CPU now.
+    pub fn flow(
+        &mut self,
+        store: &Store,
+        health: &dyn Fn(ObjId) -> (Health, Option<SimTime>),
+        out: &mut Vec<Fact>,
+    ) -> bool {
+        let loads = &self.loads;
+        let load = |id: ObjId, pod: &Pod| loads.iter().map(|borne| borne.cpu_of(id, pod)).sum();
+        let behaviours = &self.behaviours;
+        let changed = self.traffic.run(&mut flow::Ctx { store, behaviours, health, load: &load, out });
+        self.level(store, &changed);
+        !changed.is_empty()
+    }
+
+    /// Tells what has happened to requests up to the end of the run.
+    pub fn finish(&mut self, now: SimTime, out: &mut Vec<Fact>) {
+        self.traffic.finish(now, out);
+    }
+
+    /// Hears of a change; requests follow one of endpoints after the latency `routing`.
+    pub fn on_change(&mut self, change: &Change, store: &Store, routing: &Delay) {
+        self.traffic.on_change(change, store, routing);
         let Some((_, new)) = change.of::<Pod>() else { return };
         let runs = new.is_some_and(|pod| runs(pod));
         match (runs, self.running.get(&change.id).copied()) {
             (true, None) => {
                 self.running.insert(change.id, change.at);
-                self.coming.insert((change.at + self.server.first_sample, change.id));
+                self.coming.insert((self.listed_from(change.at), change.id));
+                self.level(store, &[change.id]);
                 while self.coming.first().is_some_and(|(at, _)| *at < change.at) {
                     self.coming.pop_first();
                 }
             }
             (false, Some(since)) => {
                 self.running.remove(&change.id);
-                self.coming.remove(&(since + self.server.first_sample, change.id));
+                self.coming.remove(&(self.listed_from(since), change.id));
+                self.levels.forget(change.id);
             }
             (true, Some(_)) | (false, None) => {}
         }
         let meta = change.object.meta();
+        let mut changed: Vec<(Str, LabelSelector)> = Vec::new();
         for borne in &mut self.loads {
             let bears = change.verb != Verb::Deleted
                 && new.is_some_and(|pod| pod.is_ready() && !pod.meta.is_deleting())
                 && meta.namespace == borne.load.namespace
                 && borne.load.selector.matches(&meta.labels);
-            if bears {
-                borne.ready.insert(change.id);
-            } else {
-                borne.ready.remove(&change.id);
+            let other = if bears { borne.ready.insert(change.id) } else { borne.ready.remove(&change.id) };
+            if other {
+                changed.push((borne.load.namespace.clone(), borne.load.selector.clone()));
             }
         }
+        if !changed.is_empty() {
+            self.traffic.load_changed();
+        }
+        for (namespace, selector) in changed {
+            self.level_selected(store, &namespace, &selector);
+        }
+    }
+
+    /// When a Pod is listed whose last container runs since then.
+    fn listed_from(&self, since: SimTime) -> SimTime {
+        if self.is_live() { since + self.server.first_sample } else { self.scrapes.first_of(since) }
     }
 
     /// Millicores that a Pod uses, shared evenly by its containers: the first has what is left over.
     fn cpu(&self, id: ObjId, pod: &Pod, container: Option<&str>) -> i64 {
+        if let Some(used) = self.traffic.used(id) {
+            return self.part_of(used, pod, container);
+        }
         let idle = self.of_containers(pod, container, |b| b.cpu.map(|use_| use_.idle));
         let loads = self.loads.iter().map(|borne| borne.cpu_of(id, pod)).sum::<i64>();
         let count = i64::try_from(pod.spec.containers.len()).unwrap_or(1).max(1);
@@ -134,6 +231,23 @@ impl Usage {
             }
         };
         idle + share
+    }
+
+    /// The part of a container in what its Pod uses: by what requests cost it, what it uses without any on top.
+    fn part_of(&self, used: f64, pod: &Pod, container: Option<&str>) -> i64 {
+        let of = |container, what: fn(&CpuUse) -> i64| {
+            self.of_containers(pod, container, |b| b.cpu.as_ref().map(what)) as f64
+        };
+        let (idle, cost): (fn(&CpuUse) -> i64, fn(&CpuUse) -> i64) = (|c| c.idle, |c| c.per_request);
+        let all = of(None, cost);
+        let share = |container| {
+            if all > 0.0 { of(container, cost) / all } else { 1.0 / pod.spec.containers.len().max(1) as f64 }
+        };
+        let part = match container {
+            None => used,
+            Some(_) => of(container, idle) + (used - of(None, idle)).max(0.0) * share(container),
+        };
+        libm::round(part) as i64
     }
 
     /// The sum over the containers that are meant of what the first behaviour with an opinion says.
@@ -192,55 +306,76 @@ impl MetricsApi for Usage {
         container: Option<&str>,
     ) -> PodSample {
         let now = store.now();
-        if self.running.get(&id).is_none_or(|since| *since + self.server.first_sample > now) {
-            return PodSample::Missing;
-        }
+        let Some(since) = self.running.get(&id).copied() else { return PodSample::Missing };
+        let window = if self.is_live() {
+            let from = SimTime::from_nanos(now.as_nanos().saturating_sub(self.server.window.as_nanos()));
+            (since + self.server.first_sample <= now).then_some(Window { from, to: now })
+        } else {
+            self.scrapes.window(since, now)
+        };
+        let Some(window) = window else { return PodSample::Missing };
         if container.is_some_and(|name| !pod.spec.containers.iter().any(|c| c.name == name)) {
             return PodSample::NoContainer;
         }
         let milli = match resource {
-            CPU => self.cpu(id, pod, container),
+            CPU if self.is_live() => self.cpu(id, pod, container),
+            CPU => self.part_of(self.levels.mean(id, window), pod, container),
             MEMORY => {
-                let running = self.running.get(&id).map_or(SimDuration::ZERO, |since| now.since(*since));
-                let bytes =
-                    self.of_containers(pod, container, |b| b.memory.map(|m| memory_after(m, running)));
+                let running = window.to.since(since);
+                let served = self.traffic.served(id);
+                let bytes = self.of_containers(pod, container, |b| {
+                    b.memory.map(|m| {
+                        memory_after(m, running).saturating_add((m.per_request as f64 * served) as i64)
+                    })
+                });
                 bytes.saturating_mul(1000)
             }
             _ => return PodSample::Missing,
         };
-        PodSample::Value(Sample { milli, at: now, window: self.server.window })
+        PodSample::Value(Sample { milli, at: window.to, window: window.to.since(window.from) })
     }
 
     fn pod_metric(
         &self,
-        _: &Store,
-        _: ObjId,
-        _: &Pod,
-        _: &str,
-        _: &LabelSelector,
+        store: &Store,
+        id: ObjId,
+        pod: &Pod,
+        metric: &str,
+        selector: &LabelSelector,
     ) -> Result<Option<Sample>, Str> {
-        Err(no_custom_metrics())
+        self.adapter.of_pod((store, &self.traffic), (id, pod), metric, selector)
     }
 
     fn object_metric(
         &self,
-        _: &Store,
-        _: &str,
-        _: (&str, &str),
-        _: &str,
-        _: &LabelSelector,
+        store: &Store,
+        namespace: &str,
+        object: (&str, &str),
+        metric: &str,
+        selector: &LabelSelector,
     ) -> Result<i64, Str> {
-        Err(no_custom_metrics())
+        self.adapter.of_object(store, namespace, object, metric, selector)
     }
 
-    fn external_metric(&self, _: &Store, _: &str, _: &str, _: &LabelSelector) -> Result<Vec<i64>, Str> {
-        Err(no_external_metrics())
+    fn external_metric(
+        &self,
+        store: &Store,
+        namespace: &str,
+        metric: &str,
+        selector: &LabelSelector,
+    ) -> Result<Vec<i64>, Str> {
+        self.adapter.external(store, namespace, metric, selector)
     }
 
     fn next_change(&self, now: SimTime) -> Option<SimTime> {
         let leaks = self.behaviours.iter().any(|b| b.memory.is_some_and(|m| m.growth != 0));
         let listed = self.coming.iter().map(|(at, _)| *at).find(|at| *at > now);
-        if leaks { Some(now) } else { listed }
+        let seen = if self.is_live() { None } else { self.levels.next_change(self.scrapes, now) };
+        match (leaks, self.is_live()) {
+            (true, true) => Some(now),
+            (true, false) => Some(self.scrapes.next(now)),
+            (false, _) => listed.into_iter().chain(seen).chain(self.adapter.next_change(now)).min(),
+        }
     }
 }
 

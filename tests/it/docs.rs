@@ -49,8 +49,10 @@ fn the_reference_describes_every_shape_of_the_file() {
 fn the_tutorial_is_made_of_scenarios_that_can_be_read() {
     let page = wavetank::scenario::reference();
     let blocks: Vec<&str> = page.split("```yaml\n").skip(1).filter_map(|b| b.split("```").next()).collect();
-    assert_eq!(blocks.len(), 4, "head, behaviour, steps, expectations");
-    let text = blocks.concat();
+    let [head, behaviour, steps, requests, expectations] = blocks[..] else {
+        panic!("head, behaviour, steps, requests, expectations: {} blocks", blocks.len());
+    };
+    let text = [head, behaviour, steps, expectations].concat();
     let shop =
         std::fs::read_to_string(format!("{}/scenarios/manifests/shop.yaml", env!("CARGO_MANIFEST_DIR")))
             .unwrap();
@@ -60,6 +62,11 @@ fn the_tutorial_is_made_of_scenarios_that_can_be_read() {
     let told = wavetank::report::diagnostics::render(&found, &sources, false);
     let plan = plan.unwrap_or_else(|| panic!("{told}"));
     assert_eq!((plan.steps.len(), plan.expectations.len(), plan.behaviours.len()), (3, 4, 3));
+    let text = [head, requests].concat();
+    let (plan, found) = wavetank::scenario::load_text(&files, "s/first.yaml", &text, &mut sources);
+    let told = wavetank::report::diagnostics::render(&found, &sources, false);
+    let plan = plan.unwrap_or_else(|| panic!("{told}"));
+    assert_eq!((plan.traffic.len(), plan.traffic[0].calls.len(), plan.expectations.len()), (2, 1, 2));
 }
 
 /// What of a value a JSON Schema refuses, as far as the scenario's schema uses the language; none if it takes it.

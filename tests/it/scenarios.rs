@@ -39,6 +39,10 @@ gallery! {
     volume_binding_modes: "volume-binding-modes",
     volume_in_the_wrong_zone: "volume-in-the-wrong-zone",
     zone_outage: "zone-outage",
+    zone_outage_under_load: "zone-outage-under-load",
+    rolling_update_under_load: "rolling-update-under-load",
+    noisy_neighbour: "noisy-neighbour",
+    flash_crowd: "flash-crowd",
 }
 
 /// Runs a scenario with the invariants watched, and tells its story if it fails.

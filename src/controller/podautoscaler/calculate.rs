@@ -143,10 +143,11 @@ impl<'a> Calculator<'a> {
         let mut samples = Vec::new();
         for pod in self.store.select_pods(self.namespace, self.selector) {
             let Some(id) = self.store.id_of::<Pod>(&pod.meta.key()) else { continue };
-            let sample = self
-                .metrics
-                .pod_metric(self.store, id, pod, metric, selector)
-                .map_err(|why| format!("unable to get metric {metric}: {why}"))?;
+            let sample = self.metrics.pod_metric(self.store, id, pod, metric, selector).map_err(|why| {
+                format!(
+                    "unable to get metric {metric}: unable to fetch metrics from custom metrics API: {why}"
+                )
+            })?;
             samples.extend(sample.map(|sample| (pod.meta.name.clone(), sample)));
         }
         if samples.is_empty() {

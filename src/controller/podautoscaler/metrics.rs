@@ -166,9 +166,11 @@ fn one(calculator: &Calculator<'_>, spec: &MetricSpec, scale: &Scale) -> Answer 
                 name,
                 &selector_of(&source.metric),
             );
+            // Upstream's format has its arguments in another order than its words.
             let unable = |why: Str| {
-                let of = format!("{} {}/{}", object.kind, calculator.namespace, object.name);
-                format!("unable to get metric {name}: {why} on {of}")
+                let (kind, namespace) = (&object.kind, calculator.namespace);
+                let why = format!("unable to fetch metrics from custom metrics API: {why}");
+                format!("unable to get metric {name}: {kind} on {namespace} {}/{why}", object.name)
             };
             by_value(calculator, get.map_err(unable), &source.target, scale)
                 .map(|(proposal, per_pod)| {
@@ -194,7 +196,14 @@ fn one(calculator: &Calculator<'_>, spec: &MetricSpec, scale: &Scale) -> Answer 
                 &selector_of(&source.metric),
             );
             let text = selector_text(&source.metric);
-            let sum = get.map(|values| values.into_iter().fold(0i64, i64::saturating_add)).map_err(|why| {
+            let values = match get {
+                Ok(values) if values.is_empty() => {
+                    Err("no metrics returned from external metrics API".to_owned())
+                }
+                Ok(values) => Ok(values.into_iter().fold(0i64, i64::saturating_add)),
+                Err(why) => Err(format!("unable to fetch metrics from external metrics API: {why}")),
+            };
+            let sum = values.map_err(|why| {
                 format!("unable to get external metric {}/{name}/{text}: {why}", calculator.namespace)
             });
             by_value(calculator, sum, &source.target, scale)

@@ -47,27 +47,6 @@ impl MetricsApi for Samples {
         })
     }
 
-    fn object_metric(
-        &self,
-        _: &Store,
-        _: &str,
-        _: (&str, &str),
-        _: &str,
-        _: &LabelSelector,
-    ) -> Result<i64, crate::base::Str> {
-        Err("not served".into())
-    }
-
-    fn external_metric(
-        &self,
-        _: &Store,
-        _: &str,
-        _: &str,
-        _: &LabelSelector,
-    ) -> Result<Vec<i64>, crate::base::Str> {
-        Err("not served".into())
-    }
-
     fn next_change(&self, _: SimTime) -> Option<SimTime> {
         None
     }

@@ -162,22 +162,15 @@ impl Rig {
 
     /// Containers of the Pods called `name` do this.
     fn behave(&mut self, name: &str, change: impl FnOnce(&mut Behaviour)) {
-        let mut behaviour = Behaviour {
-            matches: Matches {
+        let mut behaviour = Behaviour::of(
+            Matches {
                 image: None,
                 namespace: None,
                 selector: LabelSelector::parse(&format!("app={name}")).unwrap(),
                 container: None,
             },
-            pull_fails: false,
-            size: None,
-            startup: None,
-            shutdown: None,
-            completes: None,
-            cpu: None,
-            memory: None,
-            origin: Span { source: SourceId(0), start: 0, end: 0 },
-        };
+            Span { source: SourceId(0), start: 0, end: 0 },
+        );
         change(&mut behaviour);
         self.behaviours.push(behaviour);
     }

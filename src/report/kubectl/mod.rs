@@ -1,7 +1,7 @@
 //! Objects as `kubectl get` and `kubectl describe` print them.
 //!
 //! * [`age`]: durations as kubectl rounds them. * [`pod_status`]: the STATUS column. * [`columns`]: columns per kind.
-//! * [`describe`]: `kubectl describe`.
+//! * [`describe`]: `kubectl describe`. * [`top`]: `kubectl top`.
 //!
 //! Upstream: `pkg/printers/internalversion/printers.go`, `kubectl/pkg/describe/describe.go`, v1.34.
 
@@ -9,6 +9,7 @@ pub mod age;
 pub mod columns;
 pub mod describe;
 pub mod pod_status;
+pub mod top;
 
 use crate::api::Object;
 use crate::base::Timestamp;

@@ -1,0 +1,52 @@
+//! Drives the requests: works flows out when something has changed, and tells who must know.
+
+use super::event::Event;
+use super::world::World;
+use crate::base::SimTime;
+use crate::facts::Recorder;
+
+impl World {
+    /// Begins to follow requests, if there are any.
+    pub(super) fn begin_traffic(&mut self) {
+        if !self.usage.traffic().is_none() {
+            self.kubelets.watch_answers();
+        }
+    }
+
+    /// Queues the next working out of the flows unless an earlier one is queued.
+    pub(super) fn wake_traffic(&mut self) {
+        if self.usage.traffic().is_none() {
+            return;
+        }
+        for pod in self.kubelets.take_touched() {
+            self.usage.touch(pod);
+        }
+        let now = self.store.now();
+        let Some(at) = self.usage.traffic().next().map(|at| at.max(now)) else { return };
+        if self.traffic_wake.is_none_or(|wake| at < wake) {
+            self.traffic_wake = Some(at);
+            self.schedule(at, Event::Traffic);
+        }
+    }
+
+    /// Flows are worked out anew; autoscalers hear of it if Pods use another amount of CPU now.
+    pub(super) fn flow(&mut self) {
+        let now = self.store.now();
+        self.traffic_wake = self.traffic_wake.filter(|wake| *wake > now);
+        if self.usage.traffic().next().is_none_or(|at| at > now) {
+            return;
+        }
+        let kubelets = &self.kubelets;
+        let changed = self.usage.flow(&self.store, &|pod| kubelets.health(pod, now), &mut self.facts);
+        if changed {
+            self.manager.on_metrics_change(now);
+        }
+    }
+
+    /// The run is over: what has happened to requests since the last change is told.
+    pub(super) fn end_traffic(&mut self, recorder: &mut dyn Recorder) {
+        let now: SimTime = self.store.now();
+        self.usage.finish(now, &mut self.facts);
+        self.settle(recorder);
+    }
+}

@@ -1,0 +1,168 @@
+//! How metrics-server comes to know what Pods use: it asks every kubelet on a grid, keeps the last two answers and
+//! serves the mean between them.
+//!
+//! Upstream: metrics-server v0.8.0 `pkg/storage/{storage,pod,types}.go`.
+//!
+//! # Fidelity
+//! All kubelets are asked in one instant, and their counters are as new as the question (cAdvisor's are up to 15 s old).
+
+use std::collections::VecDeque;
+
+use crate::base::{LookupMap, SimDuration, SimTime};
+use crate::store::ObjId;
+
+/// A container that is younger than this when it is asked has no usable point yet.
+const FRESH_MIN: SimDuration = SimDuration::from_secs(10);
+
+/// When kubelets are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scrapes {
+    /// From the start of the run to the first question, less than the period.
+    pub phase: SimDuration,
+    /// From one to the next. Never zero.
+    pub period: SimDuration,
+}
+
+/// What can be said of a Pod: the mean over a span that ends with the last scrape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The older point.
+    pub from: SimTime,
+    /// The newer point: the sample's timestamp.
+    pub to: SimTime,
+}
+
+impl Scrapes {
+    /// The last scrape at or before `now`; none before the first.
+    pub fn last(&self, now: SimTime) -> Option<SimTime> {
+        let past = now.as_nanos().checked_sub(self.phase.as_nanos())?;
+        let period = self.period.as_nanos().max(1);
+        Some(SimTime::from_nanos(self.phase.as_nanos() + past / period * period))
+    }
+
+    /// The first scrape after `now`.
+    pub fn next(&self, now: SimTime) -> SimTime {
+        self.last(now).map_or(SimTime::ZERO + self.phase, |last| last + self.period)
+    }
+
+    /// What is known at `now` of a Pod whose last container runs since `since`; none: it is not listed yet.
+    ///
+    /// One scrape suffices if it met the container between ten seconds and a period after its start; then the start,
+    /// with no CPU used, is the older point.
+    pub fn window(&self, since: SimTime, now: SimTime) -> Option<Window> {
+        let last = self.last(now).filter(|last| *last >= since + FRESH_MIN)?;
+        let before = SimTime::from_nanos(last.as_nanos().saturating_sub(self.period.as_nanos()));
+        Some(Window { from: before.max(since), to: last })
+    }
+
+    /// The first scrape that lists a Pod whose last container runs since `since`.
+    pub fn first_of(&self, since: SimTime) -> SimTime {
+        let ready = since + FRESH_MIN;
+        if self.last(ready) == Some(ready) { ready } else { self.next(ready) }
+    }
+}
+
+/// The CPU that Pods have used, as far back as a window reaches.
+#[derive(Clone, Debug, Default)]
+pub struct Levels {
+    of: LookupMap<ObjId, VecDeque<(SimTime, f64)>>,
+    /// When a level last changed.
+    changed: Option<SimTime>,
+}
+
+impl Levels {
+    /// From `at` on a Pod uses so many millicores. What ended before `oldest` is forgotten.
+    pub fn set(&mut self, pod: ObjId, at: SimTime, milli: f64, oldest: SimTime) {
+        let levels = self.of.or_insert_with(pod, VecDeque::new);
+        match levels.back_mut() {
+            Some((_, last)) if *last == milli => return,
+            Some((since, last)) if *since == at => *last = milli,
+            _ => levels.push_back((at, milli)),
+        }
+        while levels.len() > 1 && levels[1].0 <= oldest {
+            levels.pop_front();
+        }
+        self.changed = Some(at);
+    }
+
+    /// Forgets a Pod.
+    pub fn forget(&mut self, pod: ObjId) {
+        self.of.remove(&pod);
+    }
+
+    /// Millicores that a Pod used in the mean of a span.
+    pub fn mean(&self, pod: ObjId, window: Window) -> f64 {
+        let Some(levels) = self.of.get(&pod) else { return 0.0 };
+        let span = window.to.since(window.from).as_secs_f64();
+        if span <= 0.0 {
+            return levels.back().map_or(0.0, |(_, milli)| *milli);
+        }
+        let mut sum = 0.0;
+        for (index, (since, milli)) in levels.iter().enumerate() {
+            let until = levels.get(index + 1).map_or(window.to, |(at, _)| *at);
+            let (from, to) = ((*since).max(window.from), until.min(window.to));
+            if to > from {
+                sum += milli * to.since(from).as_secs_f64();
+            }
+        }
+        sum / span
+    }
+
+    /// The first scrape after `now` whose answers can differ from those before it.
+    pub fn next_change(&self, scrapes: Scrapes, now: SimTime) -> Option<SimTime> {
+        // A change is seen by the first scrape after it, half; by the second, whole.
+        let last_seen = scrapes.next(self.changed?) + scrapes.period;
+        let next = scrapes.next(now);
+        (next <= last_seen).then_some(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCRAPES: Scrapes = Scrapes { phase: SimDuration::from_secs(5), period: SimDuration::from_secs(15) };
+
+    fn s(secs: u64) -> SimTime {
+        SimTime::from_secs(secs)
+    }
+
+    /// §1.11: CPU is the difference of two points, a fresh container's start being the older one.
+    #[test]
+    fn a_pod_is_listed_by_the_first_scrape_that_meets_it_ten_seconds_old() {
+        let window =
+            |since, now| SCRAPES.window(s(since), s(now)).map(|w| (w.from.as_secs(), w.to.as_secs()));
+        assert_eq!(window(0, 4), None);
+        assert_eq!(window(0, 19), None, "five seconds old at the scrape of 5 s");
+        assert_eq!(window(0, 20), Some((5, 20)));
+        assert_eq!(window(8, 20), Some((8, 20)), "twelve seconds old: the start is the older point");
+        assert_eq!(window(12, 34), None);
+        assert_eq!(window(12, 36), Some((20, 35)));
+        assert_eq!([0, 10, 12, 25].map(|since| SCRAPES.first_of(s(since)).as_secs()), [20, 20, 35, 35]);
+    }
+
+    /// §1.11: a jump of the load is seen half by the first scrape after it and whole by the second.
+    #[test]
+    fn a_jump_shows_over_two_scrapes() {
+        let pod = ObjId(1);
+        let mut levels = Levels::default();
+        levels.set(pod, s(0), 100.0, s(0));
+        levels.set(pod, s(30), 400.0, s(0));
+        let seen = |now| SCRAPES.window(s(0), s(now)).map(|w| levels.mean(pod, w).round() as i64);
+        assert_eq!([20, 34, 35, 49, 50].map(seen), [100, 100, 200, 200, 400].map(Some));
+        let next = |now| levels.next_change(SCRAPES, s(now)).map(SimTime::as_secs);
+        assert_eq!([30, 35, 49, 50].map(next), [Some(35), Some(50), Some(50), None]);
+    }
+
+    #[test]
+    fn what_no_window_reaches_is_forgotten() {
+        let pod = ObjId(1);
+        let mut levels = Levels::default();
+        for second in 0..100 {
+            levels.set(pod, s(second), second as f64, s(second.saturating_sub(30)));
+        }
+        assert!(levels.of.get(&pod).is_some_and(|kept| kept.len() <= 32));
+        levels.forget(pod);
+        assert_eq!(levels.mean(pod, Window { from: s(0), to: s(10) }), 0.0);
+    }
+}
