@@ -39,6 +39,8 @@ pub enum Command {
     Lint(Lint),
     /// The cluster at an instant, in kubectl's tables
     Get(Get),
+    /// What was said up to an instant, in the order of time, as `kubectl events` shows it
+    Events(Events),
     /// An object at an instant, as kubectl describes it
     Describe(Describe),
     /// Why a Pod is where it is, or nowhere
@@ -152,9 +154,32 @@ pub struct Get {
     /// With a column for each of these labels
     #[arg(short = 'L', long, value_name = "LABEL", value_delimiter = ',')]
     pub label_columns: Vec<String>,
+    /// In the order of this field: `.metadata.creationTimestamp`; without it by namespace and name
+    #[arg(long, value_name = "FIELD")]
+    pub sort_by: Option<String>,
     /// How to show it
     #[arg(short, long, value_enum, default_value_t = GetOutput::Table)]
     pub output: GetOutput,
+}
+
+/// Arguments of `events`.
+#[derive(Debug, Args)]
+pub struct Events {
+    /// Where and when
+    #[command(flatten)]
+    pub look: Look,
+    /// The namespace; `default` if none is given
+    #[arg(short, long)]
+    pub namespace: Option<String>,
+    /// All namespaces
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
+    /// Only Events about this object: `pod/web-0`
+    #[arg(long = "for", value_name = "KIND/NAME")]
+    pub of: Option<String>,
+    /// Only Events of these types
+    #[arg(long, value_name = "TYPE", value_delimiter = ',')]
+    pub types: Vec<String>,
 }
 
 /// How `get` shows objects.

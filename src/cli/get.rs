@@ -31,10 +31,16 @@ pub fn main(args: &Get, context: &Context) -> Exit {
     if args.what.first().is_some_and(|word| word == "top") {
         return super::top::main(args, context);
     }
-    let found = match find(&args.what, &filter(args), &args.look, context) {
+    let mut found = match find(&args.what, &filter(args), &args.look, context) {
         Ok(found) => found,
         Err(exit) => return exit,
     };
+    if let Some(path) = &args.sort_by
+        && let Err(why) = found.groups.iter_mut().try_for_each(|group| kubectl::sort::sort(group, path))
+    {
+        context.complain(&why);
+        return Exit::Input;
+    }
     let structured = matches!(args.output, GetOutput::Json | GetOutput::Yaml);
     if found.groups.is_empty() && !structured {
         if found.missing.is_empty() {
@@ -145,11 +151,8 @@ fn all_of(world: &World, known: &KnownKind, namespace: Option<&str>) -> Vec<Obje
     let mut objects = world.store().list_objects(kind);
     objects.retain(|o| inert.is_none_or(|name| o.kind_name() == *name));
     objects.retain(|o| namespace.is_none_or(|n| o.meta().namespace == n));
-    // Events are shown in the order of time, which is what everyone sorts them by.
-    objects.sort_by_cached_key(|o| match o {
-        Object::Event(event) => (event.last.0, event.meta.resource_version, o.key()),
-        _ => (0, 0, o.key()),
-    });
+    // The API server lists by key; kubectl shows what it gets.
+    objects.sort_by_cached_key(Object::key);
     objects
 }
 
@@ -225,6 +228,26 @@ fn custom_kinds(scenario: &Scenario) -> Vec<(Str, bool)> {
     custom.sort();
     custom.dedup();
     custom
+}
+
+/// The kind and the name that `kind/name` says.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_name(word: &str, scenario: &Scenario) -> Result<(Str, Str), String> {
+    let parts = word.split_once('/').filter(|(kind, name)| !kind.is_empty() && !name.is_empty());
+    let (kind, name) = parts.ok_or_else(|| format!("`{word}`: write `kind/name`"))?;
+    let known = parse_kind(kind, &custom_kinds(scenario))?;
+    Ok((known.kind.to_string().into(), name.into()))
+}
+
+/// The cluster at an instant of a scenario, and the scenario.
+///
+/// # Errors
+/// The exit code, if the scenario cannot be read or run so far.
+pub fn world_at_with(look: &Look, context: &Context) -> Result<(World, Scenario), Exit> {
+    let scenario = load::scenario(&look.file, look.seed, context)?;
+    Ok((run_to(&scenario, look, context)?, scenario))
 }
 
 /// The cluster at an instant of a scenario.

@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod bench;
+pub mod events;
 pub mod exit;
 pub mod explain;
 pub mod files;
@@ -52,6 +53,7 @@ fn dispatch(command: &args::Command, context: &output::Context) -> Exit {
         args::Command::Test(test) => test::main(test, context),
         args::Command::Lint(lint) => lint::main(lint, context),
         args::Command::Get(get) => get::main(get, context),
+        args::Command::Events(events) => events::main(events, context),
         args::Command::Describe(describe) => get::describe(describe, context),
         args::Command::Schedule(schedule) => schedule::main(schedule, context),
         args::Command::Explain(explain) => explain::main(explain, context),

@@ -59,6 +59,8 @@ pub struct Manager {
 #[derive(Clone, Debug)]
 struct Slot {
     controller: Box<dyn Controller>,
+    /// Keys worked on at once.
+    workers: usize,
     queue: WorkQueue,
     budget: ApiBudget,
     /// Keys being worked on, by the instant at which their worker is free again.
@@ -75,6 +77,7 @@ impl Manager {
             .into_iter()
             .map(|controller| Slot {
                 budget: budget_of(&*controller, &config),
+                workers: controller.workers(),
                 controller,
                 queue: WorkQueue::default(),
                 running: BTreeMap::new(),
@@ -90,6 +93,15 @@ impl Manager {
             manager.enqueue(index, out.keys, now);
         }
         manager
+    }
+
+    /// With as many workers as the flags say; none: as many as the controller itself has.
+    #[must_use]
+    pub fn with_workers(mut self, of: impl Fn(&str) -> Option<usize>) -> Self {
+        for slot in &mut self.slots {
+            slot.workers = of(slot.controller.name()).unwrap_or(slot.workers).max(1);
+        }
+        self
     }
 
     /// Hears of a change at the instant of its write.
@@ -147,7 +159,7 @@ impl Manager {
     fn ask_for_wake(&mut self, index: usize, now: SimTime) {
         let slot = &mut self.slots[index];
         let first_free = slot.running.keys().next().map_or(now, |(at, _)| *at);
-        let free = if slot.running.len() < slot.controller.workers() { now } else { first_free };
+        let free = if slot.running.len() < slot.workers { now } else { first_free };
         let due = slot.queue.next_due(now).map(|due| due.max(free));
         // A key that came again while it is worked on is due when its worker is free.
         let again = slot.queue.has_dirty().then_some(first_free);
@@ -175,7 +187,7 @@ impl Manager {
         let Some(slot) = self.slots.get_mut(id.0) else { return };
         slot.wake = slot.wake.filter(|wake| *wake > now);
         slot.free_workers(now);
-        while slot.running.len() < slot.controller.workers() {
+        while slot.running.len() < slot.workers {
             let Some(key) = slot.queue.pop(now) else { break };
             slot.work(&key, store, metrics, &config);
         }

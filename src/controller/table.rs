@@ -15,6 +15,7 @@ use super::{
     statefulset::StatefulSetController, taint_eviction::TaintEviction, ttlafterfinished::TtlAfterFinished,
 };
 use crate::api::workload::{ReplicaSet, ReplicationController};
+use crate::params::settings::ControllerManager;
 use crate::params::{Latencies, Operations, Settings};
 
 /// What controllers are made from.
@@ -69,6 +70,21 @@ fn workers(flag: i64) -> usize {
     usize::try_from(flag).unwrap_or(1).max(1)
 }
 
+/// Workers of the controllers for which upstream has a flag, by the controller's name.
+pub fn workers_of(name: &str, flags: &ControllerManager) -> Option<usize> {
+    let flag = match name {
+        "deployment-controller" => flags.concurrent_deployment_syncs,
+        "replicaset-controller" => flags.concurrent_replicaset_syncs,
+        "replicationcontroller-controller" => flags.concurrent_rc_syncs,
+        "statefulset-controller" => flags.concurrent_statefulset_syncs,
+        "daemonset-controller" => flags.concurrent_daemonset_syncs,
+        "job-controller" => flags.concurrent_job_syncs,
+        "ttl-after-finished-controller" => flags.concurrent_ttl_after_finished_syncs,
+        _ => return None,
+    };
+    Some(workers(flag))
+}
+
 /// Makes them all.
 pub fn all(params: &ControllerParams) -> Vec<Box<dyn Controller>> {
     TABLE.iter().map(|(_, make)| make(params)).collect()
@@ -77,6 +93,7 @@ pub fn all(params: &ControllerParams) -> Vec<Box<dyn Controller>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::params::settings::FlagValue;
 
     /// Facts §0.1: workers; the deployment controller alone gives up.
     #[test]
@@ -101,6 +118,28 @@ mod tests {
             ("endpointslice-controller", 5, Some(15)),
         ] {
             assert_eq!(of(name), (workers, retries), "{name}");
+        }
+    }
+
+    /// §0.1: each flag of workers reaches the controller of its name.
+    #[test]
+    fn flags_of_workers_reach_their_controllers() {
+        let mut flags = ControllerManager::default();
+        let names: Vec<&str> = all(&ControllerParams::default()).iter().map(|c| c.name()).collect();
+        for (flag, name) in [
+            ("concurrent-deployment-syncs", "deployment-controller"),
+            ("concurrent-replicaset-syncs", "replicaset-controller"),
+            ("concurrent-rc-syncs", "replication-controller"),
+            ("concurrent-statefulset-syncs", "statefulset-controller"),
+            ("concurrent-daemonset-syncs", "daemonset-controller"),
+            ("concurrent-job-syncs", "job-controller"),
+            ("concurrent-ttl-after-finished-syncs", "ttl-after-finished-controller"),
+        ] {
+            assert!(names.contains(&name), "{name}");
+            assert!(flags.set(flag, FlagValue::Integer(7)));
+            assert_eq!(workers_of(name, &flags), Some(7), "{name}");
+            assert!(flags.set(flag, FlagValue::Integer(0)));
+            assert_eq!(workers_of(name, &flags), Some(1), "{name}");
         }
     }
 }

@@ -194,6 +194,10 @@ impl Controller for TaintEviction {
         "taint-eviction-controller"
     }
 
+    fn workers(&self) -> usize {
+        8
+    }
+
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
         if let Some((old, new)) = change.of::<Node>() {
             let taints = |n: Option<&Arc<Node>>| n.map(|n| no_execute_taints(n)).unwrap_or_default();

@@ -4,6 +4,7 @@
 
 use super::PodStep;
 use super::pod::{Stage, Verdict};
+use super::pressure::Scarce;
 use super::worker::Worker;
 use crate::api::pod::QosClass;
 use crate::api::resources::{CPU, PODS};
@@ -61,6 +62,9 @@ impl Worker<'_, '_> {
         if find_untolerated(&node.taints, &spec.tolerations, no_execute).is_some() {
             return Err(predicate("TaintToleration", "node(s) had taints that the pod didn't tolerate"));
         }
+        if self.machine.shutdown.is_some() {
+            return Err((lit!("NodeShutdown"), lit!("Pod was rejected as the node is shutting down.")));
+        }
         Ok(())
     }
 
@@ -69,8 +73,9 @@ impl Worker<'_, '_> {
     /// Upstream: `eviction_manager.go` `Admit`.
     fn bears_pressure(&self) -> Result<(), Refusal> {
         let pressure = &self.machine.pressure;
-        let (memory, disk) = (pressure.of_memory(), pressure.of_disk());
-        if !memory && !disk || self.pod.is_critical() {
+        let held: Vec<&str> =
+            Scarce::ALL.into_iter().filter(|what| pressure.of(*what)).map(Scarce::condition).collect();
+        if held.is_empty() || self.pod.is_critical() {
             return Ok(());
         }
         let taint = crate::api::Taint {
@@ -80,12 +85,10 @@ impl Worker<'_, '_> {
             time_added: None,
         };
         let tolerates = || self.pod.spec.tolerations.iter().any(|t| t.tolerates(&taint));
-        if memory && !disk && (self.pod.spec.qos != QosClass::BestEffort || tolerates()) {
+        let memory_only = held == [Scarce::Memory.condition()];
+        if memory_only && (self.pod.spec.qos != QosClass::BestEffort || tolerates()) {
             return Ok(());
         }
-        let mut held = Vec::new();
-        held.extend(memory.then_some("MemoryPressure"));
-        held.extend(disk.then_some("DiskPressure"));
         Err((lit!("Evicted"), format!("The node had condition: [{}]. ", held.join(" ")).into()))
     }
 
@@ -155,14 +158,14 @@ impl Worker<'_, '_> {
         self.terminate(SimDuration::from_api_secs(self.pod.spec.termination_grace_seconds));
     }
 
-    /// The kubelet evicts the Pod.
-    pub fn evict(&mut self, message: &Str, grace: SimDuration) -> bool {
+    /// The kubelet evicts the Pod; `disruption`: for the sake of others, not for what it did itself.
+    pub fn evict(&mut self, message: &Str, grace: SimDuration, disruption: bool) -> bool {
         if self.pod.is_over() || self.pod.deleted || !self.machine.acts() {
             return false;
         }
         self.warning(lit!("Evicted"), message.clone());
         let (reason, message) = (lit!("Evicted"), message.clone());
-        self.pod.verdict = Some(Box::new(Verdict { reason, message, disruption: true, rejected: false }));
+        self.pod.verdict = Some(Box::new(Verdict { reason, message, disruption, rejected: false }));
         if self.pod.stage == Stage::Arrived {
             self.finish();
         } else {

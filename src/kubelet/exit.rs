@@ -33,7 +33,7 @@ impl Worker<'_, '_> {
         let (now, at) = (self.now(), self.ctx.store.timestamp());
         let started_at = self.started_at(index, now);
         let message = Str::new();
-        self.machine.pressure.stale |= !self.pod.containers[index].memory.is_nothing();
+        self.machine.pressure.stale |= self.pod.containers[index].uses_something();
         mark_ended(
             self.pod,
             index,

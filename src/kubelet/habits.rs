@@ -4,7 +4,7 @@ use super::Params;
 use super::pod::LocalPod;
 use crate::base::SimDuration;
 use crate::params::Behaviour;
-use crate::params::behaviour::{Completion, MemoryUse};
+use crate::params::behaviour::{Completion, Growing, MemoryUse, Outage, ProbeOutage};
 use crate::params::latency::Delay;
 
 /// How long an init container runs that nothing is said of.
@@ -12,7 +12,7 @@ const INIT_TIME: Completion =
     Completion { after: Delay::Constant(SimDuration::from_secs(1)), exit_code: 0, fail_first: None };
 
 /// What a container does.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Habits {
     /// Its image cannot be pulled.
     pub pull_fails: bool,
@@ -24,6 +24,14 @@ pub struct Habits {
     pub shutdown: Option<Delay>,
     /// The memory it uses.
     pub memory: Option<MemoryUse>,
+    /// The disk it writes.
+    pub disk: Option<Growing>,
+    /// The processes it has.
+    pub processes: Option<Growing>,
+    /// It stops answering.
+    pub hangs: Option<Outage>,
+    /// Its probes fail in these spans.
+    pub probes: Vec<ProbeOutage>,
     /// It ends by itself.
     pub completes: Option<Completion>,
 }
@@ -39,7 +47,12 @@ pub fn of(params: &Params<'_>, pod: &LocalPod, index: usize) -> Habits {
     let meant = |entry: &&Behaviour| {
         let by_name = entry.matches.container.is_some() || entry.matches.image.is_some();
         (regular || by_name)
-            && entry.matches.covers(&pod.key.namespace, &pod.labels, &container.name, &container.image)
+            && entry.matches.covers(
+                (&pod.key.namespace, &pod.key.name),
+                &pod.labels,
+                &container.name,
+                &container.image,
+            )
     };
     for entry in params.behaviours.iter().filter(meant) {
         habits.pull_fails |= entry.pull_fails;
@@ -47,6 +60,12 @@ pub fn of(params: &Params<'_>, pod: &LocalPod, index: usize) -> Habits {
         habits.startup = habits.startup.or(entry.startup);
         habits.shutdown = habits.shutdown.or(entry.shutdown);
         habits.memory = habits.memory.or(entry.memory);
+        habits.disk = habits.disk.or(entry.disk);
+        habits.processes = habits.processes.or(entry.processes);
+        habits.hangs = habits.hangs.or(entry.hangs);
+        if habits.probes.is_empty() {
+            habits.probes.clone_from(&entry.probes);
+        }
         habits.completes = habits.completes.or(entry.completes);
     }
     if !regular && !container.sidecar {

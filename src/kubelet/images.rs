@@ -1,19 +1,37 @@
-//! The images of a node and the queue of its pulls.
+//! The images of a node, the queue of its pulls, and the collection of those that nobody uses.
 //!
-//! Upstream: `pkg/kubelet/images/{image_manager,puller}.go`, v1.34.
+//! Upstream: `pkg/kubelet/images/{image_manager,puller,image_gc_manager}.go`, v1.34.
+//!
+//! # Fidelity
+//!
+//! * Images share no layers: each takes its whole `size` of the node's disk.
+//! * The collector looks every 5 minutes from the start of the run, and only where the disk is full enough.
 
 use std::collections::BTreeMap;
 
-use super::Params;
 use super::habits::Habits;
+use super::pod::Stage;
+use super::start::full_name;
+use super::{Ctx, Kubelets, Params, say};
+use crate::api::EventType;
 use crate::base::{SimDuration, SimTime, Str};
 use crate::params::ImagePull;
+
+/// An image on a node's disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Image {
+    /// From when on it is there.
+    since: SimTime,
+    /// When a Pod that uses it was last seen.
+    used: SimTime,
+    /// What it takes of the disk.
+    bytes: i64,
+}
 
 /// The images of a node.
 #[derive(Clone, Debug, Default)]
 pub struct Images {
-    /// From when on each image is there.
-    present: BTreeMap<Str, SimTime>,
+    present: BTreeMap<Str, Image>,
     /// When each of the parallel pulls is free again.
     lanes: Vec<SimTime>,
 }
@@ -30,7 +48,55 @@ pub struct Pull {
 impl Images {
     /// Whether an image is there.
     pub fn has(&self, image: &str, now: SimTime) -> bool {
-        self.present.get(image).is_some_and(|at| *at <= now)
+        self.present.get(image).is_some_and(|image| image.since <= now)
+    }
+
+    /// What images take of the disk that are there at `now` or were asked for; at zero: all of them.
+    pub fn bytes(&self, now: SimTime) -> i64 {
+        self.present
+            .values()
+            .filter(|image| now == SimTime::ZERO || image.since <= now)
+            .map(|image| image.bytes)
+            .sum()
+    }
+
+    /// A Pod that used the image has ended.
+    pub fn used(&mut self, image: &str, now: SimTime) {
+        if let Some(image) = self.present.get_mut(image) {
+            image.used = now;
+        }
+    }
+
+    /// How big the image is.
+    pub fn weigh(&mut self, image: &str, bytes: i64) {
+        if let Some(image) = self.present.get_mut(image) {
+            image.bytes = bytes;
+        }
+    }
+
+    /// Deletes images for which `in_use` does not hold and that are older than `age`, those that were not used
+    /// for longest first, until so many bytes are free. Their names and what was freed.
+    pub fn collect(
+        &mut self,
+        (wanted, age, now): (i64, SimDuration, SimTime),
+        in_use: impl Fn(&Str) -> bool,
+    ) -> (Vec<Str>, i64) {
+        let mut order: Vec<(SimTime, SimTime, Str)> = self
+            .present
+            .iter()
+            .filter(|(name, image)| image.since + age <= now && !in_use(name))
+            .map(|(name, image)| (image.used, image.since, name.clone()))
+            .collect();
+        order.sort();
+        let (mut gone, mut freed) = (Vec::new(), 0_i64);
+        for (_, _, name) in order {
+            if freed >= wanted {
+                break;
+            }
+            freed += self.present.remove(&name).map_or(0, |image| image.bytes);
+            gone.push(name);
+        }
+        (gone, freed)
     }
 
     /// Asks for an image that takes so long by itself; `known` is how long it takes if its layers are there.
@@ -44,20 +110,21 @@ impl Images {
         now: SimTime,
     ) -> Pull {
         let begins = self.lane(params, now);
-        let there = self.present.get(image).is_some_and(|at| *at <= begins);
+        let there = self.present.get(image).is_some_and(|image| image.since <= begins);
         let takes = if there { known } else { takes };
         let done = begins + takes;
         self.occupy(params, begins, done);
         if !fails {
-            let at = self.present.entry(image.clone()).or_insert(done);
-            *at = (*at).min(done);
+            let new = Image { since: done, used: done, bytes: 0 };
+            let image = self.present.entry(image.clone()).or_insert(new);
+            image.since = image.since.min(done);
         }
         Pull { takes, done }
     }
 
     /// Pulls that are not over are lost.
     pub fn lose_power(&mut self, now: SimTime) {
-        self.present.retain(|_, at| *at <= now);
+        self.present.retain(|_, image| image.since <= now);
         self.lanes.clear();
     }
 
@@ -75,6 +142,58 @@ impl Images {
             self.lanes.retain(|at| *at > begins);
             self.lanes.push(done);
         }
+    }
+}
+
+/// How often images are collected. Upstream: `ImageGCPeriod`.
+const GC_PERIOD: SimDuration = SimDuration::from_mins(5);
+
+impl Kubelets {
+    /// Works out when the disk is full enough for images to be collected.
+    pub(super) fn plan_collection(&mut self, number: u32, ctx: &mut Ctx<'_>) {
+        let now = ctx.store.now();
+        let machine = &self.machines[number as usize];
+        let at = (machine.images.bytes(SimTime::ZERO) > 0).then(|| self.full_from(number, ctx)).flatten();
+        let soon = now + SimDuration::from_nanos(1);
+        self.collect_at(number, at.map(|at| at.max(soon).next_on_grid(SimDuration::ZERO, GC_PERIOD)), ctx);
+    }
+
+    /// The collector looks.
+    pub(super) fn collect_images(&mut self, number: u32, ctx: &mut Ctx<'_>) {
+        if !self.collection_is_due(number, ctx.store.now()) || !self.machines[number as usize].acts() {
+            return;
+        }
+        if let Some(wanted) = self.image_bytes_to_free(number, ctx) {
+            let freed = self.delete_images(number, wanted, ctx);
+            if freed < wanted {
+                let message = format!(
+                    "Failed to garbage collect required amount of images. Attempted to free {wanted} bytes, but only found {freed} bytes eligible to free."
+                );
+                let machine = &self.machines[number as usize];
+                say::of_node(machine, EventType::Warning, "FreeDiskSpaceFailed", &message, ctx);
+            }
+        }
+        self.plan_monitor(number, ctx);
+    }
+
+    /// Deletes images that no Pod of the node uses until so many bytes are free; how many were freed.
+    pub(super) fn delete_images(&mut self, number: u32, wanted: i64, ctx: &mut Ctx<'_>) -> i64 {
+        let now = ctx.store.now();
+        let age = ctx.params.settings.minimum_image_ttl_duration;
+        let machine = &mut self.machines[number as usize];
+        let pods: Vec<_> = machine
+            .pods
+            .iter()
+            .filter_map(|id| self.pods.get(id))
+            .filter(|pod| pod.stage != Stage::Ended)
+            .collect();
+        let in_use = |image: &Str| {
+            pods.iter().any(|pod| (0..pod.containers.len()).any(|index| pod.container(index).image == *image))
+        };
+        let (gone, freed) = machine.images.collect((wanted, age, now), in_use);
+        let names: Vec<String> = gone.iter().map(|image| full_name(image)).collect();
+        machine.post_images_gone(&names, ctx);
+        freed
     }
 }
 

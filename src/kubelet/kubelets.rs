@@ -79,7 +79,7 @@ impl Kubelets {
         self.node_at(number, takes, NodeStep::Ready, ctx);
     }
 
-    fn node_at(&self, number: u32, after: SimDuration, step: NodeStep, ctx: &mut Ctx<'_>) {
+    pub(super) fn node_at(&self, number: u32, after: SimDuration, step: NodeStep, ctx: &mut Ctx<'_>) {
         let epoch = self.machines[number as usize].epoch;
         ctx.out.push((ctx.store.now() + after, KubeletEvent::Node { node: number, epoch, step }));
     }
@@ -260,6 +260,9 @@ impl Kubelets {
                         NodeStep::Ready => self.network_ready(node, ctx),
                         NodeStep::Resync => self.resync(node, ctx),
                         NodeStep::Monitor => self.monitor(node, ctx),
+                        NodeStep::OutOfMemory => self.exhausted(node, ctx),
+                        NodeStep::Images => self.collect_images(node, ctx),
+                        NodeStep::Shutdown => self.shutdown_goes_on(node, ctx),
                     }
                 }
             }
@@ -308,6 +311,7 @@ impl Kubelets {
         let last = machine.end_renewals(ctx);
         machine.power = false;
         machine.network = false;
+        machine.shutdown = None;
         machine.rebooted = true;
         machine.epoch = machine.epoch.wrapping_add(1);
         machine.images.lose_power(now);
@@ -456,7 +460,7 @@ impl Kubelets {
     /// The kubelet evicts a Pod from its node: phase Failed, reason `Evicted`. Whether there was one to evict.
     pub fn evict(&mut self, pod: &ObjectKey, message: &Str, grace: SimDuration, ctx: &mut Ctx<'_>) -> bool {
         let Some(id) = ctx.store.id_of::<Pod>(pod) else { return false };
-        self.work(id, ctx, |worker| worker.evict(message, grace)).unwrap_or(false)
+        self.work(id, ctx, |worker| worker.evict(message, grace, true)).unwrap_or(false)
     }
 
     /// The last renewal of a node's lease at or before `now`.

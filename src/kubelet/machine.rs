@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::images::Images;
-use super::pressure::Pressure;
+use super::pressure::{Pressure, Scarce};
+use super::shutdown::Shutdown;
 use super::{Ctx, say};
 use crate::api::policy::{Lease, Renewals};
 use crate::api::storage::CsiNode;
@@ -59,8 +60,10 @@ pub struct Machine {
     pub host_ports: BTreeMap<(i32, Str), u32>,
     /// Attachable volumes in use, by unique name, with the number of Pods.
     pub volumes: BTreeMap<Str, u32>,
-    /// Memory and disk that run short.
+    /// Memory, disk and process numbers that run short.
     pub pressure: Pressure,
+    /// It is being shut down, with time for its Pods to end.
+    pub shutdown: Option<Shutdown>,
     renewals: Option<Renewals>,
     next_address: usize,
     addresses: BTreeSet<usize>,
@@ -86,6 +89,7 @@ impl Machine {
             host_ports: BTreeMap::new(),
             volumes: BTreeMap::new(),
             pressure: Pressure::default(),
+            shutdown: None,
             renewals: None,
             next_address: 0,
             addresses: BTreeSet::new(),
@@ -225,6 +229,17 @@ impl Machine {
         }
     }
 
+    /// Tells of images that are gone.
+    pub fn post_images_gone(&self, gone: &[String], ctx: &mut Ctx<'_>) {
+        if self.hears() && !gone.is_empty() {
+            let _ = ctx.store.update::<Node>(&ObjectKey::cluster(&self.name), |node| {
+                node.status
+                    .images
+                    .retain(|(names, _)| !names.iter().any(|name| gone.iter().any(|g| name == g)));
+            });
+        }
+    }
+
     /// Tells which volumes are in use, and nothing else.
     pub fn post_volumes(&self, ctx: &mut Ctx<'_>) {
         if self.hears() {
@@ -265,28 +280,31 @@ pub fn register(
     Ok(())
 }
 
-/// A condition of pressure: type, then reason, message and Event when it holds and when it does not.
-type PressureWords = (&'static str, [&'static str; 3], [&'static str; 3]);
-
-const MEMORY_WORDS: PressureWords = (
-    "MemoryPressure",
-    [
-        "KubeletHasInsufficientMemory",
-        "kubelet has insufficient memory available",
-        "NodeHasInsufficientMemory",
-    ],
-    ["KubeletHasSufficientMemory", "kubelet has sufficient memory available", "NodeHasSufficientMemory"],
-);
-const DISK_WORDS: PressureWords = (
-    "DiskPressure",
-    ["KubeletHasDiskPressure", "kubelet has disk pressure", "NodeHasDiskPressure"],
-    ["KubeletHasNoDiskPressure", "kubelet has no disk pressure", "NodeHasNoDiskPressure"],
-);
-const PID_WORDS: PressureWords = (
-    "PIDPressure",
-    ["KubeletHasInsufficientPID", "kubelet has insufficient PID available", "NodeHasInsufficientPID"],
-    ["KubeletHasSufficientPID", "kubelet has sufficient PID available", "NodeHasSufficientPID"],
-);
+/// Reason, message and Event of a condition of pressure, when it holds and when it does not.
+const fn pressure_words(what: Scarce) -> ([&'static str; 3], [&'static str; 3]) {
+    match what {
+        Scarce::Memory => (
+            [
+                "KubeletHasInsufficientMemory",
+                "kubelet has insufficient memory available",
+                "NodeHasInsufficientMemory",
+            ],
+            [
+                "KubeletHasSufficientMemory",
+                "kubelet has sufficient memory available",
+                "NodeHasSufficientMemory",
+            ],
+        ),
+        Scarce::Disk => (
+            ["KubeletHasDiskPressure", "kubelet has disk pressure", "NodeHasDiskPressure"],
+            ["KubeletHasNoDiskPressure", "kubelet has no disk pressure", "NodeHasNoDiskPressure"],
+        ),
+        Scarce::Pids => (
+            ["KubeletHasInsufficientPID", "kubelet has insufficient PID available", "NodeHasInsufficientPID"],
+            ["KubeletHasSufficientPID", "kubelet has sufficient PID available", "NodeHasSufficientPID"],
+        ),
+    }
+}
 
 /// Sets the conditions of a node. Reasons that its Events tell of, for those that changed.
 fn set_conditions(conditions: &mut Vec<Condition>, machine: &Machine, at: Timestamp) -> Vec<&'static str> {
@@ -302,13 +320,14 @@ fn set_conditions(conditions: &mut Vec<Condition>, machine: &Machine, at: Timest
         }
     };
     let pressure = &machine.pressure;
-    for ((kind, yes, no), holds) in
-        [(MEMORY_WORDS, pressure.of_memory()), (DISK_WORDS, pressure.of_disk()), (PID_WORDS, false)]
-    {
+    for what in Scarce::ALL {
+        let (holds, (yes, no)) = (pressure.of(what), pressure_words(what));
         let [reason, message, event] = if holds { yes } else { no };
-        put(kind, holds, reason, message.into(), event);
+        put(what.condition(), holds, reason, message.into(), event);
     }
-    if machine.network {
+    if machine.shutdown.is_some() {
+        put("Ready", false, "KubeletNotReady", lit!("node is shutting down"), "NodeNotReady");
+    } else if machine.network {
         put("Ready", true, "KubeletReady", lit!("kubelet is posting ready status"), "NodeReady");
     } else {
         put("Ready", false, "KubeletNotReady", NETWORK_NOT_READY, "NodeNotReady");

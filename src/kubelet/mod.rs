@@ -8,7 +8,8 @@
 //! * [`pod`]: what an agent knows of a Pod. * [`worker`]: the steps of one Pod: [`start`], [`exit`], [`terminate`],
 //!   and [`resume`]: what is due, was changed, was missed.
 //! * [`admission`], [`volumes`], [`images`], [`probes`]: what stands between a bound Pod and a ready one.
-//! * [`pressure`]: memory and disk that run short, by [`usage`]. * [`recipe`]: what a spec asks of a node. * [`habits`]: what the scenario says containers do.
+//! * [`pressure`]: memory, disk and process numbers that run short, by [`usage`]. * [`shutdown`]: machines that go off with notice.
+//!   * [`recipe`]: what a spec asks of a node. * [`habits`]: what the scenario says containers do.
 //! * [`status`]: the status of a Pod from what its containers do. * [`say`]: Events in the kubelet's words.
 //!
 //! Nothing ticks for nothing: a healthy node and a ready Pod cost no event. Lease renewals are a rule in the
@@ -18,7 +19,8 @@
 //!
 //! * The kubelet sees what happens at once instead of at its next relist (up to 1 s); what a start takes
 //!   altogether is the latency `containerStart`. What one sync writes in several steps is written once.
-//! * A sync that failed is tried again after [`pod::RETRY`]; upstream draws 10 s to 15 s each time.
+//! * A sync that failed is tried again after the latency `syncRetry`, 12 s each time unless the scenario gives a
+//!   distribution; upstream draws 10 s to 15 s.
 //! * `CrashLoopBackOff` and `ImagePullBackOff` show once per back-off, with one `BackOff` Event each; upstream
 //!   repeats that Event at every sync, and shows the plain end of the container until its first retry.
 //! * Renewals of leases lie exactly on their grid; upstream adds up to 4 % of jitter to each.
@@ -32,7 +34,8 @@
 use std::sync::Arc;
 
 use crate::api::{Labels, ObjectKey, PodSpec, Uid};
-use crate::base::{SimTime, Str};
+use crate::base::{SimDuration, SimTime, Str};
+pub use crate::params::behaviour::ProbeKind;
 use crate::params::settings::Kubelet as KubeletSettings;
 use crate::params::{Behaviour, KubeVersion, Latencies};
 use crate::store::{ObjId, Store};
@@ -49,6 +52,7 @@ mod probes;
 mod recipe;
 mod resume;
 mod say;
+pub mod shutdown;
 mod start;
 mod status;
 mod terminate;
@@ -175,17 +179,10 @@ pub enum ContainerStep {
     Probe(ProbeKind),
     /// It answers again.
     Recover,
-}
-
-/// The kinds of probes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ProbeKind {
-    /// Until it has succeeded, the others wait.
-    Startup,
-    /// Decides whether the container is ready.
-    Readiness,
-    /// Decides whether it is restarted.
-    Liveness,
+    /// It answers nothing any more, for so long or until it is restarted.
+    Hang(Option<SimDuration>),
+    /// A probe fails from now on, or passes again.
+    ProbeFails(ProbeKind, bool),
 }
 
 /// What is due for a node.
@@ -195,6 +192,12 @@ pub enum NodeStep {
     Ready,
     /// After a time without its agent or without the API server: its Pods are looked at.
     Resync,
-    /// The eviction monitor looks at memory and disk.
+    /// The eviction monitor looks at memory, disk and process numbers.
     Monitor,
+    /// Memory is used up.
+    OutOfMemory,
+    /// Images are collected.
+    Images,
+    /// The next Pods are ended before the machine goes off, or it goes off.
+    Shutdown,
 }

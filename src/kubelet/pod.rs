@@ -11,8 +11,6 @@ use crate::api::{Container, Labels, ObjectKey, Pod, PodSpec};
 use crate::base::{SimDuration, SimTime, Str, Timestamp, text::lit};
 use crate::store::ObjId;
 
-/// From a sync that failed to the next. Upstream: `backOffPeriod` of `pkg/kubelet/kubelet.go`, v1.34: 10 s to 15 s.
-pub const RETRY: SimDuration = SimDuration::from_secs(12);
 /// The first back-off, of images and of restarts.
 const BACKOFF_FIRST: SimDuration = SimDuration::from_secs(10);
 /// The longest back-off.
@@ -88,6 +86,8 @@ pub struct LocalPod {
     pub initialized: bool,
     /// Init containers, then regular ones, in the order of the spec.
     pub containers: Vec<Life>,
+    /// What is in its `emptyDir` volumes, by name.
+    pub scratch: Vec<(Str, Level)>,
     /// The container whose image or hook everything waits for.
     pub busy: Option<u16>,
     /// Whether its volumes are in use on the node.
@@ -146,6 +146,7 @@ impl LocalPod {
             sandbox: false,
             initialized: inits == 0,
             containers: (0..count).map(|_| Life::new(first.clone())).collect(),
+            scratch: Vec::new(),
             busy: None,
             mounted: false,
             volumes: Vec::new(),
@@ -263,10 +264,18 @@ impl Backoff {
     }
 }
 
-/// The first sync after something failed that lies at least `delay` later.
-pub fn retry_after(failed: SimTime, delay: SimDuration) -> SimTime {
-    let rounds = delay.as_nanos().div_ceil(RETRY.as_nanos()).max(1);
-    failed + RETRY * rounds
+/// The first sync after something failed that lies at least `delay` later, with so long from each sync to the next.
+pub fn retry_after(failed: SimTime, delay: SimDuration, mut next: impl FnMut(u32) -> SimDuration) -> SimTime {
+    // Back-offs end after five minutes; no distribution makes more rounds than this.
+    const ROUNDS_MAX: u32 = 1000;
+    let mut at = failed;
+    for round in 0..ROUNDS_MAX {
+        at += next(round).max(SimDuration::from_millis(1));
+        if at >= failed + delay {
+            break;
+        }
+    }
+    at.max(failed + delay)
 }
 
 /// How a container that is being killed will end.
@@ -330,8 +339,10 @@ pub struct Life {
     pub pull_backoff: Backoff,
     /// Memory in use while it runs.
     pub memory: Level,
-    /// Disk it has written; its own layer and scratch volumes go with the Pod.
+    /// Disk it has written: its own layer and its logs, which go with the Pod.
     pub disk: Level,
+    /// Processes while it runs.
+    pub pids: Level,
     /// When it crosses its memory limit.
     pub over_limit: Option<SimTime>,
     /// Its probes.
@@ -360,6 +371,7 @@ impl Life {
             pull_backoff: Backoff::default(),
             memory: Level::default(),
             disk: Level::default(),
+            pids: Level::default(),
             over_limit: None,
             probes: None,
         }
@@ -422,7 +434,10 @@ mod tests {
 
     #[test]
     fn retries_come_with_the_syncs() {
-        let after = |secs| retry_after(SimTime::ZERO, SimDuration::from_secs(secs)).as_secs();
+        let after = |secs| {
+            let every = SimDuration::from_secs(12);
+            retry_after(SimTime::ZERO, SimDuration::from_secs(secs), |_| every).as_secs()
+        };
         assert_eq!([0, 10, 12, 20, 40, 80, 160, 300].map(after), [12, 12, 12, 24, 48, 84, 168, 300]);
     }
 }

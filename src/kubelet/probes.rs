@@ -12,6 +12,7 @@
 use super::pod::Run;
 use super::worker::Worker;
 use super::{ContainerStep, ProbeKind};
+use crate::api::k8s::core::v1 as core;
 use crate::api::pod::Probe;
 use crate::base::{SimDuration, SimTime, Str, text::lit};
 
@@ -37,6 +38,8 @@ struct Watch {
     success: bool,
     /// How often in a row.
     run: u32,
+    /// It fails, whether the container answers or not.
+    fails: bool,
 }
 
 impl Probes {
@@ -116,19 +119,20 @@ impl Worker<'_, '_> {
         let (hung, ready) = (life.hung, life.ready);
         let Some(probes) = &mut life.probes else { return };
         let watch = probes.watch(kind);
+        let fails = hung || watch.fails;
         let tick = |at: SimTime| {
             let phase = SimDuration::from_nanos(watch.anchor.as_nanos());
             at.next_on_grid(phase, SimDuration::from_api_secs(probe.period_seconds))
         };
         let mut at = tick(from.max(since + initial_delay(&probe)));
-        let passes = !hung && answers <= at;
+        let passes = !fails && answers <= at;
         let settled = match kind {
             ProbeKind::Startup => false,
             ProbeKind::Readiness => ready && passes,
             ProbeKind::Liveness => passes,
         };
         let weary = kind == ProbeKind::Readiness && !ready && !watch.success && watch.run >= SAID_MAX;
-        if settled || weary && hung {
+        if settled || weary && fails {
             watch.due = None;
             if settled {
                 (watch.success, watch.run) = (true, 0);
@@ -162,9 +166,10 @@ impl Worker<'_, '_> {
         let Some(probe) = self.probe_of(index, kind) else { return false };
         let now = self.now();
         let life = &mut self.pod.containers[index];
-        let success = life.answers(now);
+        let answers = life.answers(now);
         let Some(probes) = &mut life.probes else { return false };
         let watch = probes.watch(kind);
+        let success = answers && !watch.fails;
         watch.due = None;
         watch.run = if watch.success == success { watch.run + 1 } else { 1 };
         watch.success = success;
@@ -205,7 +210,8 @@ impl Worker<'_, '_> {
     pub fn ready_by_latency(&mut self, index: usize) {
         let now = self.now();
         let life = &mut self.pod.containers[index];
-        if life.answers(now) {
+        let fails = life.probes.as_ref().is_some_and(|probes| probes.readiness.fails);
+        if life.answers(now) && !fails {
             life.ready = true;
             self.advance();
         } else {
@@ -234,6 +240,14 @@ impl Worker<'_, '_> {
         }
         for kind in [ProbeKind::Readiness, ProbeKind::Liveness] {
             self.plan(index, kind, now);
+        }
+    }
+
+    /// A probe fails from now on though the container answers, or passes again.
+    pub fn probe_fails(&mut self, index: usize, kind: ProbeKind, fails: bool) {
+        if let Some(probes) = &mut self.pod.containers[index].probes {
+            probes.watch(kind).fails = fails;
+            self.replan_probes(index);
         }
     }
 
@@ -280,7 +294,11 @@ impl Worker<'_, '_> {
             ProbeKind::Readiness => container.readiness_probe.as_ref(),
             ProbeKind::Liveness => container.liveness_probe.as_ref(),
         }?;
-        let (hung, ip) = (self.pod.containers[index].hung, &self.pod.ip);
+        let (life, ip) = (&self.pod.containers[index], &self.pod.ip);
+        let hung = life.hung;
+        if life.answers(self.now()) {
+            return unhealthy_answer(asked);
+        }
         if let Some(http) = &asked.http_get {
             let scheme = http.scheme.as_deref().unwrap_or("HTTP").to_lowercase();
             let host = http.host.as_deref().filter(|h| !h.is_empty()).unwrap_or(ip);
@@ -321,6 +339,14 @@ impl Worker<'_, '_> {
             }
         }
     }
+}
+
+/// What a probe says of a container that answers, but not well.
+fn unhealthy_answer(asked: &core::Probe) -> Option<String> {
+    if asked.http_get.is_some() {
+        return Some("HTTP probe failed with statuscode: 500".to_owned());
+    }
+    asked.grpc.as_ref().map(|_| "service unhealthy (responded with \"NOT_SERVING\")".to_owned())
 }
 
 mod core_port {

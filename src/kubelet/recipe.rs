@@ -1,9 +1,10 @@
 //! What a Pod's spec asks of a node, worked out once for all Pods that share it.
 
 use crate::api::k8s::core::v1 as core;
+use crate::api::resources::EPHEMERAL_STORAGE;
 use crate::api::volume::VolumeSource;
 use crate::api::{Container, PodSpec, ResourceList};
-use crate::base::{SimDuration, Str};
+use crate::base::{Quantity, SimDuration, Str};
 
 /// A ConfigMap that every namespace gets from its own controller.
 const ROOT_CA: &str = "kube-root-ca.crt";
@@ -13,6 +14,8 @@ const ROOT_CA: &str = "kube-root-ca.crt";
 pub struct Recipe {
     /// What it takes of the node's resources.
     pub requests: ResourceList,
+    /// What its containers may write together: `limits` of `ephemeral-storage`; none: anything.
+    pub disk_limit: Option<Quantity>,
     /// Ports of the node: port, protocol.
     pub host_ports: Vec<(i32, Str)>,
     /// Volumes that are claims: the volume's name and the claim's; none for an ephemeral one.
@@ -53,6 +56,7 @@ impl Recipe {
         let all = || spec.init_containers.iter().chain(&spec.containers);
         Self {
             requests: requests(spec),
+            disk_limit: total(spec, |c| &c.limits).get(EPHEMERAL_STORAGE).filter(|limit| !limit.is_zero()),
             host_ports: all().flat_map(host_ports).collect(),
             claims: spec.volumes.iter().filter_map(claim).collect(),
             keeps_data: spec.volumes.iter().any(|volume| keeps_data(&volume.source)),
@@ -66,12 +70,23 @@ impl Recipe {
 
 /// Upstream: `component-helpers/resource/helpers.go` `PodRequests`, v1.34.
 fn requests(spec: &PodSpec) -> ResourceList {
+    let mut sum = total(spec, |c| &c.requests);
+    if let Some(whole) = &spec.pod_requests {
+        sum.0.extend(whole.0.iter().map(|(name, amount)| (name.clone(), *amount)));
+    }
+    sum.add(&spec.overhead);
+    sum
+}
+
+/// What all containers have together: regular ones and sidecars at once, or an init container in its turn if
+/// that is more.
+fn total(spec: &PodSpec, of: fn(&Container) -> &ResourceList) -> ResourceList {
     let mut sum = ResourceList::default();
-    spec.containers.iter().for_each(|c| sum.add(&c.requests));
+    spec.containers.iter().for_each(|c| sum.add(of(c)));
     let (mut sidecars, mut peak) = (ResourceList::default(), ResourceList::default());
     for init in &spec.init_containers {
         let mut step = sidecars.clone();
-        step.add(&init.requests);
+        step.add(of(init));
         peak.raise_to(&step);
         if init.sidecar {
             sidecars = step;
@@ -79,10 +94,6 @@ fn requests(spec: &PodSpec) -> ResourceList {
     }
     sum.add(&sidecars);
     sum.raise_to(&peak);
-    if let Some(whole) = &spec.pod_requests {
-        sum.0.extend(whole.0.iter().map(|(name, amount)| (name.clone(), *amount)));
-    }
-    sum.add(&spec.overhead);
     sum
 }
 

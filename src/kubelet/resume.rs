@@ -34,6 +34,10 @@ impl Worker<'_, '_> {
             ContainerStep::Exit => self.exits(index),
             ContainerStep::OutOfMemory => self.out_of_memory(index),
             ContainerStep::Recover => self.recover(index),
+            ContainerStep::Hang(duration) => {
+                self.hang(index, duration);
+            }
+            ContainerStep::ProbeFails(kind, fails) => self.probe_fails(index, kind, fails),
             _ if !self.machine.acts() || self.pod.is_over() => {}
             ContainerStep::Pulled => {
                 self.pulled(index);

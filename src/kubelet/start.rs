@@ -5,13 +5,16 @@
 
 use std::sync::Arc;
 
-use super::pod::{PullNote, RETRY, Run, retry_after};
+use super::habits::Habits;
+use super::pod::{PullNote, Run, retry_after};
 use super::volumes::Wait;
 use super::worker::Worker;
-use super::{ContainerStep, habits, images};
+use super::{ContainerStep, ProbeKind, habits, images};
 use crate::api::Inert;
 use crate::api::pod::PullPolicy;
-use crate::base::{SimDuration, Str, text::lit};
+use crate::base::{SimDuration, SimTime, Str, text::lit};
+use crate::params::Delay;
+use crate::params::behaviour::{Outage, ProbeOutage};
 
 /// Attempts without a ConfigMap or Secret after which only its change is a reason for another; upstream tries
 /// on, but its recorder drops nearly all further Events.
@@ -45,6 +48,18 @@ impl Worker<'_, '_> {
         self.launch(index)
     }
 
+    /// The first sync after one that failed at `failed` that lies at least `delay` later.
+    fn next_sync(&self, index: usize, failed: SimTime, delay: SimDuration) -> SimTime {
+        let every = self.ctx.params.latencies.sync_retry;
+        if let Delay::Constant(every) = every {
+            return retry_after(failed, delay, |_| every);
+        }
+        let (uid, at) = (self.pod.uid.as_bytes(), failed.as_nanos().to_le_bytes());
+        let name = self.pod.container(index).name.as_bytes();
+        let mut stream = self.ctx.store.seed().stream_of("sync-retry", &[uid, name, &at]);
+        retry_after(failed, delay, |_| every.sample(&mut stream))
+    }
+
     /// Leaves a container alone until a retry comes.
     fn hold(&mut self, index: usize, reason: Str, message: impl Into<Str>) {
         let life = &mut self.pod.containers[index];
@@ -74,7 +89,8 @@ impl Worker<'_, '_> {
         let message = format!("back-off {delay} restarting failed container={name} pod={pod}");
         self.hold(index, lit!("CrashLoopBackOff"), message);
         self.warning(lit!("BackOff"), event);
-        self.container_at(index, retry_after(ended, delay), ContainerStep::Retry);
+        let at = self.next_sync(index, ended, delay);
+        self.container_at(index, at, ContainerStep::Retry);
         true
     }
 
@@ -136,6 +152,8 @@ impl Worker<'_, '_> {
         let life = &mut self.pod.containers[index];
         life.image_ready = true;
         life.pull_error = Str::new();
+        self.machine.images.weigh(&image, i64::try_from(note.size).unwrap_or(i64::MAX));
+        self.machine.pressure.stale |= note.size > 0;
         if note.told {
             let (name, size) = (full_name(&image), i64::try_from(note.size).unwrap_or(i64::MAX));
             self.machine.post_image(name.into(), size, self.ctx);
@@ -166,7 +184,8 @@ impl Worker<'_, '_> {
         let life = &mut self.pod.containers[index];
         life.pull_error = error;
         life.pull_backoff.next(now, now);
-        self.container_at(index, now + RETRY, ContainerStep::Retry);
+        let at = self.next_sync(index, now, SimDuration::ZERO);
+        self.container_at(index, at, ContainerStep::Retry);
     }
 
     /// The next attempt at a container that was left alone.
@@ -184,7 +203,8 @@ impl Worker<'_, '_> {
         self.normal(lit!("BackOff"), event);
         self.warning(lit!("Failed"), "Error: ImagePullBackOff");
         let backoff = self.pod.containers[index].pull_backoff;
-        let at = retry_after(backoff.used, backoff.delay).max(self.now() + RETRY);
+        let soonest = self.next_sync(index, self.now(), SimDuration::ZERO);
+        let at = self.next_sync(index, backoff.used, backoff.delay).max(soonest);
         self.container_at(index, at, ContainerStep::Retry);
         self.report();
     }
@@ -204,7 +224,7 @@ impl Worker<'_, '_> {
         let life = &mut self.pod.containers[index];
         life.refused += 1;
         if life.refused < ATTEMPTS_MAX {
-            let at = self.now() + RETRY;
+            let at = self.next_sync(index, self.now(), SimDuration::ZERO);
             self.container_at(index, at, ContainerStep::Retry);
         } else {
             self.common.waiting.or_insert_with(wait, Vec::new).push(self.pod.id);
@@ -251,6 +271,7 @@ impl Worker<'_, '_> {
         }
         self.begin_usage(index);
         self.begin_probes(index);
+        self.plan_outages(index, &habits);
         let hook = self.pod.recipe.post_start[index];
         if hook.is_zero() {
             return Tried::Done;
@@ -260,8 +281,35 @@ impl Worker<'_, '_> {
     }
 }
 
+impl Worker<'_, '_> {
+    /// When the container will stop answering, and when its probes will fail.
+    fn plan_outages(&mut self, index: usize, habits: &Habits) {
+        let now = self.now();
+        let lasts = |worker: &Self, outage: &Outage, purpose| {
+            outage.lasts.map(|lasts| worker.sample_container(&lasts, purpose, index))
+        };
+        if let Some(outage) = &habits.hangs {
+            let at = now + self.sample_container(&outage.after, "hang", index);
+            let step = ContainerStep::Hang(lasts(self, outage, "hang-lasts"));
+            self.container_at(index, at, step);
+        }
+        for ProbeOutage { kind, outage } in &habits.probes {
+            let (begins, ends) = match kind {
+                ProbeKind::Startup => ("startup-fails", "startup-passes"),
+                ProbeKind::Readiness => ("readiness-fails", "readiness-passes"),
+                ProbeKind::Liveness => ("liveness-fails", "liveness-passes"),
+            };
+            let at = now + self.sample_container(&outage.after, begins, index);
+            self.container_at(index, at, ContainerStep::ProbeFails(*kind, true));
+            if let Some(lasts) = lasts(self, outage, ends) {
+                self.container_at(index, at + lasts, ContainerStep::ProbeFails(*kind, false));
+            }
+        }
+    }
+}
+
 /// An image's name with registry and tag, as the runtime gives it.
-fn full_name(image: &str) -> String {
+pub fn full_name(image: &str) -> String {
     let (first, rest) = image.split_once('/').unwrap_or(("", image));
     let registry = first.contains(['.', ':']) || first == "localhost";
     let path = match (registry, first) {

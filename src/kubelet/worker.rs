@@ -278,7 +278,11 @@ impl Worker<'_, '_> {
         self.unadmit();
         self.unmount();
         self.machine.pressure.stale |=
-            self.pod.containers.iter().any(|life| !life.memory.is_nothing() || !life.disk.is_nothing());
+            !self.pod.scratch.is_empty() || self.pod.containers.iter().any(|life| life.uses_something());
+        let now = self.now();
+        for index in 0..self.pod.containers.len() {
+            self.machine.images.used(&self.pod.container(index).image, now);
+        }
         if !self.pod.ip.is_empty() && !self.pod.spec.host_network {
             self.machine.free_address(&self.pod.ip);
         }

@@ -25,6 +25,14 @@ pub struct Behaviour {
     pub memory: Option<MemoryUse>,
     /// What a request waits for beside CPU and other services: a disk, a third party.
     pub latency: Option<SimDuration>,
+    /// Disk that the containers write.
+    pub disk: Option<Growing>,
+    /// Processes that they have.
+    pub processes: Option<Growing>,
+    /// They stop answering.
+    pub hangs: Option<Outage>,
+    /// Single probes fail though the containers answer.
+    pub probes: Vec<ProbeOutage>,
     /// Where it stands in the scenario.
     pub origin: Span,
 }
@@ -42,6 +50,10 @@ impl Behaviour {
             cpu: None,
             memory: None,
             latency: None,
+            disk: None,
+            processes: None,
+            hangs: None,
+            probes: Vec::new(),
             origin,
         }
     }
@@ -54,6 +66,8 @@ pub struct Matches {
     pub image: Option<Str>,
     /// The namespace; none: all.
     pub namespace: Option<Str>,
+    /// The Pod's name, with the same signs; none: all.
+    pub pod: Option<Str>,
     /// The Pod's labels.
     pub selector: LabelSelector,
     /// The container's name; none: all.
@@ -61,9 +75,10 @@ pub struct Matches {
 }
 
 impl Matches {
-    /// Whether a container of a Pod is meant.
-    pub fn covers(&self, namespace: &str, labels: &Labels, container: &str, image: &str) -> bool {
-        self.namespace.as_ref().is_none_or(|n| n == namespace)
+    /// Whether a container of a Pod, given by namespace and name, is meant.
+    pub fn covers(&self, pod: (&str, &str), labels: &Labels, container: &str, image: &str) -> bool {
+        self.namespace.as_ref().is_none_or(|n| n == pod.0)
+            && self.pod.as_ref().is_none_or(|pattern| glob_matches(pattern, pod.1))
             && self.container.as_ref().is_none_or(|c| c == container)
             && self.image.as_ref().is_none_or(|pattern| glob_matches(pattern, image))
             && self.selector.matches(labels)
@@ -103,6 +118,44 @@ pub struct Completion {
     pub exit_code: i32,
     /// Only the first so many that end, per controller, with that code, the others with 0.
     pub fail_first: Option<u32>,
+}
+
+/// Something that a container uses and that grows while it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Growing {
+    /// From its start.
+    pub idle: i64,
+    /// Added every second.
+    pub growth: i64,
+}
+
+/// A span of a container's life in which something fails.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outage {
+    /// When it begins, from the container's start.
+    pub after: Delay,
+    /// How long it lasts; none: as long as the container.
+    pub lasts: Option<Delay>,
+}
+
+/// The probes of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProbeKind {
+    /// Until it has succeeded, the others wait.
+    Startup,
+    /// Decides whether the container is ready.
+    Readiness,
+    /// Decides whether it is restarted.
+    Liveness,
+}
+
+/// A probe fails for a while.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ProbeOutage {
+    /// Which.
+    pub kind: ProbeKind,
+    /// When.
+    pub outage: Outage,
 }
 
 /// CPU usage of a container.
@@ -151,13 +204,16 @@ mod tests {
         let matches = Matches {
             image: Some("app:*".into()),
             namespace: None,
+            pod: Some("web-?".into()),
             selector: LabelSelector::parse("app=web").unwrap(),
             container: Some("main".into()),
         };
         let labels: Labels = [("app", "web")].into_iter().collect();
-        assert!(matches.covers("any", &labels, "main", "app:v1"));
-        assert!(!matches.covers("any", &labels, "side", "app:v1"));
-        assert!(!matches.covers("any", &Labels::default(), "main", "app:v1"));
-        assert!(!matches.covers("any", &labels, "main", "web:v1"));
+        let pod = ("any", "web-1");
+        assert!(matches.covers(pod, &labels, "main", "app:v1"));
+        assert!(!matches.covers(pod, &labels, "side", "app:v1"));
+        assert!(!matches.covers(pod, &Labels::default(), "main", "app:v1"));
+        assert!(!matches.covers(pod, &labels, "main", "web:v1"));
+        assert!(!matches.covers(("any", "db-1"), &labels, "main", "app:v1"));
     }
 }

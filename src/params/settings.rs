@@ -173,6 +173,7 @@ component! {
     concurrent_gc_syncs: Integer(i64) = 20, "concurrent-gc-syncs", FlagType::Integer, "20", "Workers of the garbage collector.";
     concurrent_namespace_syncs: Integer(i64) = 10, "concurrent-namespace-syncs", FlagType::Integer, "10", "Workers of the namespace controller.";
     concurrent_resource_quota_syncs: Integer(i64) = 5, "concurrent-resource-quota-syncs", FlagType::Integer, "5", "Workers of the quota controller.";
+    concurrent_ttl_after_finished_syncs: Integer(i64) = 5, "concurrent-ttl-after-finished-syncs", FlagType::Integer, "5", "Workers of the controller that deletes finished Jobs.";
     concurrent_horizontal_pod_autoscaler_syncs: Integer(i64) = 5, "concurrent-horizontal-pod-autoscaler-syncs", FlagType::Integer, "5", "Workers of the autoscaler controller.";
     kube_api_qps: Decimal(f64) = 20.0, "kube-api-qps", FlagType::Decimal, "20",
         "Requests per second of each controller.";
@@ -217,6 +218,18 @@ component! {
         "What the system's daemons get; subtracted from allocatable.";
     eviction_hard: Thresholds(Vec<Threshold>) = default_eviction_hard(), "eviction-hard", FlagType::Thresholds, "memory.available<100Mi,nodefs.available<10%,imagefs.available<15%,nodefs.inodesFree<5%,imagefs.inodesFree<5%",
         "Below this the kubelet evicts; memory and nodefs are subtracted from allocatable.";
+    eviction_pressure_transition_period: Duration(SimDuration) = mins(5), "eviction-pressure-transition-period", FlagType::Duration, "5m0s",
+        "How long a condition of pressure holds after it was last seen.";
+    image_gc_high_threshold: Integer(i64) = 85, "image-gc-high-threshold", FlagType::Integer, "85",
+        "Percent of the disk in use from which unused images are deleted.";
+    image_gc_low_threshold: Integer(i64) = 80, "image-gc-low-threshold", FlagType::Integer, "80",
+        "Percent of the disk in use down to which they are.";
+    minimum_image_ttl_duration: Duration(SimDuration) = mins(2), "minimum-image-ttl-duration", FlagType::Duration, "2m0s",
+        "Images younger than this are not deleted.";
+    shutdown_grace_period: Duration(SimDuration) = SimDuration::ZERO, "shutdown-grace-period", FlagType::Duration, "0s",
+        "How long a shutdown of the machine is held back until its Pods have ended; zero: not at all.";
+    shutdown_grace_period_critical_pods: Duration(SimDuration) = SimDuration::ZERO, "shutdown-grace-period-critical-pods", FlagType::Duration, "0s",
+        "The part of it that is kept for critical Pods.";
     serialize_image_pulls: Bool(bool) = true, "serialize-image-pulls", FlagType::Bool, "true", "One image at a time per node.";
     max_parallel_image_pulls: Integer(i64) = 1, "max-parallel-image-pulls", FlagType::Integer, "1", "Images at a time, if pulls are not serial.";
     sync_frequency: Duration(SimDuration) = mins(1), "sync-frequency", FlagType::Duration, "1m0s", "How often every Pod is looked at without a reason.";

@@ -82,6 +82,8 @@ pub enum Step {
     },
     /// The machines lose power: kubelet and containers stop at once, nothing is reported.
     FailNode(NodeSet),
+    /// The machines are shut down: their kubelets may hold that back until their Pods have ended.
+    ShutdownNode(NodeSet),
     /// The machines come back, with what was on their disks and without running containers.
     RestoreNode(NodeSet),
     /// All machines of a zone lose power, and its disks cannot be reached.
@@ -152,6 +154,7 @@ impl Step {
             Self::Label { .. } => "label",
             Self::Annotate { .. } => "annotate",
             Self::FailNode(_) => "failNode",
+            Self::ShutdownNode(_) => "shutdownNode",
             Self::RestoreNode(_) => "restoreNode",
             Self::FailZone(_) => "failZone",
             Self::RestoreZone(_) => "restoreZone",
@@ -409,6 +412,8 @@ pub enum AddNodes {
 pub struct Fill {
     /// Where.
     pub place: FillPlace,
+    /// What.
+    pub matter: FillMatter,
     /// How much is used then.
     pub amount: FillAmount,
     /// How long filling takes, at an even pace; zero: at once.
@@ -418,23 +423,58 @@ pub struct Fill {
 /// Where something fills up.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum FillPlace {
-    /// Memory of a container of each Pod (none: the first one).
-    PodMemory(Target, Option<Str>),
-    /// Ephemeral storage written by a container of each Pod (none: the first one).
-    PodDisk(Target, Option<Str>),
-    /// Memory of nodes, by something outside of all Pods.
-    NodeMemory(NodeSet),
-    /// The root disk of nodes, by something outside of all Pods.
-    NodeDisk(NodeSet),
+    /// A container of each Pod (none: the first one).
+    Container(Target, Option<Str>),
+    /// An `emptyDir` volume of each Pod.
+    Volume(Target, Str),
+    /// Nodes, by something outside of all Pods.
+    Nodes(NodeSet),
+}
+
+/// What of it fills up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FillMatter {
+    /// Memory.
+    Memory,
+    /// Ephemeral storage.
+    Disk,
+    /// Process numbers.
+    Processes,
 }
 
 /// How much is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FillAmount {
-    /// Bytes.
-    Bytes(i64),
-    /// Hundredths of the limit of the container, or of the node's capacity.
+    /// Bytes, or processes.
+    Amount(i64),
+    /// Hundredths of the limit of the container or the volume, or of the node's capacity.
     Percent(u32),
+}
+
+impl fmt::Display for Fill {
+    /// `memory of pods -l app=web to 90%`, for the story of a run.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let matter = match self.matter {
+            FillMatter::Memory => "memory",
+            FillMatter::Disk => "disk",
+            FillMatter::Processes => "processes",
+        };
+        match &self.place {
+            FillPlace::Container(target, None) => write!(f, "{matter} of {target}")?,
+            FillPlace::Container(target, Some(name)) => {
+                write!(f, "{matter} of container {name} of {target}")?
+            }
+            FillPlace::Volume(target, name) => write!(f, "volume {name} of {target}")?,
+            FillPlace::Nodes(nodes) => write!(f, "{matter} of {nodes}")?,
+        }
+        match (self.amount, self.matter) {
+            (FillAmount::Percent(percent), _) => write!(f, " to {percent}%"),
+            (FillAmount::Amount(number), FillMatter::Processes) => write!(f, " to {number}"),
+            (FillAmount::Amount(bytes), FillMatter::Memory | FillMatter::Disk) => {
+                write!(f, " to {}", Quantity::from_bytes(bytes))
+            }
+        }
+    }
 }
 
 /// CPU usage set from outside, until the next `load` with the same selector and namespace.

@@ -6,7 +6,10 @@ use super::scalar::{delay, duration, integer, name, quantity, selector, text, wo
 use super::tables;
 use crate::api::LabelSelector;
 use crate::api::manifest::tree::Tree;
-use crate::params::behaviour::{Behaviour, Completion, CpuUse, Matches, MemoryUse};
+use crate::params::Delay;
+use crate::params::behaviour::{
+    Behaviour, Completion, CpuUse, Growing, Matches, MemoryUse, Outage, ProbeKind, ProbeOutage,
+};
 
 /// Reads an entry of `behaviour`.
 pub fn behaviour(reader: &mut Reader<'_>, tree: &Tree) -> Option<Behaviour> {
@@ -14,6 +17,7 @@ pub fn behaviour(reader: &mut Reader<'_>, tree: &Tree) -> Option<Behaviour> {
     let matches = Matches {
         image: fields.read(reader, "image", text),
         namespace: fields.read(reader, "namespace", name),
+        pod: fields.read(reader, "pod", text),
         selector: fields.read(reader, "selector", selector).unwrap_or(LabelSelector::everything()),
         container: fields.read(reader, "container", name),
     };
@@ -28,18 +32,66 @@ pub fn behaviour(reader: &mut Reader<'_>, tree: &Tree) -> Option<Behaviour> {
         cpu: fields.read(reader, "cpu", cpu),
         memory: fields.read(reader, "memory", memory),
         latency: fields.read(reader, "latency", duration),
+        disk: fields.read(reader, "disk", growing),
+        processes: fields.read(reader, "processes", growing),
+        hangs: fields.read(reader, "hangs", |r, t| {
+            let fields = Fields::open(r, t, &tables::OUTAGE)?;
+            Some(outage(r, &fields))
+        }),
+        probes: fields.read(reader, "probes", probes).unwrap_or_default(),
         origin: fields.span(),
     };
-    let matters = ["pull", "size", "startup", "shutdown", "completes", "cpu", "memory", "latency"];
+    let matters = [
+        "pull",
+        "size",
+        "startup",
+        "shutdown",
+        "completes",
+        "cpu",
+        "memory",
+        "latency",
+        "disk",
+        "processes",
+        "hangs",
+        "probes",
+    ];
     if fields.present(&matters).is_empty() {
         return reader.cure(
             code::CHOICE,
             fields.span(),
             "the entry says nothing about the containers it matches",
-            "say one of `pull`, `size`, `startup`, `shutdown`, `completes`, `cpu`, `memory`, `latency`",
+            "say one of `pull`, `size`, `startup`, `shutdown`, `completes`, `cpu`, `memory`, `latency`, `disk`, `processes`, `hangs`, `probes`",
         );
     }
     Some(behaviour)
+}
+
+fn growing(reader: &mut Reader<'_>, tree: &Tree) -> Option<Growing> {
+    let fields = Fields::open(reader, tree, &tables::GROWING)?;
+    let amount = |reader: &mut Reader<'_>, name| fields.read(reader, name, quantity).map_or(0, |q| q.value());
+    Some(Growing { idle: amount(reader, "idle"), growth: amount(reader, "growth") })
+}
+
+fn outage(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Outage {
+    let after = fields.read(reader, "after", delay).unwrap_or(Delay::ZERO);
+    Outage { after, lasts: fields.read(reader, "lasts", delay) }
+}
+
+fn probes(reader: &mut Reader<'_>, tree: &Tree) -> Option<Vec<ProbeOutage>> {
+    let mut found = Vec::new();
+    for element in reader.elements(tree, "outage") {
+        let Some(fields) = Fields::open(reader, element, &tables::PROBE_OUTAGE) else { continue };
+        let kind = fields.read(reader, "probe", |r, t| word(r, t, &["startup", "readiness", "liveness"]));
+        let outage = outage(reader, &fields);
+        let kind = match kind {
+            Some("startup") => ProbeKind::Startup,
+            Some("readiness") => ProbeKind::Readiness,
+            Some(_) => ProbeKind::Liveness,
+            None => continue,
+        };
+        found.push(ProbeOutage { kind, outage });
+    }
+    Some(found)
 }
 
 fn completes(reader: &mut Reader<'_>, tree: &Tree) -> Option<Completion> {

@@ -161,6 +161,7 @@ fn target_of(step: &Step) -> Option<&Target> {
         | Step::Drain(_)
         | Step::Taint { .. }
         | Step::FailNode(_)
+        | Step::ShutdownNode(_)
         | Step::RestoreNode(_)
         | Step::FailZone(_)
         | Step::RestoreZone(_)
@@ -220,7 +221,7 @@ fn behaviours(plan: &Plan, out: &mut Vec<Diagnostic>) {
             || (entry.matches.image.is_some() && patched.iter().any(|p| p.contains("image")));
         if !used {
             let message = "the entry matches no container of the manifests and steps".to_owned();
-            let help = "look at `selector`, `namespace`, `container` and `image`";
+            let help = "look at `selector`, `namespace`, `pod`, `container` and `image`";
             out.push(warn(code::LINT_IDLE_BEHAVIOUR, entry.origin, message, help));
         }
     }
@@ -228,11 +229,14 @@ fn behaviours(plan: &Plan, out: &mut Vec<Diagnostic>) {
 
 fn covers_any(matches: &Matches, object: &Object, set: &[&Str]) -> bool {
     let Some((labels, spec)) = pods_of(object) else { return false };
-    let namespace = &object.meta().namespace;
+    // What a controller will call its Pods is not known yet.
+    let named = matches!(object, Object::Pod(_));
+    let matches = Matches { pod: matches.pod.clone().filter(|_| named), ..matches.clone() };
+    let pod = (object.meta().namespace.as_str(), object.meta().name.as_str());
     let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
     containers.into_iter().any(|c| {
         let image = c.image.as_deref().unwrap_or_default();
-        let covers = |image: &str| matches.covers(namespace, &labels, &c.name, image);
+        let covers = |image: &str| matches.covers(pod, &labels, &c.name, image);
         covers(image) || set.iter().any(|image| covers(image))
     })
 }

@@ -19,7 +19,7 @@ use crate::api::{Kind, LabelSelector, TaintEffect};
 use crate::base::diag::did_you_mean;
 use crate::base::{SimDuration, Str};
 use crate::plan::step::{
-    AddNodes, Cascade, Delete, Drain, Fill, FillAmount, FillPlace, Load, LoadAmount, PatchType,
+    AddNodes, Cascade, Delete, Drain, Fill, FillAmount, FillMatter, FillPlace, Load, LoadAmount, PatchType,
     RolloutAction, Set, SetResources, Step, TaintChange, TimedStep,
 };
 use crate::plan::{ResourceKind, Target};
@@ -71,6 +71,7 @@ impl Steps<'_, '_> {
             "label" => label(reader, tree, known),
             "annotate" => annotate(reader, tree, known),
             "failNode" => nodes(reader).map(Step::FailNode),
+            "shutdownNode" => nodes(reader).map(Step::ShutdownNode),
             "restoreNode" => nodes(reader).map(Step::RestoreNode),
             "failZone" => target::zone(reader, tree, known).map(Step::FailZone),
             "restoreZone" => target::zone(reader, tree, known).map(Step::RestoreZone),
@@ -432,30 +433,41 @@ fn hang(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<Step> {
 
 fn fill(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<Step> {
     let fields = Fields::open(reader, tree, &tables::FILL)?;
-    let what = fields.one_of(reader, &["memory", "disk"]);
+    let what = fields.one_of(reader, &["memory", "disk", "processes"]);
     let place = fields.one_of(reader, &["resource", "nodes", "zone", "group", "hosting"]);
     let container = fields.read(reader, "container", name);
+    let volume = fields.read(reader, "volume", name);
     let over = fields.read(reader, "over", duration).unwrap_or(SimDuration::ZERO);
     let what = what?;
     let amount = fields.read(reader, what, fill_amount);
-    let memory = what == "memory";
+    let matter = match what {
+        "memory" => FillMatter::Memory,
+        "disk" => FillMatter::Disk,
+        _ => FillMatter::Processes,
+    };
+    if volume.is_some() && (matter != FillMatter::Disk || container.is_some()) {
+        let message = "`volume` goes with `disk`, and without `container`";
+        return reader.error(code::CHOICE, fields.key_span("volume"), message);
+    }
     let place = if place? == "resource" {
         let target = target::pods(reader, &fields, known)?;
-        if memory { FillPlace::PodMemory(target, container) } else { FillPlace::PodDisk(target, container) }
+        match volume {
+            Some(volume) => FillPlace::Volume(target, volume),
+            None => FillPlace::Container(target, container),
+        }
     } else {
         let nodes = target::node_fields(reader, &fields, known)?;
-        if let Some(stray) =
-            fields.present(&["container", "fieldSelector", "nth", "all", "allNamespaces"]).first()
-        {
+        let strays = ["container", "volume", "fieldSelector", "nth", "all", "allNamespaces"];
+        if let Some(stray) = fields.present(&strays).first() {
             reader.error::<()>(
                 code::CHOICE,
                 fields.key_span(stray),
                 format!("`{stray}` belongs to Pods, not to nodes"),
             );
         }
-        if memory { FillPlace::NodeMemory(nodes) } else { FillPlace::NodeDisk(nodes) }
+        FillPlace::Nodes(nodes)
     };
-    Some(Step::Fill(Fill { place, amount: amount?, over }))
+    Some(Step::Fill(Fill { place, matter, amount: amount?, over }))
 }
 
 fn fill_amount(reader: &mut Reader<'_>, tree: &Tree) -> Option<FillAmount> {
@@ -465,7 +477,7 @@ fn fill_amount(reader: &mut Reader<'_>, tree: &Tree) -> Option<FillAmount> {
             _ => reader.error(code::BAD_VALUE, tree.span, format!("`{percent}%` is not a percentage")),
         };
     }
-    quantity(reader, tree).map(|q| FillAmount::Bytes(q.value()))
+    quantity(reader, tree).map(|q| FillAmount::Amount(q.value()))
 }
 
 fn load(reader: &mut Reader<'_>, tree: &Tree) -> Option<Step> {

@@ -263,12 +263,13 @@ pub static INLINE: Shape = Shape {
 /// What the containers that an entry matches do.
 pub static BEHAVIOUR: Shape = Shape {
     name: "Behaviour",
-    doc: "What the containers that an entry matches do. All of `selector`, `namespace`, `container` and `image` that are given must match.",
+    doc: "What the containers that an entry matches do. All of `selector`, `namespace`, `pod`, `container` and `image` that are given must match.",
     fields: &[&[
         optional("selector", Type::Selector, "Labels of the Pod."),
         defaulted("namespace", Type::Text, "all", "Namespace of the Pod."),
         defaulted("container", Type::Text, "all", "Name of the container."),
         optional("image", Type::Text, "The image; `*` stands for any text, `?` for any character."),
+        optional("pod", Type::Text, "Name of the Pod, with the same signs: `db-0`, `web-*`."),
         optional(
             "pull",
             Type::Words(&["fails"]),
@@ -296,7 +297,51 @@ pub static BEHAVIOUR: Shape = Shape {
             "0s",
             "What a request waits for beside CPU and the services it calls: a disk, a third party.",
         ),
+        optional("disk", Type::Shape(&GROWING), "Disk that the container writes: bytes."),
+        optional("processes", Type::Shape(&GROWING), "Processes that the container has."),
+        optional(
+            "hangs",
+            Type::Shape(&OUTAGE),
+            "The containers run on but answer nothing: their probes fail.",
+        ),
+        optional(
+            "probes",
+            Type::List(&Type::Shape(&PROBE_OUTAGE)),
+            "Single probes fail for a while, though the containers answer.",
+        ),
     ]],
+};
+
+/// Something that a container uses.
+pub static GROWING: Shape = Shape {
+    name: "Growing",
+    doc: "Something that a container uses, and that grows while it runs.",
+    fields: &[&[
+        defaulted("idle", Type::Quantity, "0", "From the container's start."),
+        defaulted("growth", Type::Quantity, "0", "Added every second."),
+    ]],
+};
+
+/// A span of a container's life.
+pub static OUTAGE: Shape = Shape {
+    name: "Outage",
+    doc: "A span of a container's life in which something fails; anew in each of its lives.",
+    fields: &[OUTAGE_FIELDS],
+};
+
+static OUTAGE_FIELDS: &[Field] = &[
+    defaulted("after", Type::Delay, "0s", "When it begins, from the container's start."),
+    defaulted("lasts", Type::Delay, "as long as the container", "How long it lasts."),
+];
+
+/// A probe fails for a while.
+pub static PROBE_OUTAGE: Shape = Shape {
+    name: "ProbeOutage",
+    doc: "A probe fails for a while.",
+    fields: &[
+        &[required("probe", Type::Words(&["startup", "readiness", "liveness"]), "Which probe.")],
+        OUTAGE_FIELDS,
+    ],
 };
 
 /// Containers end by themselves.
@@ -537,6 +582,11 @@ pub static VERBS: &[Field] = &[
     optional("label", Type::Shape(&LABEL), "`kubectl label --overwrite`."),
     optional("annotate", Type::Shape(&ANNOTATE), "`kubectl annotate --overwrite`."),
     optional("failNode", NODES_TYPE, "The machines lose power: kubelet and containers stop at once."),
+    optional(
+        "shutdownNode",
+        NODES_TYPE,
+        "The machines are shut down: with `shutdown-grace-period` their Pods are ended first, critical ones last; without it as `failNode`.",
+    ),
     optional("restoreNode", NODES_TYPE, "The machines come back, without running containers."),
     optional("failZone", Type::Text, "All machines of the zone lose power, and its disks cannot be reached."),
     optional("restoreZone", Type::Text, "The zone comes back."),
@@ -557,7 +607,7 @@ pub static VERBS: &[Field] = &[
     optional("evict", Type::Shape(&EVICT), "The eviction API is asked once for each Pod."),
     optional("crash", Type::Shape(&CRASH), "Containers end at once."),
     optional("hang", Type::Shape(&HANG), "Containers run on but answer nothing: their probes fail."),
-    optional("fill", Type::Shape(&FILL), "Memory or disk of Pods or nodes fills up."),
+    optional("fill", Type::Shape(&FILL), "Memory, disk or process numbers of Pods or nodes fill up."),
     optional(
         "load",
         Type::Shape(&LOAD),
@@ -779,7 +829,7 @@ pub static HANG: Shape = Shape {
 /// What fills up.
 pub static FILL: Shape = Shape {
     name: "Fill",
-    doc: "What fills up: Pods by `resource`, or nodes by `nodes`, `zone`, `group` or `hosting`; and exactly one of `memory` and `disk`.",
+    doc: "What fills up: Pods by `resource`, or nodes by `nodes`, `zone`, `group` or `hosting`; and exactly one of `memory`, `disk` and `processes`.",
     fields: &[
         TARGET,
         &[
@@ -794,6 +844,16 @@ pub static FILL: Shape = Shape {
                 "Memory in use then: bytes, or a percentage of the container's limit or the node's capacity.",
             ),
             optional("disk", Type::QuantityOrPercent, "Disk in use then, likewise."),
+            optional(
+                "processes",
+                Type::QuantityOrPercent,
+                "Processes then: a number, or a percentage of the node's 4194304.",
+            ),
+            optional(
+                "volume",
+                Type::Text,
+                "With `disk`: an `emptyDir` volume of the Pods instead of a container; a percentage is one of its `sizeLimit`.",
+            ),
             defaulted("over", Type::Duration, "0s", "How long filling takes, at an even pace."),
         ],
     ],

@@ -32,7 +32,9 @@ pub fn controllers(plan: &Plan) -> Manager {
         latencies: plan.latencies.clone(),
         operations: operations(plan),
     };
+    let flags = &params.settings.kube_controller_manager;
     Manager::new(table::all(&params), config, SimTime::ZERO)
+        .with_workers(|name| table::workers_of(name, flags))
 }
 
 /// What the plan says of drivers, at the start and by its steps.

@@ -153,8 +153,10 @@ impl Store {
             // The API server takes nothing new, Events no more than the rest.
             return ObjectKey::default();
         }
-        // Upstream's names end in the wall clock's nanoseconds; ours in the instant and a counter.
-        let name = format!("{}.{:x}", emit.regarding.name, self.now.as_nanos() + self.correlator.serial);
+        // The wall clock's nanoseconds, as upstream has it; a counter keeps those of one instant apart.
+        let start = u64::try_from(self.calendar().timestamp(SimTime::ZERO).0).unwrap_or(0);
+        let nanos = start.saturating_mul(1_000_000_000) + self.now.as_nanos() + self.correlator.serial;
+        let name = format!("{}.{nanos:x}", emit.regarding.name);
         let at = self.timestamp();
         let event = Event {
             meta: Meta::named(namespace, name),

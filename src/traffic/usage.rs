@@ -259,8 +259,9 @@ impl Usage {
     ) -> i64 {
         let meant = |c: &&Container| container.is_none_or(|name| c.name == name);
         let one = |c: &Container| {
-            let covers =
-                |b: &&Behaviour| b.matches.covers(&pod.meta.namespace, &pod.meta.labels, &c.name, &c.image);
+            let covers = |b: &&Behaviour| {
+                b.matches.covers((&pod.meta.namespace, &pod.meta.name), &pod.meta.labels, &c.name, &c.image)
+            };
             self.behaviours.iter().filter(covers).find_map(&what).unwrap_or(0)
         };
         pod.spec.containers.iter().filter(meant).map(one).sum()

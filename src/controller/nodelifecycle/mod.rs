@@ -9,8 +9,10 @@
 //! # Fidelity
 //! Upstream looks at every node every 5 s and at the taint queues every 100 ms. Here a pass is made only if
 //! something can have changed, in the same instants: on a grid of 5 s from the controller's start, and on a
-//! grid of 100 ms for taints. The Pods of a node are marked in the pass that finds it silent, and no node is
-//! tainted `NoExecute` before that pass has judged all zones (upstream's two loops race there).
+//! grid of 100 ms for taints. The Pods of a node are marked in the pass that finds it silent. A pass takes as
+//! long as its calls have to wait for the client's rate limit, and only its end judges the zones; until then
+//! taint queues are served beside it at the old rates, so that in a loss of all zones a node or more may be
+//! tainted `NoExecute` and stay so. Where no call has to wait none is (upstream's two loops race there).
 
 pub mod health;
 pub mod pods;
@@ -63,6 +65,10 @@ pub struct NodeLifecycle {
     last_pass: Option<SimTime>,
     /// The next turn of the taint queues.
     tick: Option<SimTime>,
+    /// When the loop over the taint queues has made its last call.
+    tainter_free: SimTime,
+    /// Nodes that were tainted while a pass was under way: it does not know of that.
+    tainted_meanwhile: BTreeSet<Str>,
 }
 
 impl NodeLifecycle {
@@ -79,6 +85,8 @@ impl NodeLifecycle {
             pass: None,
             last_pass: None,
             tick: None,
+            tainter_free: SimTime::ZERO,
+            tainted_meanwhile: BTreeSet::new(),
         }
     }
 
@@ -94,9 +102,14 @@ impl NodeLifecycle {
         self.refresh(ctx.store(), &monitor);
         if self.pass.is_some_and(|at| at <= now) {
             if let Some(wait) = self.make_pass(ctx) {
-                return Action::After(wait);
+                if self.tick.is_some_and(|at| at <= now) {
+                    self.taint_next(ctx);
+                }
+                self.plan_tick(now);
+                return Action::After(self.tick.map_or(wait, |at| at.since(now).min(wait)));
             }
             self.pass = None;
+            self.tainted_meanwhile.clear();
             self.last_pass = Some(now);
             self.refresh(ctx.store(), &monitor);
         } else if self.tick.is_some_and(|at| at <= now) {
@@ -115,7 +128,12 @@ impl NodeLifecycle {
         let attention = (!self.attention.is_empty()).then(|| monitor.pass_after(now));
         let due = self.due.first().map(|(at, _)| (*at).max(soon));
         self.pass = self.pass.into_iter().chain(attention).chain(due).min();
-        let taint = self.zones.next().map(|at| at.max(now + SimDuration::from_nanos(1)));
+        self.plan_tick(now);
+    }
+
+    fn plan_tick(&mut self, now: SimTime) {
+        let soon = self.tainter_free.max(now + SimDuration::from_nanos(1));
+        let taint = self.zones.next().map(|at| at.max(soon));
         self.tick = taint.map(|at| at.next_on_grid(SimDuration::ZERO, EVICTION_PERIOD));
     }
 
@@ -154,6 +172,11 @@ impl NodeLifecycle {
                 return Some(wait);
             }
             self.examine(ctx, &node);
+        }
+        // All calls of the pass must have been made before zones are judged.
+        let wait = ctx.throttled();
+        if !wait.is_zero() {
+            return Some(wait);
         }
         self.attention.clear();
         self.judge_zones(ctx);
@@ -245,7 +268,12 @@ impl NodeLifecycle {
             Disruption::Entered => {
                 let nodes: Vec<Arc<Node>> = ctx.store().list::<Node>().cloned().collect();
                 for node in nodes {
-                    self.mark_reachable(ctx, &node);
+                    // Upstream: taints are taken off by what the pass listed at its beginning.
+                    if self.tainted_meanwhile.contains(&node.meta.name) {
+                        self.zones.unmark(&node.meta.name);
+                    } else {
+                        self.mark_reachable(ctx, &node);
+                    }
                     // The next pass queues it again; its zone does not let it through.
                     self.attention.insert(node.meta.name.clone());
                 }
@@ -259,16 +287,26 @@ impl NodeLifecycle {
         }
     }
 
-    /// Serves the taint queues.
+    /// Serves the taint queues, zone by zone: each call waits for the one before.
     fn taint_next(&mut self, ctx: &mut Ctx<'_>) {
-        let now = ctx.now();
-        for name in self.zones.take(now) {
+        let (now, seed) = (ctx.now(), ctx.seed());
+        let rank = |zone: &zones::ZoneKey| {
+            let at = now.as_nanos().to_le_bytes();
+            seed.stream_of("taint-zone", &[zone.0.as_bytes(), zone.1.as_bytes(), &at]).next_u64()
+        };
+        while self.tainter_free <= now
+            && let Some(name) = self.zones.take(now, rank)
+        {
             let Some(node) = ctx.store().find::<Node>("", &name).cloned() else { continue };
             let Some(ready) = ready_status(&node) else { continue };
             if let (Some(wanted), Some(other)) = (no_execute(ready), opposite(ready)) {
                 let remove: Vec<_> = Some(other).filter(|t| taints::has(&node, t)).into_iter().collect();
                 taints::swap(ctx, &node, &[wanted], &remove);
+                if self.pass.is_some_and(|at| at <= now) {
+                    self.tainted_meanwhile.insert(name);
+                }
             }
+            self.tainter_free = now + ctx.throttled();
         }
     }
 

@@ -249,3 +249,26 @@ fn a_node_whose_agent_never_posted_is_given_a_minute() {
     assert!(new.status.conditions.iter().all(|c| c.reason == "NodeStatusNeverUpdated"));
     assert_eq!(first(&h, "new", |n| !n.status.conditions.is_empty()), Some(70_000));
 }
+
+/// §6.6: the pass that finds everything lost waits for its calls; meanwhile the first node of one zone is tainted and
+/// stays so, since the end of the pass takes off only what its beginning saw.
+#[test]
+fn a_long_pass_that_finds_everything_lost_is_overtaken_by_the_taint_queues() {
+    let mut h = with_nodes(&[("a", 2), ("b", 2), ("c", 2)]);
+    for (node, index) in
+        ["a", "b", "c"].iter().flat_map(|zone| [1, 2].map(|i| format!("{zone}-{i}"))).zip(0..)
+    {
+        for pod in 0..3 {
+            put_pod(&mut h, &format!("web-{index}-{pod}"), &node);
+        }
+    }
+    h.advance_secs(36);
+    for zone in ["a", "b", "c"] {
+        stop(&mut h, &format!("{zone}-1"));
+        stop(&mut h, &format!("{zone}-2"));
+    }
+    h.advance_secs(300);
+    let is_tainted = |name: &&str| taints(&h, name).contains(&UNREACHABLE_NO_EXECUTE.to_owned());
+    assert_eq!(["a-1", "b-1", "c-1"].iter().filter(|name| is_tainted(name)).count(), 1);
+    assert_eq!(["a-2", "b-2", "c-2"].iter().filter(|name| is_tainted(name)).count(), 0);
+}

@@ -4,12 +4,13 @@ mod containers;
 mod nodes;
 mod pods;
 mod pressure;
+mod shutdown;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::pressure::{InUse, Scarce};
+use super::pressure::{InUse, Place, Scarce};
 use super::{Ctx, KubeletEvent, Kubelets, Params, VolumeUse};
 use crate::api::k8s::core::v1 as core;
 use crate::api::lower::lower_pod;
@@ -19,7 +20,7 @@ use crate::api::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, PODS};
 use crate::api::storage::{ClaimPhase, CsiNode, PersistentVolume, PersistentVolumeClaim, VolumeAttachment};
 use crate::api::{ContainerState, Event, LabelSelector, Meta, ObjectKey, Pod, condition};
 use crate::base::{Quantity, SimDuration, SimTime, SourceId, Span, Str};
-use crate::params::behaviour::{Behaviour, Completion, Matches, MemoryUse};
+use crate::params::behaviour::{Behaviour, Completion, Growing, Matches, MemoryUse};
 use crate::params::settings::Kubelet as KubeletSettings;
 use crate::params::{Delay, ImagePull, KubeVersion, Latencies};
 use crate::store::{Change, DeleteOptions, Store, Verb};
@@ -166,6 +167,7 @@ impl Rig {
             Matches {
                 image: None,
                 namespace: None,
+                pod: None,
                 selector: LabelSelector::parse(&format!("app={name}")).unwrap(),
                 container: None,
             },

@@ -29,7 +29,7 @@ fn a_node_short_of_memory_evicts_the_greediest() {
     rig.run(15);
     rig.trace();
     let none = SimDuration::ZERO;
-    assert!(rig.with(|k, ctx| k.fill_node("n1", (Scarce::Memory, InUse::Bytes(2950 * MI), none), ctx)));
+    assert!(rig.with(|k, ctx| k.fill_node("n1", (Scarce::Memory, InUse::Amount(2950 * MI), none), ctx)));
     rig.run(60);
     assert_eq!(rig.trace(), ["21.01 greedy Failed 0/1 Completed(0)"]);
     assert_eq!(
@@ -66,12 +66,222 @@ fn a_container_that_writes_more_than_it_may_is_evicted() {
     rig.trace();
     let key = ObjectKey::new("default", "logs");
     let minute = SimDuration::from_mins(1);
-    assert!(rig.with(|k, ctx| k.fill_pod(&key, None, (Scarce::Disk, InUse::Percent(200), minute), ctx)));
+    assert!(rig.with(|k, ctx| k.fill_pod(
+        &key,
+        Place::Container(None),
+        (Scarce::Disk, InUse::Percent(200), minute),
+        ctx
+    )));
     rig.run(100);
     // Half of the minute, then the monitor's next turn.
     assert_eq!(rig.trace(), ["41.01 logs Failed 0/1 Completed(0)"]);
     assert_eq!(
         rig.get("logs").status.message,
-        "Container c exceeded its local ephemeral storage limit \"1Gi\". "
+        "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. "
+    );
+}
+
+fn node_condition(rig: &Rig, kind: &str) -> String {
+    let node = rig.store.find::<Node>("", "n1").unwrap();
+    condition::find(&node.status.conditions, kind).map(|c| format!("{} {}", c.status, c.reason)).unwrap()
+}
+
+fn fill_pod(rig: &mut Rig, pod: &str, place: Place<'_>, how: (Scarce, InUse)) -> bool {
+    let key = ObjectKey::new("default", pod.to_owned());
+    rig.with(|k, ctx| k.fill_pod(&key, place, (how.0, how.1, SimDuration::ZERO), ctx))
+}
+
+fn fill_node(rig: &mut Rig, what: Scarce, amount: InUse) -> bool {
+    rig.with(|k, ctx| k.fill_node("n1", (what, amount, SimDuration::ZERO), ctx))
+}
+
+/// §7.10: limits of local storage need no threshold; the volume is looked at first, then the Pod, then its containers.
+#[test]
+fn limits_of_local_storage_evict_without_pressure() {
+    let gi = 1 << 30;
+    let disk = |limit: &str| json!({"limits": {"ephemeral-storage": limit}});
+    let cases: [(&str, Place<'_>, i64, Option<&str>); 6] = [
+        ("scratch", Place::Volume("tmp"), gi, None),
+        (
+            "scratch",
+            Place::Volume("tmp"),
+            gi + 1,
+            Some("Usage of EmptyDir volume \"tmp\" exceeds the limit \"1Gi\". "),
+        ),
+        (
+            "two",
+            Place::Container(Some("a")),
+            gi + 1,
+            Some("Container a exceeded its local ephemeral storage limit \"1Gi\". "),
+        ),
+        ("two", Place::Container(Some("b")), gi + 1, None),
+        (
+            "two",
+            Place::Container(Some("b")),
+            4 * gi,
+            Some("Pod ephemeral local storage usage exceeds the total limit of containers 3Gi. "),
+        ),
+        // A volume without a limit of its own counts for the Pod.
+        (
+            "two",
+            Place::Volume("tmp"),
+            4 * gi,
+            Some("Pod ephemeral local storage usage exceeds the total limit of containers 3Gi. "),
+        ),
+    ];
+    for (name, place, bytes, expected) in cases {
+        let mut rig = Rig::new();
+        let containers = json!([{"name": "a", "image": "app:v1", "resources": disk("1Gi")},
+                                {"name": "b", "image": "app:v1", "resources": disk("2Gi")}]);
+        rig.pod("two", json!({"containers": containers, "volumes": [{"name": "tmp", "emptyDir": {}}]}));
+        let volumes = json!([{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}]);
+        rig.pod("scratch", json!({"containers": [{"name": "c", "image": "app:v1"}], "volumes": volumes}));
+        rig.run(5);
+        assert!(fill_pod(&mut rig, name, place, (Scarce::Disk, InUse::Amount(bytes))));
+        rig.run(60);
+        let pod = rig.get(name);
+        assert_eq!(pod.status.message, expected.unwrap_or_default(), "{place:?} {bytes}");
+        // Such an eviction is the Pod's own doing, no disruption.
+        assert!(condition::find(&pod.status.conditions, "DisruptionTarget").is_none());
+        assert_eq!(node_condition(&rig, "DiskPressure"), "False KubeletHasNoDiskPressure");
+    }
+    let mut rig = Rig::new();
+    rig.pod("app", app());
+    rig.run(5);
+    assert!(
+        !fill_pod(&mut rig, "app", Place::Volume("tmp"), (Scarce::Disk, InUse::Amount(1))),
+        "no such volume"
+    );
+}
+
+/// §7.10, §6.9: process numbers; no threshold by default, and then the least important goes, whatever it asked for.
+#[test]
+fn process_numbers_run_short_only_with_a_threshold() {
+    for threshold in [false, true] {
+        let mut rig = Rig::new();
+        if threshold {
+            rig.settings.eviction_hard.push(crate::params::settings::Threshold {
+                signal: "pid.available".into(),
+                limit: crate::params::settings::ThresholdLimit::Percent(10),
+            });
+        }
+        rig.behave("fork", |b| b.processes = Some(Growing { idle: 0, growth: 1000 }));
+        rig.pod("fork", app());
+        rig.pod("calm", app());
+        rig.run(15);
+        assert!(fill_node(&mut rig, Scarce::Pids, InUse::Percent(89)));
+        rig.run(90);
+        if !threshold {
+            assert_eq!(node_condition(&rig, "PIDPressure"), "False KubeletHasSufficientPID");
+            continue;
+        }
+        assert_eq!(node_condition(&rig, "PIDPressure"), "True KubeletHasInsufficientPID");
+        assert_eq!(rig.get("calm").status.reason, "");
+        assert_eq!(
+            rig.get("fork").status.message,
+            "The node was low on resource: pids. Threshold quantity: 419430, available: 412374. "
+        );
+        rig.pod("late", app());
+        assert_eq!(
+            rig.get("late").status.message,
+            "Pod was rejected: The node had condition: [PIDPressure]. "
+        );
+        assert_eq!(rig.reasons("n1"), ["NodeHasInsufficientPID", "EvictionThresholdMet"]);
+    }
+}
+
+/// §7.1, §7.10: unused images go before any Pod does, and before pressure where the collector looks in time.
+#[test]
+fn unused_images_are_deleted_before_pods_are_evicted() {
+    let gi = 1_i64 << 30;
+    let rig_with_images = || {
+        let mut rig = Rig::new();
+        rig.latencies.image_pull =
+            ImagePull::BySize { bytes_per_second: 1 << 40, overhead: SimDuration::ZERO, default_size: 0 };
+        for name in ["old", "new"] {
+            rig.behave(name, |b| {
+                b.size = Some(10 * gi);
+                b.completes = (name == "old").then_some(Completion {
+                    after: Delay::Constant(SimDuration::from_secs(20)),
+                    exit_code: 0,
+                    fail_first: None,
+                });
+            });
+            let containers = json!([{"name": "c", "image": format!("{name}:v1")}]);
+            rig.pod(name, json!({"restartPolicy": "Never", "containers": containers}));
+        }
+        rig.run(200);
+        rig
+    };
+    let images = |rig: &Rig| {
+        let node = rig.store.find::<Node>("", "n1").unwrap();
+        node.status.images.iter().map(|(names, _)| names[0].to_string()).collect::<Vec<_>>()
+    };
+    // The disk passes 85 %: the monitor's next turn deletes what nobody uses, and that suffices.
+    let mut rig = rig_with_images();
+    assert_eq!(images(&rig).len(), 2);
+    assert!(fill_node(&mut rig, Scarce::Disk, InUse::Amount(70 * gi)));
+    rig.run(215);
+    assert_eq!(images(&rig), ["docker.io/library/new:v1"]);
+    assert_eq!(rig.get("new").status.reason, "");
+    assert_eq!(rig.reasons("n1"), ["NodeHasDiskPressure", "EvictionThresholdMet"]);
+    // More than the collector can free: it says so every five minutes; at 85 % sharp nothing is short yet.
+    let mut rig = rig_with_images();
+    assert!(fill_node(&mut rig, Scarce::Disk, InUse::Amount(65 * gi)));
+    rig.run(301);
+    assert_eq!(images(&rig), ["docker.io/library/new:v1"], "{:?}", rig.events("n1"));
+    assert!(fill_node(&mut rig, Scarce::Disk, InUse::Amount(75 * gi)));
+    rig.run(310);
+    assert!(rig.events("n1").is_empty());
+    rig.run(601);
+    let message = "FreeDiskSpaceFailed: Failed to garbage collect required amount of images. Attempted to free 5368709120 bytes, but only found 0 bytes eligible to free.";
+    assert_eq!(rig.events("n1"), [message]);
+}
+
+/// §7.11: a node without memory kills by the kernel's score: what asked for nothing first, guaranteed Pods last.
+#[test]
+fn a_node_that_runs_out_of_memory_kills_by_score() {
+    let mut rig = Rig::new();
+    // Faster than the monitor looks.
+    for name in ["besteffort", "burstable", "guaranteed"] {
+        rig.behave(name, |b| b.memory = Some(MemoryUse { idle: 900 * MI, per_request: 0, growth: 0 }));
+    }
+    rig.pod("besteffort", app());
+    rig.pod("burstable", container(json!({"resources": {"requests": {"memory": "1Gi"}}})));
+    let both = json!({"cpu": "100m", "memory": "1Gi"});
+    rig.pod("guaranteed", container(json!({"resources": {"requests": both, "limits": both}})));
+    rig.run(12);
+    rig.trace();
+    assert!(fill_node(&mut rig, Scarce::Memory, InUse::Amount(2000 * MI)));
+    rig.run(13);
+    // It starts again at once, its second life ends in the same instant, and then it waits.
+    let last = |rig: &Rig, name| rig.get(name).status.containers[0].last_termination.clone();
+    assert_eq!(
+        last(&rig, "besteffort").map(|end| (end.exit_code, end.reason.clone())),
+        Some((137, "OOMKilled".into()))
+    );
+    assert!(last(&rig, "burstable").is_none() && last(&rig, "guaranteed").is_none());
+    assert!(rig.events("n1").is_empty(), "only a process outside of all Pods makes it a SystemOOM");
+    let pod = |rig: &Rig, name: &str| {
+        let id = rig.store.id_of::<Pod>(&ObjectKey::new("default", name.to_owned())).unwrap();
+        rig.kubelets.pods.get(&id).unwrap().oom_score_adj(0, 4 << 30)
+    };
+    assert_eq!(["besteffort", "burstable", "guaranteed"].map(|name| pod(&rig, name)), [1000, 750, -997]);
+}
+
+/// §7.11: what all Pods together may use ends before the node does where something is reserved.
+#[test]
+fn reserved_memory_is_not_for_pods() {
+    let mut rig = Rig::without_nodes();
+    let (mut node, csi) = Rig::node("n1");
+    node.status.allocatable.0.insert(MEMORY.into(), Quantity::from_bytes(1024 * MI));
+    rig.with(|kubelets, ctx| kubelets.join_ready(node, csi, ctx)).unwrap();
+    rig.behave("fat", |b| b.memory = Some(MemoryUse { idle: 1100 * MI, per_request: 0, growth: 0 }));
+    rig.pod("fat", app());
+    rig.run(30);
+    assert_eq!(
+        rig.get("fat").status.message,
+        "The node was low on resource: memory. Threshold quantity: 100Mi, available: 24Mi. \
+         Container c was using 1100Mi, request is 0, has larger consumption of memory. "
     );
 }

@@ -1,7 +1,7 @@
 //! Objects as `kubectl get` and `kubectl describe` print them.
 //!
 //! * [`age`]: durations as kubectl rounds them. * [`pod_status`]: the STATUS column. * [`columns`]: columns per kind.
-//! * [`describe`]: `kubectl describe`. * [`top`]: `kubectl top`.
+//! * [`describe`]: `kubectl describe`. * [`sort`]: `--sort-by`. * [`top`]: `kubectl top`.
 //!
 //! Upstream: `pkg/printers/internalversion/printers.go`, `kubectl/pkg/describe/describe.go`, v1.34.
 
@@ -9,9 +9,12 @@ pub mod age;
 pub mod columns;
 pub mod describe;
 pub mod pod_status;
+pub mod sort;
 pub mod top;
 
-use crate::api::Object;
+use std::sync::Arc;
+
+use crate::api::{Event, Object};
 use crate::base::Timestamp;
 
 /// The table of objects of one kind: a header and a row per object.
@@ -56,6 +59,30 @@ pub fn table(objects: &[Object], now: Timestamp, options: &TableOptions) -> Stri
         })
         .collect();
     super::table::render(&header.iter().map(String::as_str).collect::<Vec<_>>(), &rows)
+}
+
+/// Events as `kubectl events` prints them.
+///
+/// Upstream: `kubectl/pkg/cmd/events/event_printer.go`, v1.34.
+pub fn events(events: &[Arc<Event>], now: Timestamp, namespace: bool) -> String {
+    let rows: Vec<Vec<String>> = events
+        .iter()
+        .map(|event| {
+            let mut row = vec![
+                columns::last_seen(event, now),
+                event.event_type.as_str().to_owned(),
+                event.reason.to_string(),
+                format!("{}/{}", event.regarding.kind, event.regarding.name),
+                event.message.trim().to_owned(),
+            ];
+            if namespace {
+                row.insert(0, event.meta.namespace.to_string());
+            }
+            row
+        })
+        .collect();
+    let header = ["NAMESPACE", "LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"];
+    super::table::render(&header[usize::from(!namespace)..], &rows)
 }
 
 /// How a table is printed.

@@ -67,6 +67,7 @@ impl World {
             Step::Drain(drain) => self.drain(&drain),
             Step::Taint { nodes, taints } => self.taint(&nodes, &taints),
             Step::FailNode(nodes) => self.fail_nodes(&nodes),
+            Step::ShutdownNode(nodes) => self.shut_down_nodes(&nodes),
             Step::RestoreNode(nodes) => self.restore_nodes(&nodes),
             Step::FailZone(zone) => self.fail_zone(&zone),
             Step::RestoreZone(zone) => self.restore_zone(&zone),
@@ -112,6 +113,7 @@ pub fn summary(step: &Step) -> String {
         Step::Cordon(nodes)
         | Step::Uncordon(nodes)
         | Step::FailNode(nodes)
+        | Step::ShutdownNode(nodes)
         | Step::RestoreNode(nodes)
         | Step::StopKubelet(nodes)
         | Step::StartKubelet(nodes)
@@ -132,7 +134,7 @@ pub fn summary(step: &Step) -> String {
         Step::Evict { target, .. } | Step::Crash { target, .. } | Step::Hang { target, .. } => {
             target.to_string()
         }
-        Step::Fill(_) => String::from("memory or disk"),
+        Step::Fill(fill) => fill.to_string(),
         Step::Load(load) => format!("{} for pods -l {} in {}", load.amount, load.selector, load.namespace),
     }
 }

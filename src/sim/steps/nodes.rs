@@ -51,6 +51,22 @@ impl World {
         Ok(())
     }
 
+    /// A machine that gives its Pods time goes silent later; that is no step of its own.
+    pub(super) fn shut_down_nodes(&mut self, nodes: &NodeSet) -> Result<(), Refusal> {
+        let names = self.resolve_nodes(nodes)?;
+        let renewals: Vec<_> = names
+            .iter()
+            .filter_map(|name| {
+                let last = self.with_kubelets(|kubelets, ctx| kubelets.shut_down_node(name, ctx))?;
+                Some((name.clone(), last))
+            })
+            .collect();
+        if !renewals.is_empty() {
+            self.nodes_stopped("shutdownNode", renewals);
+        }
+        Ok(())
+    }
+
     pub(super) fn restore_nodes(&mut self, nodes: &NodeSet) -> Result<(), Refusal> {
         for name in self.resolve_nodes(nodes)? {
             self.with_kubelets(|kubelets, ctx| kubelets.restore_node(&name, ctx));

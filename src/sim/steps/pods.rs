@@ -3,8 +3,8 @@
 use super::Refusal;
 use crate::api::Kind;
 use crate::base::{SimDuration, Str};
-use crate::kubelet::pressure::{InUse, Scarce};
-use crate::plan::step::{Fill, FillAmount, FillPlace, Load, LoadAmount, NodeSet, Target};
+use crate::kubelet::pressure::{InUse, Place, Scarce};
+use crate::plan::step::{Fill, FillAmount, FillMatter, FillPlace, Load, LoadAmount, NodeSet, Target};
 use crate::sim::world::World;
 use crate::traffic::usage::{self, Amount};
 
@@ -58,25 +58,28 @@ impl World {
 
     pub(super) fn fill(&mut self, fill: &Fill) -> Result<(), Refusal> {
         let amount = match fill.amount {
-            FillAmount::Bytes(bytes) => InUse::Bytes(bytes),
+            FillAmount::Amount(amount) => InUse::Amount(amount),
             FillAmount::Percent(percent) => InUse::Percent(percent),
         };
+        let what = match fill.matter {
+            FillMatter::Memory => Scarce::Memory,
+            FillMatter::Disk => Scarce::Disk,
+            FillMatter::Processes => Scarce::Pids,
+        };
+        let how = (what, amount, fill.over);
         match &fill.place {
-            FillPlace::PodMemory(target, container) => {
-                self.fill_pods(target, container.as_ref(), (Scarce::Memory, amount, fill.over))
+            FillPlace::Container(target, name) => {
+                self.fill_pods(target, Place::Container(name.as_ref().map(Str::as_str)), how)
             }
-            FillPlace::PodDisk(target, container) => {
-                self.fill_pods(target, container.as_ref(), (Scarce::Disk, amount, fill.over))
-            }
-            FillPlace::NodeMemory(nodes) => self.fill_nodes(nodes, (Scarce::Memory, amount, fill.over)),
-            FillPlace::NodeDisk(nodes) => self.fill_nodes(nodes, (Scarce::Disk, amount, fill.over)),
+            FillPlace::Volume(target, name) => self.fill_pods(target, Place::Volume(name), how),
+            FillPlace::Nodes(nodes) => self.fill_nodes(nodes, how),
         }
     }
 
     fn fill_pods(
         &mut self,
         target: &Target,
-        container: Option<&Str>,
+        place: Place<'_>,
         fill: (Scarce, InUse, SimDuration),
     ) -> Result<(), Refusal> {
         let mut reached = false;
@@ -85,17 +88,19 @@ impl World {
                 return Err(format!("{target} is not a Pod"));
             }
             let key = object.key();
-            reached |= self.with_kubelets(|kubelets, ctx| {
-                kubelets.fill_pod(&key, container.map(Str::as_str), fill, ctx)
-            });
+            reached |= self.with_kubelets(|kubelets, ctx| kubelets.fill_pod(&key, place, fill, ctx));
         }
-        match fill.1 {
-            _ if reached => Ok(()),
-            InUse::Percent(_) => {
-                Err(format!("no running container of {target} has a limit to take a percentage of"))
-            }
-            InUse::Bytes(_) => Err(format!("no running container of {target}")),
+        if reached {
+            return Ok(());
         }
+        let what = match place {
+            Place::Container(_) => format!("no running container of {target}"),
+            Place::Volume(name) => format!("no emptyDir volume {name} on disk in a started Pod of {target}"),
+        };
+        Err(match fill.1 {
+            InUse::Percent(_) => format!("{what} has a limit to take a percentage of"),
+            InUse::Amount(_) => what,
+        })
     }
 
     fn fill_nodes(&mut self, nodes: &NodeSet, fill: (Scarce, InUse, SimDuration)) -> Result<(), Refusal> {

@@ -174,7 +174,7 @@ pub(super) fn event(object: &Object, now: Timestamp, wide: bool) -> Vec<String> 
     let Object::Event(event) = object else { return plain(object, now, wide) };
     let Event { regarding, reason, message, event_type, .. } = &**event;
     let about = format!("{}/{}", regarding.kind.to_lowercase(), regarding.name);
-    let last = last_seen(event, now);
+    let last = age::human(now.secs_since(event.last));
     let mut row = vec![last, text(event_type.as_str()), reason.to_string(), about];
     if wide {
         let source = if event.host.is_empty() {

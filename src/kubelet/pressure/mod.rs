@@ -1,0 +1,435 @@
+//! Memory, disk and process numbers that run short: nodes under pressure, evictions.
+//!
+//! * [`limits`]: what fills up, and containers and Pods over their own limits. * [`oom`]: a node without any memory left.
+//!
+//! Upstream: `pkg/kubelet/eviction/{eviction_manager,helpers}.go`, v1.34.
+//!
+//! # Fidelity
+//!
+//! * Only what the scenario says is used, and the images: system daemons take no memory and no disk.
+//! * A node has one file system; inodes do not run short. It has room for 4194304 processes, the kernel's
+//!   `pid_max` under systemd.
+//! * The monitor looks on a grid of 10 s from the start of the run, and only when something can be found.
+//! * Thresholds are hard ones (`eviction-hard`) without a minimum that must be reclaimed.
+
+use super::machine::Machine;
+use super::pod::{Life, LocalPod, Stage};
+use super::usage::{Level, first_above};
+use super::worker::Worker;
+use super::{Ctx, KubeletEvent, Kubelets, NodeStep, say};
+use crate::api::resources::{EPHEMERAL_STORAGE, MEMORY};
+use crate::api::{EventType, Node, ObjectKey};
+use crate::base::{Quantity, SimDuration, SimTime};
+use crate::params::settings::ThresholdLimit;
+use crate::store::ObjId;
+use crate::store::admission::SYSTEM_CLUSTER_CRITICAL;
+
+mod limits;
+mod oom;
+
+pub use limits::{InUse, Place};
+
+/// How often the monitor looks. Upstream: `evictionMonitoringPeriod`.
+const MONITOR_PERIOD: SimDuration = SimDuration::from_secs(10);
+/// The grace of a hard eviction.
+const GRACE: SimDuration = SimDuration::from_secs(1);
+/// Processes that a node has room for.
+const PID_MAX: i64 = 4_194_304;
+
+/// What can run short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scarce {
+    /// Memory.
+    Memory,
+    /// Ephemeral storage.
+    Disk,
+    /// Process numbers.
+    Pids,
+}
+
+/// What a node knows of its own pressure; of each matter by [`Scarce::index`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pressure {
+    /// What something outside of all Pods uses.
+    own: [Level; 3],
+    /// When it was last seen to be short, while the condition holds.
+    seen: [Option<SimTime>; 3],
+    /// When the monitor looks next.
+    due: Option<SimTime>,
+    /// When the kernel runs out of memory.
+    exhausted: Option<SimTime>,
+    /// When images are collected next.
+    collects: Option<SimTime>,
+    /// Something has changed since that was worked out.
+    pub stale: bool,
+}
+
+impl Pressure {
+    /// Whether the node says that this is short.
+    pub const fn of(&self, what: Scarce) -> bool {
+        self.seen[what.index()].is_some()
+    }
+}
+
+/// A limit that the monitor watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Watch {
+    /// Only what Pods use counts, as in the cgroup that all Pods share.
+    pods_only: bool,
+    /// What there is.
+    capacity: i64,
+    /// How much of it must stay free.
+    reserve: i64,
+}
+
+impl Scarce {
+    /// All, in the order in which they are reclaimed: memory outranks the others.
+    pub const ALL: [Self; 3] = [Self::Memory, Self::Disk, Self::Pids];
+
+    const fn index(self) -> usize {
+        match self {
+            Self::Memory => 0,
+            Self::Disk => 1,
+            Self::Pids => 2,
+        }
+    }
+
+    /// The resource as Events and messages name it.
+    const fn resource(self) -> &'static str {
+        match self {
+            Self::Memory => MEMORY,
+            Self::Disk => EPHEMERAL_STORAGE,
+            Self::Pids => "pids",
+        }
+    }
+
+    /// The condition of a node that is short of it.
+    pub const fn condition(self) -> &'static str {
+        match self {
+            Self::Memory => "MemoryPressure",
+            Self::Disk => "DiskPressure",
+            Self::Pids => "PIDPressure",
+        }
+    }
+
+    const fn signals(self) -> &'static [&'static str] {
+        match self {
+            Self::Memory => &["memory.available"],
+            Self::Disk => &["nodefs.available", "imagefs.available"],
+            Self::Pids => &["pid.available"],
+        }
+    }
+
+    /// An amount of it as statistics have it.
+    fn amount(self, value: i64) -> Quantity {
+        match self {
+            Self::Memory | Self::Disk => Quantity::from_bytes(value - value % 1024),
+            Self::Pids => Quantity::from_units(value),
+        }
+    }
+
+    /// How much a node has.
+    fn capacity(self, node: &Node) -> Option<i64> {
+        match self {
+            Self::Memory | Self::Disk => node.status.capacity.get(self.resource()).map(|q| q.value()),
+            Self::Pids => Some(PID_MAX),
+        }
+    }
+
+    /// What the monitor watches of it: the node as a whole, and what all Pods together may use.
+    ///
+    /// Upstream: `addAllocatableThresholds` for the cgroup of all Pods, whose limit is the node's capacity less
+    /// what is reserved.
+    fn watches(self, machine: &Machine, ctx: &Ctx<'_>) -> Vec<Watch> {
+        let Some(node) = ctx.store.get::<Node>(&ObjectKey::cluster(&machine.name)) else { return Vec::new() };
+        let Some(capacity) = self.capacity(node) else { return Vec::new() };
+        let reserve = |limit: &ThresholdLimit| match limit {
+            ThresholdLimit::Amount(amount) => amount.value(),
+            ThresholdLimit::Percent(percent) => part(capacity, *percent),
+        };
+        let thresholds = ctx.params.settings.eviction_hard.iter();
+        let met =
+            thresholds.filter(|t| self.signals().contains(&t.signal.as_str())).map(|t| reserve(&t.limit));
+        let Some(reserve) = met.max() else { return Vec::new() };
+        let mut watches = vec![Watch { pods_only: false, capacity, reserve }];
+        let room = pods_limit(node, capacity, reserve);
+        if self == Self::Memory && room < capacity {
+            watches.push(Watch { pods_only: true, capacity: room, reserve });
+        }
+        watches
+    }
+}
+
+/// Memory that all Pods of a node may use together. Upstream: `enforceNodeAllocatable: [pods]`: allocatable
+/// without the part that is kept free for evictions.
+fn pods_limit(node: &Node, capacity: i64, reserve: i64) -> i64 {
+    let allocatable = node.status.allocatable.get(MEMORY).map_or(capacity, |q| q.value());
+    allocatable.saturating_add(reserve).min(capacity)
+}
+
+fn part(whole: i64, percent: u32) -> i64 {
+    i64::try_from(i128::from(whole) * i128::from(percent) / 100).unwrap_or(i64::MAX)
+}
+
+impl Life {
+    /// What the container uses of it: memory and processes go with the process, the disk stays.
+    const fn level(&self, what: Scarce) -> Option<Level> {
+        match what {
+            Scarce::Memory if self.is_running() => Some(self.memory),
+            Scarce::Pids if self.is_running() => Some(self.pids),
+            Scarce::Memory | Scarce::Pids => None,
+            Scarce::Disk => Some(self.disk),
+        }
+    }
+
+    /// Whether it uses anything, now or later.
+    pub const fn uses_something(&self) -> bool {
+        !(self.memory.is_nothing() && self.disk.is_nothing() && self.pids.is_nothing())
+    }
+}
+
+impl LocalPod {
+    /// What the Pod uses.
+    fn usage(&self, what: Scarce, now: SimTime) -> i64 {
+        self.levels(what).map(|level| level.at(now)).sum()
+    }
+
+    /// What its containers use, and its scratch volumes.
+    fn levels(&self, what: Scarce) -> impl Iterator<Item = Level> {
+        let scratch = if what == Scarce::Disk { self.scratch.as_slice() } else { &[] };
+        let containers = self.containers.iter().filter_map(move |life| life.level(what));
+        containers.chain(scratch.iter().map(|(_, level)| *level))
+    }
+
+    /// Upstream: `IsCriticalPod`: such Pods are never evicted for pressure.
+    pub fn is_critical(&self) -> bool {
+        self.mirror || self.spec.priority >= SYSTEM_CLUSTER_CRITICAL
+    }
+}
+
+impl Worker<'_, '_> {
+    /// What an eviction says of the containers that use more than they asked for.
+    fn larger_consumption(&self, what: Scarce, now: SimTime) -> String {
+        let mut text = String::new();
+        if what == Scarce::Pids {
+            return text;
+        }
+        for (index, life) in self.pod.containers.iter().enumerate() {
+            let container = self.pod.container(index);
+            let used = life.level(what).map_or(0, |level| level.at(now));
+            let asked = container.requests.get(what.resource()).unwrap_or(Quantity::ZERO);
+            if used > asked.value() {
+                let used = what.amount(used);
+                text += &format!(
+                    "Container {} was using {used}, request is {asked}, has larger consumption of {}. ",
+                    container.name,
+                    what.resource()
+                );
+            }
+        }
+        text
+    }
+}
+
+impl Kubelets {
+    /// Works out when the monitor, the kernel and the image collector find something next.
+    pub(super) fn plan_monitor(&mut self, number: u32, ctx: &mut Ctx<'_>) {
+        let now = ctx.store.now();
+        self.machines[number as usize].pressure.stale = false;
+        let transition = ctx.params.settings.eviction_pressure_transition_period;
+        let mut at: Option<SimTime> = None;
+        for what in Scarce::ALL {
+            let short = self.short_from(number, what, now, ctx);
+            let ends =
+                self.machines[number as usize].pressure.seen[what.index()].map(|seen| seen + transition);
+            at = at.into_iter().chain(short).chain(ends).min();
+        }
+        at = at.into_iter().chain(self.over_limit_from(number, now)).min();
+        let tick = |at: SimTime| at.next_on_grid(SimDuration::ZERO, MONITOR_PERIOD);
+        let soon = now + SimDuration::from_nanos(1);
+        self.monitor_at(number, at.map(|at| tick(at.max(soon))), ctx);
+        self.plan_exhaustion(number, ctx);
+        self.plan_collection(number, ctx);
+    }
+
+    fn monitor_at(&mut self, number: u32, at: Option<SimTime>, ctx: &mut Ctx<'_>) {
+        if self.machines[number as usize].pressure.due != at {
+            self.node_timer(number, at, NodeStep::Monitor, ctx);
+        }
+        self.machines[number as usize].pressure.due = at;
+    }
+
+    fn node_timer(&self, number: u32, at: Option<SimTime>, step: NodeStep, ctx: &mut Ctx<'_>) {
+        let epoch = self.machines[number as usize].epoch;
+        ctx.out.extend(at.map(|at| (at, KubeletEvent::Node { node: number, epoch, step })));
+    }
+
+    fn levels(&self, number: u32, what: Scarce, pods_only: bool) -> Vec<Level> {
+        let machine = &self.machines[number as usize];
+        let pods = machine.pods.iter().filter_map(|id| self.pods.get(id)).flat_map(|pod| pod.levels(what));
+        let mut levels: Vec<Level> = pods.filter(|level| !level.is_nothing()).collect();
+        if pods_only {
+            return levels;
+        }
+        levels.extend(Some(machine.pressure.own[what.index()]).filter(|level| !level.is_nothing()));
+        if what == Scarce::Disk {
+            let images = machine.images.bytes(SimTime::ZERO);
+            levels.extend((images > 0).then(|| Level::growing(SimTime::ZERO, images, 0)));
+        }
+        levels
+    }
+
+    /// When something will be short, from `now` on.
+    fn short_from(&self, number: u32, what: Scarce, now: SimTime, ctx: &Ctx<'_>) -> Option<SimTime> {
+        if self.levels(number, what, false).is_empty() {
+            return None;
+        }
+        let watches = what.watches(&self.machines[number as usize], ctx).into_iter();
+        let above = |watch: Watch| {
+            let levels = self.levels(number, what, watch.pods_only);
+            first_above(&levels, watch.capacity.saturating_sub(watch.reserve), now)
+        };
+        watches.filter_map(above).min()
+    }
+
+    /// When the disk is full enough for images to be collected.
+    pub(super) fn full_from(&self, number: u32, ctx: &Ctx<'_>) -> Option<SimTime> {
+        let machine = &self.machines[number as usize];
+        let capacity = Scarce::Disk.capacity(ctx.store.get::<Node>(&ObjectKey::cluster(&machine.name))?)?;
+        let high = u32::try_from(ctx.params.settings.image_gc_high_threshold).unwrap_or(100);
+        // Upstream: hundredths that are free, rounded down, taken from 100.
+        let above = part(capacity, high.saturating_sub(1));
+        first_above(&self.levels(number, Scarce::Disk, false), above, ctx.store.now())
+    }
+
+    /// What images must give up now; none if there is room enough.
+    pub(super) fn image_bytes_to_free(&self, number: u32, ctx: &Ctx<'_>) -> Option<i64> {
+        let now = ctx.store.now();
+        self.full_from(number, ctx).filter(|at| *at <= now)?;
+        let machine = &self.machines[number as usize];
+        let capacity = Scarce::Disk.capacity(ctx.store.get::<Node>(&ObjectKey::cluster(&machine.name))?)?;
+        let used: i64 = self.levels(number, Scarce::Disk, false).iter().map(|level| level.at(now)).sum();
+        let low = u32::try_from(ctx.params.settings.image_gc_low_threshold).unwrap_or(100);
+        Some(part(capacity, 100_u32.saturating_sub(low)) - capacity.saturating_sub(used).max(0))
+    }
+
+    pub(super) fn collect_at(&mut self, number: u32, at: Option<SimTime>, ctx: &mut Ctx<'_>) {
+        if self.machines[number as usize].pressure.collects != at {
+            self.node_timer(number, at, NodeStep::Images, ctx);
+        }
+        self.machines[number as usize].pressure.collects = at;
+    }
+
+    pub(super) fn collection_is_due(&mut self, number: u32, now: SimTime) -> bool {
+        let collects = &mut self.machines[number as usize].pressure.collects;
+        let due = *collects == Some(now);
+        if due {
+            *collects = None;
+        }
+        due
+    }
+
+    /// The first watched limit that is crossed now, with what is left.
+    fn crossed(&self, number: u32, what: Scarce, ctx: &Ctx<'_>) -> Option<(Watch, i64)> {
+        let now = ctx.store.now();
+        what.watches(&self.machines[number as usize], ctx).into_iter().find_map(|watch| {
+            let used: i64 =
+                self.levels(number, what, watch.pods_only).iter().map(|level| level.at(now)).sum();
+            let left = watch.capacity.saturating_sub(used);
+            (left < watch.reserve).then_some((watch, left.max(0)))
+        })
+    }
+
+    /// The monitor looks.
+    pub(super) fn monitor(&mut self, number: u32, ctx: &mut Ctx<'_>) {
+        let now = ctx.store.now();
+        let machine = &mut self.machines[number as usize];
+        if machine.pressure.due != Some(now) {
+            return;
+        }
+        machine.pressure.due = None;
+        if !machine.acts() {
+            return;
+        }
+        let transition = ctx.params.settings.eviction_pressure_transition_period;
+        let before = Scarce::ALL.map(|what| machine.pressure.of(what));
+        let short = Scarce::ALL.map(|what| self.crossed(number, what, ctx).map(|crossed| (what, crossed)));
+        let machine = &mut self.machines[number as usize];
+        for (short, seen) in short.iter().zip(&mut machine.pressure.seen) {
+            *seen = match short {
+                Some(_) => Some(now),
+                None => seen.filter(|seen| now < *seen + transition),
+            };
+        }
+        if Scarce::ALL.map(|what| machine.pressure.of(what)) != before {
+            machine.post_status(ctx);
+        }
+        let again = if self.evict_over_limit(number, now, ctx) {
+            None
+        } else {
+            short
+                .into_iter()
+                .flatten()
+                .next()
+                .and_then(|(what, crossed)| self.reclaim(number, what, crossed, ctx))
+        };
+        match again {
+            Some(at) => self.monitor_at(number, Some(at), ctx),
+            None => self.plan_monitor(number, ctx),
+        }
+    }
+
+    /// Makes room for what is short: of disk by images that nobody uses, else by one Pod. When to look again:
+    /// when it is gone.
+    fn reclaim(
+        &mut self,
+        number: u32,
+        what: Scarce,
+        (watch, left): (Watch, i64),
+        ctx: &mut Ctx<'_>,
+    ) -> Option<SimTime> {
+        let now = ctx.store.now();
+        let resource = what.resource();
+        let message = format!("Attempting to reclaim {resource}");
+        let machine = &self.machines[number as usize];
+        say::of_node(machine, EventType::Warning, "EvictionThresholdMet", &message, ctx);
+        if what == Scarce::Disk {
+            self.delete_images(number, i64::MAX, ctx);
+            if Scarce::ALL.iter().all(|what| self.crossed(number, *what, ctx).is_none()) {
+                return None;
+            }
+        }
+        let victim = self.victim(number, what, now)?;
+        let (limit, left) = (what.amount(watch.reserve), what.amount(left));
+        let limit = if what == Scarce::Pids { limit } else { Quantity::from_bytes(watch.reserve) };
+        let head = format!(
+            "The node was low on resource: {resource}. Threshold quantity: {limit}, available: {left}. "
+        );
+        let ends = self.work(victim, ctx, |worker| {
+            let message = head + &worker.larger_consumption(what, now);
+            worker.evict(&message.into(), GRACE, true);
+            match worker.pod.stage {
+                Stage::Terminating { ends } => ends,
+                Stage::Arrived | Stage::Volumes | Stage::Sandbox | Stage::Live | Stage::Ended => now,
+            }
+        });
+        // Upstream looks whether it is gone once a second, and then goes on at once.
+        ends.map(|ends| ends + SimDuration::from_secs(1))
+    }
+
+    /// Who goes first: those over their request, then the least important, then the greediest. For process
+    /// numbers nobody has a request.
+    ///
+    /// Upstream: `rankMemoryPressure`, `rankDiskPressureFunc`, `rankPIDPressure`.
+    fn victim(&self, number: u32, what: Scarce, now: SimTime) -> Option<ObjId> {
+        let pods = self.machines[number as usize].pods.iter().filter_map(|id| self.pods.get(id));
+        let candidates = pods.filter(|pod| !pod.is_over() && !pod.is_critical());
+        let rank = |pod: &LocalPod| {
+            let request = pod.recipe.requests.get(what.resource()).map_or(0, |q| q.value());
+            let over = pod.usage(what, now).saturating_sub(request);
+            let within = over <= 0 && what != Scarce::Pids;
+            (within, pod.spec.priority, std::cmp::Reverse(over), pod.id)
+        };
+        candidates.min_by_key(|pod| rank(pod)).map(|pod| pod.id)
+    }
+}
