@@ -80,6 +80,7 @@ mod tests {
     use super::*;
     use crate::cloud::catalogue::find;
 
+    /// §7.11, §13.38.
     #[test]
     fn instance_types_have_the_published_allocatable() {
         for (name, cpu, memory_mi) in [

@@ -261,6 +261,7 @@ mod tests {
         h.store.list::<Pod>().map(|p| p.meta.name.as_str()).collect()
     }
 
+    /// §6.1, §6.7.
     #[test]
     fn pods_of_a_node_that_is_gone_go_after_the_quarantine() {
         let mut h = harness(0);
@@ -293,6 +294,7 @@ mod tests {
         assert_eq!(names(&h), ["web"]);
     }
 
+    /// §6.7.
     #[test]
     fn terminating_pods_of_an_out_of_service_node_go_if_it_is_not_ready() {
         let mut h = harness(0);
@@ -319,6 +321,7 @@ mod tests {
         assert_eq!(names(&h), ["left-dead", "on-alive", "left-alive"]);
     }
 
+    /// §6.7, §13.12.
     #[test]
     fn ended_pods_beyond_the_threshold_go_the_evicted_first() {
         let mut h = harness(2);
@@ -336,6 +339,7 @@ mod tests {
         assert_eq!(names(&h), ["young", "runs", "third"]);
     }
 
+    /// §6.7.
     #[test]
     fn a_terminating_pod_without_a_node_is_failed() {
         let mut h = harness(0);

@@ -75,7 +75,7 @@ pub fn workers_of(name: &str, flags: &ControllerManager) -> Option<usize> {
     let flag = match name {
         "deployment-controller" => flags.concurrent_deployment_syncs,
         "replicaset-controller" => flags.concurrent_replicaset_syncs,
-        "replicationcontroller-controller" => flags.concurrent_rc_syncs,
+        "replication-controller" => flags.concurrent_rc_syncs,
         "statefulset-controller" => flags.concurrent_statefulset_syncs,
         "daemonset-controller" => flags.concurrent_daemonset_syncs,
         "job-controller" => flags.concurrent_job_syncs,

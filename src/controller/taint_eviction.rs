@@ -291,6 +291,7 @@ mod tests {
         h.store.find::<Pod>("default", name).is_none_or(|p| p.meta.is_deleting())
     }
 
+    /// §6.5, §11.2, §13.1.
     #[test]
     fn default_tolerations_keep_a_pod_for_five_minutes() {
         let mut h = harness();
@@ -310,6 +311,7 @@ mod tests {
         );
     }
 
+    /// §6.5, §13.6.
     #[test]
     fn the_wait_goes_on_when_one_taint_takes_the_place_of_another() {
         let mut h = harness();
@@ -321,6 +323,7 @@ mod tests {
         assert!(deleting(&h, "web"));
     }
 
+    /// §6.5.
     #[test]
     fn evictions_are_called_off_when_the_taint_goes_or_the_pod_does() {
         let mut h = harness();
@@ -339,6 +342,7 @@ mod tests {
         );
     }
 
+    /// §6.5.
     #[test]
     fn a_taint_that_is_not_tolerated_evicts_at_once() {
         let mut h = harness();
@@ -357,6 +361,7 @@ mod tests {
         assert!(!deleting(&h, "agent"));
     }
 
+    /// §6.5.
     #[test]
     fn a_pod_that_comes_to_a_tainted_node_is_evicted_too() {
         let mut h = harness();

@@ -1,6 +1,11 @@
 //! Whether a node takes a Pod that was bound to it.
 //!
 //! Upstream: `pkg/kubelet/lifecycle/predicate.go`, `pkg/kubelet/kubelet.go` `HandlePodAdditions`, v1.34.
+//!
+//! # Fidelity
+//!
+//! * A critical Pod that finds no room is refused like all others; upstream ends running Pods for it (`Preempting`).
+//! * Devices, topology and CPU managers admit everything.
 
 use super::PodStep;
 use super::pod::{Stage, Verdict};
@@ -129,11 +134,8 @@ impl Worker<'_, '_> {
             return;
         }
         self.machine.admitted -= 1;
-        for (name, amount) in &self.pod.recipe.requests.0 {
-            if let Some(used) = self.machine.used.0.get_mut(name) {
-                *used = used.minus(*amount);
-            }
-        }
+        self.machine.take_back(&self.pod.recipe.requests);
+        self.machine.freed = true;
         for port in &self.pod.recipe.host_ports {
             if let Some(count) = self.machine.host_ports.get_mut(port) {
                 *count -= 1;

@@ -4,6 +4,7 @@
 //!
 //! # Fidelity
 //!
+//! * A registry answers as many pulls as are asked for; `registryPullQPS` is not counted.
 //! * Images share no layers: each takes its whole `size` of the node's disk.
 //! * The collector looks every 5 minutes from the start of the run, and only where the disk is full enough.
 

@@ -221,6 +221,7 @@ impl Kubelets {
             touched.push(id);
         }
         let (number, stale) = (pod.node, machine.pressure.stale);
+        let retry = machine.freed && !machine.deferred.is_empty();
         if pod.recipe.keeps_data {
             note_use(&mut pod, machine, ctx);
         }
@@ -231,6 +232,9 @@ impl Kubelets {
         }
         if stale {
             self.plan_monitor(number, ctx);
+        }
+        if retry {
+            self.retry_resizes(number, ctx);
         }
         Some(result)
     }

@@ -56,6 +56,10 @@ pub struct Machine {
     pub used: ResourceList,
     /// How many those are.
     pub admitted: i64,
+    /// Pods whose resize waits for room, in the order of asking.
+    pub deferred: Vec<ObjId>,
+    /// Room has become free since they were last looked at.
+    pub freed: bool,
     /// Ports of the node that are taken.
     pub host_ports: BTreeMap<(i32, Str), u32>,
     /// Attachable volumes in use, by unique name, with the number of Pods.
@@ -86,6 +90,8 @@ impl Machine {
             images: Images::default(),
             used: ResourceList::default(),
             admitted: 0,
+            deferred: Vec::new(),
+            freed: false,
             host_ports: BTreeMap::new(),
             volumes: BTreeMap::new(),
             pressure: Pressure::default(),
@@ -109,6 +115,15 @@ impl Machine {
     /// The last renewal of its lease at or before `now`.
     pub fn last_renewal(&self, now: SimTime) -> Option<SimTime> {
         self.renewals.and_then(|rule| rule.last_at(now))
+    }
+
+    /// Room that is requested no longer.
+    pub fn take_back(&mut self, requests: &ResourceList) {
+        for (name, amount) in &requests.0 {
+            if let Some(used) = self.used.0.get_mut(name) {
+                *used = used.minus(*amount);
+            }
+        }
     }
 
     /// An address for a Pod's sandbox: the next free one, over and over.

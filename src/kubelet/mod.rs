@@ -10,7 +10,7 @@
 //! * [`admission`], [`volumes`], [`images`], [`probes`]: what stands between a bound Pod and a ready one.
 //! * [`pressure`]: memory, disk and process numbers that run short, by [`usage`]. * [`shutdown`]: machines that go off with notice.
 //!   * [`recipe`]: what a spec asks of a node. * [`habits`]: what the scenario says containers do.
-//! * [`status`]: the status of a Pod from what its containers do. * [`say`]: Events in the kubelet's words.
+//! * [`resize`]: resources that change in place. * [`status`]: the status of a Pod from what its containers do. * [`say`]: Events in the kubelet's words.
 //!
 //! Nothing ticks for nothing: a healthy node and a ready Pod cost no event. Lease renewals are a rule in the
 //! Lease ([`crate::api::policy::Renewals`]), and a probe whose answer cannot change is not asked.
@@ -50,6 +50,7 @@ pub mod pod;
 pub mod pressure;
 mod probes;
 mod recipe;
+pub mod resize;
 mod resume;
 mod say;
 pub mod shutdown;
@@ -158,6 +159,8 @@ pub enum PodStep {
     End,
     /// `activeDeadlineSeconds` is over.
     Deadline,
+    /// Resources that were allocated anew show as applied.
+    Resized,
 }
 
 /// What is due for a container.

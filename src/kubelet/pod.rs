@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::admission::MIRROR;
 use super::probes::Probes;
 use super::recipe::Recipe;
+use super::resize::Resize;
 use super::usage::Level;
 use crate::api::pod::Terminated;
 use crate::api::{Container, Labels, ObjectKey, Pod, PodSpec};
@@ -104,6 +105,8 @@ pub struct LocalPod {
     pub sigterm: Option<SimTime>,
     /// Why the kubelet ended it.
     pub verdict: Option<Box<Verdict>>,
+    /// Resources that were changed in place.
+    pub resize: Option<Box<Resize>>,
     /// Its status has changed and could not be reported.
     pub dirty: bool,
     /// It is a static Pod, and its object only mirrors it.
@@ -155,6 +158,7 @@ impl LocalPod {
             admitted: false,
             sigterm: None,
             verdict: None,
+            resize: None,
             dirty: false,
             mirror: pod.meta.annotations.contains_key(MIRROR),
             deleted: false,
@@ -415,6 +419,7 @@ impl Life {
 mod tests {
     use super::*;
 
+    /// §7.3, §7.4, §13.32.
     #[test]
     fn back_offs_double_up_to_five_minutes_and_expire() {
         let s = SimTime::from_secs;
@@ -432,6 +437,7 @@ mod tests {
         assert_eq!(backoff.delay.as_secs(), 10);
     }
 
+    /// §7.1.
     #[test]
     fn retries_come_with_the_syncs() {
         let after = |secs| {

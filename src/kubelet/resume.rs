@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::exit::mark_ended;
 use super::pod::{Backoff, Run, Stage};
+use super::resize::resizes;
 use super::worker::Worker;
 use super::{ContainerStep, PodStep};
 use crate::api::pod::Terminated;
@@ -24,6 +25,7 @@ impl Worker<'_, '_> {
             (PodStep::Start, Stage::Sandbox) => self.sandbox_made(),
             (PodStep::End, Stage::Terminating { .. }) => self.all_ended(),
             (PodStep::Deadline, _) => self.deadline(),
+            (PodStep::Resized, _) => self.resized(),
             (PodStep::Mounted | PodStep::Start | PodStep::End, _) => {}
         }
     }
@@ -84,8 +86,12 @@ impl Worker<'_, '_> {
 
     /// The desired state has changed in place: a container whose image is another starts again.
     fn respec(&mut self, new: &Arc<Pod>) {
-        let old = std::mem::replace(&mut self.pod.spec, new.spec.clone());
         self.pod.labels = new.meta.labels.clone();
+        if resizes(&self.pod.spec, &new.spec) && !self.pod.is_over() && self.machine.hears() {
+            self.resize(&new.spec);
+            return;
+        }
+        let old = std::mem::replace(&mut self.pod.spec, new.spec.clone());
         let images = |spec: &PodSpec| -> Vec<Str> {
             spec.init_containers.iter().chain(&spec.containers).map(|c| c.image.clone()).collect()
         };
@@ -101,11 +107,7 @@ impl Worker<'_, '_> {
                     "Container {} definition changed, will be restarted",
                     self.pod.container(index).name
                 );
-                self.normal(lit!("Killing"), message);
-                let (now, grace) = (self.now(), self.pod.spec.termination_grace_seconds);
-                let doom = self.stop(index, now, SimDuration::from_api_secs(grace));
-                self.pod.containers[index].new_epoch();
-                self.container_at(index, doom.at, ContainerStep::Exit);
+                self.restart(index, message);
             } else if life.held && life.end().is_none() {
                 life.held = false;
                 life.pull_error = Str::new();
@@ -137,6 +139,10 @@ impl Worker<'_, '_> {
         };
         if self.machine.rebooted {
             self.containers_lost();
+        }
+        if live.spec.fingerprint != self.pod.spec.fingerprint {
+            // What was changed meanwhile is seen now.
+            self.respec(&live);
         }
         match (self.pod.stage, live.meta.deletion) {
             (Stage::Ended, _) => {

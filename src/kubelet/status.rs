@@ -15,6 +15,8 @@ const CONTAINERS_READY: Str = lit!("ContainersReady");
 const INITIALIZED: Str = lit!("Initialized");
 const POD_SCHEDULED: Str = lit!("PodScheduled");
 const READY_TO_START: Str = lit!("PodReadyToStartContainers");
+const RESIZE_PENDING: Str = lit!("PodResizePending");
+const RESIZE_IN_PROGRESS: Str = lit!("PodResizeInProgress");
 const DISRUPTION_TARGET: Str = lit!("DisruptionTarget");
 
 /// The status of a Pod, on top of what others have written into it.
@@ -76,7 +78,10 @@ fn container(
         ready: life.ready || done,
         started: life.started,
         restart_count: life.starts.saturating_sub(1),
-        resized: old.and_then(|o| o.resized.clone()),
+        resized: match &pod.resize {
+            Some(resize) => Some(resize.shown(index, spec)),
+            None => old.and_then(|o| o.resized.clone()),
+        },
     }
 }
 
@@ -128,6 +133,21 @@ fn conditions(pod: &LocalPod, status: &mut PodStatus, now: Timestamp) {
     let ready = if containers.0 { gates(pod, list) } else { containers.clone() };
     put(list, READY, ready, now);
     put(list, CONTAINERS_READY, containers, now);
+    if let Some(resize) = &pod.resize {
+        match &resize.pending {
+            Some((reason, message)) => {
+                put(list, RESIZE_PENDING, (true, reason.clone(), message.clone()), now)
+            }
+            None => {
+                condition::remove(list, &RESIZE_PENDING);
+            }
+        }
+        if resize.in_progress {
+            put(list, RESIZE_IN_PROGRESS, (true, Str::new(), Str::new()), now);
+        } else {
+            condition::remove(list, &RESIZE_IN_PROGRESS);
+        }
+    }
     if !condition::is_true(list, cond::POD_SCHEDULED) {
         // Upstream: a Pod that came with its node has been scheduled.
         put(list, POD_SCHEDULED, (true, Str::new(), Str::new()), now);

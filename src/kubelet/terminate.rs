@@ -2,6 +2,11 @@
 //!
 //! Upstream: `pkg/kubelet/kuberuntime/kuberuntime_container.go` `killContainer`,
 //! `kuberuntime_termination_order.go`, `pkg/kubelet/kubelet.go` `SyncTerminatingPod`, v1.34.
+//!
+//! # Fidelity
+//!
+//! * Hooks do not fail, and a runtime ends what it is told to: `FailedPreStopHook`, `FailedKillPod` and
+//!   `ExceededGracePeriod` are never said.
 
 use super::PodStep;
 use super::exit::{mark_ended, reason_of};

@@ -48,6 +48,8 @@ pub enum Step {
     Patch {
         /// Which objects.
         target: Target,
+        /// `--subresource resize`: resources of running Pods.
+        resize: bool,
         /// How `patch` is meant.
         patch_type: PatchType,
         /// The patch.

@@ -318,7 +318,8 @@ fn patch(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<Step> {
         let what = if patch_type == PatchType::Json { "a list of operations" } else { "a mapping" };
         return reader.expected(tree, what);
     }
-    Some(Step::Patch { target: target?, patch_type, patch: Arc::new(tree.to_json()) })
+    let resize = fields.read(reader, "subresource", |r, t| word(r, t, &["resize"])).is_some();
+    Some(Step::Patch { target: target?, resize, patch_type, patch: Arc::new(tree.to_json()) })
 }
 
 fn drain(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<Step> {

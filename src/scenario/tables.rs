@@ -702,6 +702,11 @@ pub static PATCH: Shape = Shape {
         TARGET,
         &[
             required("patch", Type::Json, "The patch."),
+            optional(
+                "subresource",
+                Type::Words(&["resize"]),
+                "`resize`: CPU and memory of running Pods, in place.",
+            ),
             defaulted("type", Type::Words(&["strategic", "merge", "json"]), "strategic", "How it is meant."),
         ],
     ],

@@ -44,6 +44,8 @@ fn node_room(store: &Store) -> Result<(), String> {
         let mut count = 0;
         let mut forced = false;
         for pod in store.pods_on(&node.meta.name).filter(|p| !p.is_terminal()) {
+            // A resize may ask for more than there is; the kubelet then defers it.
+            forced |= pod.status.containers.iter().any(|c| c.resized.is_some());
             forced |= pod.spec.raw.node_name.is_some() || !was_scheduled(pod);
             used.add(&effective_requests(pod));
             count += 1;

@@ -2,6 +2,13 @@
 //!
 //! Upstream: `plugin/pkg/admission/{priority,defaulttolerationseconds,nodetaint}` and
 //! `plugin/pkg/admission/storage/{storageclass/setdefault,storageobjectinuseprotection}`, v1.34.
+//!
+//! # Fidelity
+//!
+//! * A Pod that brings a priority and no class keeps it, as Pods taken from a cluster do; upstream refuses a priority
+//!   that is not the default class's.
+//! * Every namespace has the ServiceAccount `default`; a Pod that names another one is not refused for it, and no token
+//!   volume is added.
 
 use std::sync::Arc;
 
@@ -174,13 +181,16 @@ fn resolve_priority(store: &Store, pod: &Pod) -> Result<(i32, bool), ApiError> {
         "system-cluster-critical" => return Ok((SYSTEM_CLUSTER_CRITICAL, spec.never_preempts)),
         _ => {}
     }
-    let class = store.find::<PriorityClass>("", name).ok_or_else(|| {
-        ApiError::forbidden(
-            Kind::Pod,
-            pod.meta.name_or_prefix(),
-            format!("no PriorityClass with name {name} was found"),
-        )
-    })?;
+    let forbidden = |why: String| ApiError::forbidden(Kind::Pod, pod.meta.name_or_prefix(), why);
+    let class = store
+        .find::<PriorityClass>("", name)
+        .ok_or_else(|| forbidden(format!("no PriorityClass with name {name} was found")))?;
+    if let Some(given) = spec.raw.priority.filter(|given| *given != class.value) {
+        return Err(forbidden(format!(
+            "the integer value of priority ({given}) must not be provided in pod spec; priority admission controller computed {} from the given PriorityClass name",
+            class.value
+        )));
+    }
     Ok((class.value, class.never_preempts || spec.never_preempts))
 }
 
@@ -240,4 +250,96 @@ pub(super) fn mark_namespace_terminating<T: Stored>(object: &mut T) {
 /// Whether a namespace still has its own finalizers.
 pub(super) fn namespace_is_held<T: Stored>(object: &T) -> bool {
     (object as &dyn std::any::Any).downcast_ref::<Namespace>().is_some_and(|n| !n.spec_finalizers.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testkit;
+
+    fn class(name: &'static str, value: i32, global_default: bool) -> PriorityClass {
+        PriorityClass { meta: Meta::named("", name), value, global_default, ..PriorityClass::default() }
+    }
+
+    fn pod(change: impl FnOnce(&mut k8s::core::v1::PodSpec)) -> Pod {
+        let mut pod = testkit::pod("p", "app=web");
+        let mut raw = k8s::core::v1::PodSpec::clone(&pod.spec.raw);
+        change(&mut raw);
+        let boundary = k8s::core::v1::Pod { spec: Some(raw), ..Default::default() };
+        pod.spec = lower::lower_pod(boundary).unwrap().spec;
+        pod
+    }
+
+    fn priority(
+        classes: &[PriorityClass],
+        change: impl FnOnce(&mut k8s::core::v1::PodSpec),
+    ) -> Result<i32, String> {
+        let mut store = testkit::store();
+        classes.iter().for_each(|class| {
+            store.create(class.clone()).unwrap();
+        });
+        store.create(pod(change)).map(|pod| pod.spec.priority).map_err(|e| e.to_string())
+    }
+
+    /// §9.3, §13.41.
+    #[test]
+    fn priority_comes_from_the_class() {
+        let named = |name: &'static str| {
+            move |spec: &mut k8s::core::v1::PodSpec| spec.priority_class_name = Some(name.into())
+        };
+        let classes = [class("high", 1000, false), class("a", 50, true), class("b", 20, true)];
+        assert_eq!(priority(&[], |_| {}), Ok(0));
+        assert_eq!(priority(&classes, |_| {}), Ok(20), "of several defaults the lowest value");
+        assert_eq!(priority(&classes, named("high")), Ok(1000));
+        assert_eq!(priority(&[], named("system-node-critical")), Ok(2_000_001_000));
+        assert_eq!(priority(&[], named("system-cluster-critical")), Ok(2_000_000_000));
+        let refused = priority(&classes, named("low")).unwrap_err();
+        assert!(
+            refused.ends_with("pods \"p\" is forbidden: no PriorityClass with name low was found"),
+            "{refused}"
+        );
+        let refused = priority(&classes, |spec| {
+            spec.priority_class_name = Some("high".into());
+            spec.priority = Some(7);
+        });
+        assert!(
+            refused
+                .unwrap_err()
+                .contains("must not be provided in pod spec; priority admission controller computed 1000")
+        );
+    }
+
+    /// §9.4, §13.1: a toleration of the key, or of all keys, for `NoExecute` or all effects takes the place of the default.
+    #[test]
+    fn default_tolerations_are_added_where_none_covers_them() {
+        let toleration = |key: &str, effect: &str| k8s::core::v1::Toleration {
+            key: (!key.is_empty()).then(|| key.to_owned()),
+            operator: Some("Exists".into()),
+            effect: (!effect.is_empty()).then(|| effect.to_owned()),
+            ..Default::default()
+        };
+        for (key, effect, added) in [
+            ("other", "NoExecute", &[TAINT_NOT_READY, TAINT_UNREACHABLE][..]),
+            (TAINT_NOT_READY, "NoExecute", &[TAINT_UNREACHABLE]),
+            (TAINT_NOT_READY, "NoSchedule", &[TAINT_NOT_READY, TAINT_UNREACHABLE]),
+            (TAINT_UNREACHABLE, "", &[TAINT_NOT_READY]),
+            ("", "", &[]),
+        ] {
+            let mut store = testkit::store();
+            let pod =
+                store.create(pod(|spec| spec.tolerations = Some(vec![toleration(key, effect)]))).unwrap();
+            let found: Vec<&str> = pod.spec.tolerations[1..].iter().map(|t| t.key.as_str()).collect();
+            assert_eq!(found, added, "{key} {effect}");
+            assert!(pod.spec.tolerations[1..].iter().all(|t| t.seconds == Some(300)));
+        }
+    }
+
+    /// §6.4: a node is tainted before anybody has seen it ready.
+    #[test]
+    fn a_new_node_is_tainted_until_it_is_ready() {
+        let mut store = testkit::store();
+        let node = store.create(Node { meta: Meta::named("", "n"), ..Node::default() }).unwrap();
+        let taints: Vec<String> = node.taints.iter().map(Taint::to_string).collect();
+        assert_eq!(taints, ["node.kubernetes.io/not-ready:NoSchedule"]);
+    }
 }

@@ -252,6 +252,7 @@ mod tests {
         create(store, "Pod", spec).map(|object| Pod::unwrap(&object).unwrap().clone())
     }
 
+    /// §9.2.
     #[test]
     fn what_is_not_said_is_filled_in_and_noted() {
         let mut store = store(
@@ -277,6 +278,7 @@ mod tests {
         );
     }
 
+    /// §9.2.
     #[test]
     fn too_little_and_too_much_is_refused() {
         let limits = json!([{"type": "Container", "min": {"cpu": "100m"}, "max": {"cpu": "1", "memory": "1Gi"}, "default": {"memory": "1Mi", "cpu": "200m"},
@@ -300,6 +302,7 @@ mod tests {
         }
     }
 
+    /// §9.2.
     #[test]
     fn pods_and_claims_have_ranges_of_their_own() {
         let mut pods = store(json!([{"type": "Pod", "max": {"cpu": "1"}}]));

@@ -6,6 +6,7 @@ mod docs;
 mod fuzz;
 mod invalid;
 mod milestones;
+mod nodes;
 mod oracle;
 mod pace;
 mod plugins;

@@ -52,6 +52,7 @@ fn numbers(h: &Harness) -> (i32, i32, i32, i32) {
     (b.expected_pods, b.desired_healthy, b.current_healthy, b.disruptions_allowed)
 }
 
+/// §5.1, §13.28.
 #[test]
 fn percentages_round_up_and_numbers_count_pods() {
     let percent = IntOrPercent::Percent;
@@ -69,6 +70,7 @@ fn percentages_round_up_and_numbers_count_pods() {
     }
 }
 
+/// §5.1, §13.28.
 #[test]
 fn the_scale_counts_not_the_pods() {
     let mut h = harness(at_most_one(), 3);
@@ -78,6 +80,7 @@ fn the_scale_counts_not_the_pods() {
     assert_eq!(numbers(&h), (5, 4, 2, 0));
 }
 
+/// §5.2 rows 7 and 8, §12.2.
 #[test]
 fn evictions_in_one_instant_share_the_budget() {
     let mut h = harness(at_most_one(), 3);
@@ -98,6 +101,7 @@ fn evictions_in_one_instant_share_the_budget() {
     assert!(web(&h).disrupted_pods.is_empty(), "the deletion has been seen");
 }
 
+/// §5.2 rows 4 and 5, §13.29.
 #[test]
 fn what_is_not_ready_may_go_if_the_others_suffice() {
     let mut h = harness(at_most_one(), 3);
@@ -112,6 +116,7 @@ fn what_is_not_ready_may_go_if_the_others_suffice() {
     assert_eq!(evict(&mut h, "web-1"), Ok(()));
 }
 
+/// §5.2 row 1, §13.29.
 #[test]
 fn budgets_do_not_count_for_pods_that_do_not_run() {
     let mut h = harness(budget(Some(IntOrPercent::Int(9)), None), 2);
@@ -121,6 +126,7 @@ fn budgets_do_not_count_for_pods_that_do_not_run() {
     assert!(evict(&mut h, "nobody").unwrap_err().is_not_found());
 }
 
+/// §5.2 row 3, §13.29.
 #[test]
 fn two_budgets_are_one_too_many() {
     let mut h = harness(at_most_one(), 2);
@@ -135,6 +141,7 @@ fn two_budgets_are_one_too_many() {
     );
 }
 
+/// §5.2 row 6.
 #[test]
 fn a_changed_budget_must_be_seen_first() {
     let mut h = harness(at_most_one(), 2);
@@ -148,6 +155,7 @@ fn a_changed_budget_must_be_seen_first() {
     assert!(cause.ends_with("is still being processed by the server."), "{cause}");
 }
 
+/// §5.1.
 #[test]
 fn unmanaged_pods_are_reported_and_left_out() {
     let mut h = harness(at_most_one(), 1);
@@ -162,6 +170,7 @@ fn unmanaged_pods_are_reported_and_left_out() {
     );
 }
 
+/// §5.1.
 #[test]
 fn a_manager_without_scale_makes_the_sync_fail_on_the_safe_side() {
     let mut h = harness(at_most_one(), 1);
@@ -188,6 +197,7 @@ fn a_manager_without_scale_makes_the_sync_fail_on_the_safe_side() {
     assert_eq!(h.store.count::<DaemonSet>(), 0);
 }
 
+/// §5.1.
 #[test]
 fn nothing_matches_and_it_is_said() {
     let h = harness(at_most_one(), 0);
@@ -195,6 +205,7 @@ fn nothing_matches_and_it_is_said() {
     assert_eq!(numbers(&h), (0, 0, 0, 0));
 }
 
+/// §5.1.
 #[test]
 fn a_target_that_is_not_deleted_is_none_after_two_minutes() {
     let mut h = harness(at_most_one(), 1);
@@ -221,6 +232,7 @@ fn a_target_that_is_not_deleted_is_none_after_two_minutes() {
     assert!(!target(&h));
 }
 
+/// §5.1.
 #[test]
 fn a_granted_eviction_that_never_comes_is_forgotten_after_two_minutes() {
     let mut h = harness(at_most_one(), 2);

@@ -189,6 +189,7 @@ mod tests {
         assert_eq!(due_at(&ready, Some(&lease(3, None)), None, 100), None);
     }
 
+    /// §6.2, §13.1: the grace period runs by the controller's own clock.
     #[test]
     fn silence_is_counted_from_the_pass_that_saw_the_last_renewal() {
         let ready = node(Some(ConditionStatus::True));
@@ -200,6 +201,7 @@ mod tests {
         assert_eq!(due_at(&ready, Some(&lease(3, Some(36))), Some(36), 36), Some(90));
     }
 
+    /// §6.1.
     #[test]
     fn a_node_that_never_posted_has_the_startup_grace() {
         assert_eq!(due_at(&node(None), None, None, 1), Some(60));

@@ -126,6 +126,7 @@ mod tests {
         taints.iter().map(|t| t.key.as_str()).collect()
     }
 
+    /// §6.4.
     #[test]
     fn conditions_and_cordon_decide_the_no_schedule_taints() {
         let mut node = node(

@@ -273,6 +273,7 @@ mod tests {
             .collect()
     }
 
+    /// §6.1, §6.6, §13.4.
     #[test]
     fn a_zone_is_judged_by_upstream_s_thresholds() {
         for (ready, not_ready, expected) in [
@@ -306,6 +307,7 @@ mod tests {
         assert_eq!(zones.next(), None);
     }
 
+    /// §6.6.
     #[test]
     fn full_disruption_of_all_zones_stops_everything_and_leaving_it_starts_drained() {
         let (mut zones, s) = (Zones::new(rates()), SimTime::from_secs);
@@ -317,6 +319,7 @@ mod tests {
         assert_eq!(zones.next(), Some(s(70)));
     }
 
+    /// §6.6.
     #[test]
     fn one_zone_fully_lost_keeps_the_normal_rate() {
         let (mut zones, s) = (Zones::new(rates()), SimTime::from_secs);
@@ -326,6 +329,7 @@ mod tests {
         assert_eq!(zones.take(s(51), |_| 0).as_deref(), Some("a1"));
     }
 
+    /// §6.6, §13.4.
     #[test]
     fn a_small_disrupted_zone_is_left_alone() {
         let (mut zones, s) = (Zones::new(rates()), SimTime::from_secs);

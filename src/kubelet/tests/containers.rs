@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// §7.4, §11.3, §13.31: the first restart is immediate, then 10 s, 20 s, 40 s.
 #[test]
 fn restarts_back_off() {
     let mut rig = Rig::new();
@@ -23,6 +24,7 @@ fn restarts_back_off() {
     );
 }
 
+/// §7.3, §13.31, §13.33.
 #[test]
 fn images_that_cannot_be_had_back_off() {
     let mut rig = Rig::new();
@@ -43,6 +45,7 @@ fn images_that_cannot_be_had_back_off() {
     assert!(rig.events("bad").contains(&"BackOff: Back-off pulling image \"app:v1\" x2".to_owned()));
 }
 
+/// §7.2, §7.3.
 #[test]
 fn images_are_pulled_one_at_a_time_and_kept() {
     let mut rig = Rig::new();
@@ -64,6 +67,7 @@ fn images_are_pulled_one_at_a_time_and_kept() {
     assert_eq!(rig.events("late")[0], "Pulled: Container image \"app:v1\" already present on machine");
 }
 
+/// §7.7, §13.34.
 #[test]
 fn readiness_comes_with_the_probe_that_passes() {
     let probe = json!({"readinessProbe": {"httpGet": {"port": 80}, "periodSeconds": 5}});
@@ -86,6 +90,7 @@ fn readiness_comes_with_the_probe_that_passes() {
     assert!(rig.timers.is_empty());
 }
 
+/// §7.7, §13.34.
 #[test]
 fn a_startup_probe_holds_the_others_back() {
     let mut rig = Rig::new();
@@ -104,6 +109,7 @@ fn a_startup_probe_holds_the_others_back() {
     assert!(rig.timers.is_empty());
 }
 
+/// §7.7.
 #[test]
 fn a_container_that_hangs_is_found_by_its_probes() {
     let mut rig = Rig::new();
@@ -147,6 +153,7 @@ fn a_hang_may_pass() {
     assert_eq!(rig.trace(), ["12 web Running 0/1", "41 web Running 1/1 Ready"]);
 }
 
+/// §7.4.
 #[test]
 fn a_crash_is_an_end_like_any_other() {
     let mut rig = Rig::new();

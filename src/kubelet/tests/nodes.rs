@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// §7.9, §13.39.
 #[test]
 fn what_does_not_fit_is_rejected() {
     for (spec, reason, message) in [
@@ -37,6 +38,7 @@ fn what_does_not_fit_is_rejected() {
     }
 }
 
+/// §7.3.
 #[test]
 fn a_config_map_that_comes_late_is_used() {
     let mut rig = Rig::new();
@@ -59,6 +61,7 @@ fn a_config_map_that_comes_late_is_used() {
     )));
 }
 
+/// §7.2, §7.12.
 #[test]
 fn a_pod_waits_for_claim_and_attachment() {
     let mut rig = Rig::new();
@@ -113,6 +116,7 @@ fn a_pod_waits_for_claim_and_attachment() {
     assert!(in_use(&rig).is_empty());
 }
 
+/// §6.9.
 #[test]
 fn a_node_joins_and_becomes_ready() {
     let mut rig = Rig::without_nodes();
@@ -134,6 +138,7 @@ fn a_node_joins_and_becomes_ready() {
     assert_eq!(rig.reasons("n1"), ["Starting", "NodeReady"], "conditions that a new Node brings are no news");
 }
 
+/// §6.1.
 #[test]
 fn leases_are_renewed_by_rule_until_the_node_goes_silent() {
     let mut rig = Rig::new();
@@ -155,6 +160,7 @@ fn leases_are_renewed_by_rule_until_the_node_goes_silent() {
     assert_eq!(rig.with(|k, ctx| k.fail_node("n1", ctx)), Some(SimTime::from_secs(75)));
 }
 
+/// §6.3, §6.5.
 #[test]
 fn after_a_partition_statuses_are_told_and_marked_pods_end() {
     let mut rig = Rig::new();
@@ -187,6 +193,7 @@ fn after_a_partition_statuses_are_told_and_marked_pods_end() {
     );
 }
 
+/// §6.9, §11.2.
 #[test]
 fn a_machine_without_power_loses_its_containers() {
     let mut rig = Rig::new();
@@ -230,6 +237,7 @@ fn without_its_kubelet_a_node_goes_on_blindly() {
     );
 }
 
+/// §7.13.
 #[test]
 fn a_static_pod_outlives_its_mirror() {
     let mut rig = Rig::new();

@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// §7.2, §7.6, §7.8, §13.11, §13.33.
 #[test]
 fn a_pod_starts_and_ends() {
     let mut rig = Rig::new();
@@ -25,6 +26,7 @@ fn a_pod_starts_and_ends() {
     assert!(rig.timers.is_empty(), "nothing ticks for nothing: {:?}", rig.timers);
 }
 
+/// §7.8, §13.9.
 #[test]
 fn grace_and_shutdown_decide_how_a_pod_ends() {
     // Grace asked for, seconds of shutdown, seconds of preStop: when it is gone and with which code.
@@ -58,6 +60,7 @@ fn grace_and_shutdown_decide_how_a_pod_ends() {
     }
 }
 
+/// §0.2, §7.8.
 #[test]
 fn a_shorter_grace_hurries() {
     let mut rig = Rig::new();
@@ -72,6 +75,7 @@ fn a_shorter_grace_hurries() {
     assert_eq!(rig.trace()[1], "25.01 web Failed 0/1 Error(137) deleted");
 }
 
+/// §0.2, §7.8.
 #[test]
 fn a_force_deleted_pod_frees_its_room_at_once() {
     let mut rig = Rig::new();
@@ -84,6 +88,7 @@ fn a_force_deleted_pod_frees_its_room_at_once() {
     assert_eq!(rig.trace().last().unwrap(), "6 two Running 1/1 Ready");
 }
 
+/// §7.4, §7.6.
 #[test]
 fn restart_policies_decide_what_an_end_means() {
     for (policy, code, expected) in [
@@ -117,6 +122,7 @@ fn the_first_ends_of_a_controller_fail() {
     assert_eq!(rig.trace()[2..], ["3 p Running 1/1 x1 Ready", "5 p Succeeded 0/1 Completed(0) x1"]);
 }
 
+/// §7.5, §13.35.
 #[test]
 fn init_containers_go_one_by_one_and_sidecars_stay() {
     let mut rig = Rig::new();
@@ -147,6 +153,7 @@ fn init_containers_go_one_by_one_and_sidecars_stay() {
     );
 }
 
+/// §7.5, §7.6.
 #[test]
 fn a_failed_init_container_fails_the_pod_or_is_tried_again() {
     for (policy, expected) in [
@@ -166,6 +173,7 @@ fn a_failed_init_container_fails_the_pod_or_is_tried_again() {
     }
 }
 
+/// §7.2.
 #[test]
 fn a_deadline_fails_the_pod() {
     let mut rig = Rig::new();
@@ -179,6 +187,7 @@ fn a_deadline_fails_the_pod() {
     assert_eq!(status.message, "Pod was active on the node longer than the specified deadline");
 }
 
+/// §7.10, §13.12.
 #[test]
 fn an_evicted_pod_stays_as_failed() {
     let mut rig = Rig::new();
@@ -195,6 +204,7 @@ fn an_evicted_pod_stays_as_failed() {
     assert_eq!(disruption.reason, "TerminationByKubelet");
 }
 
+/// §7.6.
 #[test]
 fn readiness_gates_are_waited_for() {
     let mut rig = Rig::new();

@@ -4,6 +4,7 @@ use super::*;
 
 const MI: i64 = 1 << 20;
 
+/// §7.11, §13.37.
 #[test]
 fn a_leak_ends_at_the_memory_limit() {
     let mut rig = Rig::new();
@@ -18,6 +19,7 @@ fn a_leak_ends_at_the_memory_limit() {
     assert_eq!((end.exit_code, end.reason.as_str()), (137, "OOMKilled"));
 }
 
+/// §6.9, §7.9, §7.10, §13.36.
 #[test]
 fn a_node_short_of_memory_evicts_the_greediest() {
     let mut rig = Rig::new();
@@ -58,6 +60,7 @@ fn a_node_short_of_memory_evicts_the_greediest() {
     assert!(rig.timers.is_empty());
 }
 
+/// §7.10.
 #[test]
 fn a_container_that_writes_more_than_it_may_is_evicted() {
     let mut rig = Rig::new();

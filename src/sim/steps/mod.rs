@@ -59,7 +59,9 @@ impl World {
             Step::Scale { target, replicas } => self.scale(&target, replicas),
             Step::Set(set) => self.set(&set),
             Step::Rollout { target, action } => self.rollout(&target, action),
-            Step::Patch { target, patch_type, patch } => self.patch(&target, patch_type, &patch),
+            Step::Patch { target, resize, patch_type, patch } => {
+                self.patch(&target, resize, patch_type, &patch)
+            }
             Step::Label { target, labels } => self.label(&target, &labels),
             Step::Annotate { target, annotations } => self.annotate(&target, &annotations),
             Step::Cordon(nodes) => self.cordon(&nodes, true),

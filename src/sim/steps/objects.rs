@@ -9,7 +9,7 @@ use crate::controller::rollout;
 use crate::plan::PlannedObject;
 use crate::plan::step::{Cascade, Delete, PatchType, RolloutAction, Set, SetResources, Target};
 use crate::sim::world::World;
-use crate::store::{ApiError, DeleteOptions, Propagation};
+use crate::store::{ApiError, DeleteOptions, Propagation, resize};
 
 /// Where the last applied manifest is kept, as kubectl does.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -39,14 +39,19 @@ impl World {
 
     /// Writes the JSON form of an object over the object.
     fn write_json(&mut self, live: &Object, json: Value) -> Result<(), Refusal> {
-        let json = without_annotation(json);
-        let object = crate::api::lower::object(json).map_err(|errors| {
-            let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            format!("The {} \"{}\" is invalid: {}", live.kind_name(), live.meta().name, texts.join(", "))
-        })?;
+        let object = Self::lowered(live, json)?;
         self.store.replace_object(object).map(|_| ()).map_err(|error| match error {
             error @ ApiError::Invalid { .. } => format!("The {error}"),
             error => error.to_string(),
+        })
+    }
+
+    /// The object that a JSON form says, in place of a live one.
+    fn lowered(live: &Object, json: Value) -> Result<Object, Refusal> {
+        let json = without_annotation(json);
+        crate::api::lower::object(json).map_err(|errors| {
+            let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            format!("The {} \"{}\" is invalid: {}", live.kind_name(), live.meta().name, texts.join(", "))
         })
     }
 
@@ -120,21 +125,31 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn patch(&mut self, target: &Target, how: PatchType, change: &Value) -> Result<(), Refusal> {
+    pub(super) fn patch(
+        &mut self,
+        target: &Target,
+        resize: bool,
+        how: PatchType,
+        change: &Value,
+    ) -> Result<(), Refusal> {
         for object in self.resolve(target)? {
-            self.patch_object(&object, how, change)?;
+            let changed = patched(&object, how, change)?;
+            if let Object::Pod(old) = &object {
+                let new = Self::lowered(&object, changed.clone())?;
+                let Object::Pod(new) = &new else { continue };
+                if resize { resize::check_resize(old, new)? } else { resize::check_update(old, new)? }
+            } else if resize {
+                return Err(
+                    "Error from server (NotFound): the server could not find the requested resource".into()
+                );
+            }
+            self.write_json(&object, changed)?;
         }
         Ok(())
     }
 
     fn patch_object(&mut self, object: &Object, how: PatchType, change: &Value) -> Result<(), Refusal> {
-        let live = raise::to_json(object);
-        let merged = match how {
-            PatchType::Strategic => patch::strategic_merge(object.kind(), &live, change)?,
-            PatchType::Merge => patch::json_merge(&live, change),
-            PatchType::Json => patch::json_patch(&live, change)?,
-        };
-        self.write_json(object, merged)
+        self.write_json(object, patched(object, how, change)?)
     }
 
     pub(super) fn label(&mut self, target: &Target, labels: &[(Str, Option<Str>)]) -> Result<(), Refusal> {
@@ -168,6 +183,16 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// The JSON form of an object after a patch.
+fn patched(object: &Object, how: PatchType, change: &Value) -> Result<Value, Refusal> {
+    let live = raise::to_json(object);
+    Ok(match how {
+        PatchType::Strategic => patch::strategic_merge(object.kind(), &live, change)?,
+        PatchType::Merge => patch::json_merge(&live, change),
+        PatchType::Json => patch::json_patch(&live, change)?,
+    })
 }
 
 /// The record of the last applied manifest is kept beside the store, not in it.

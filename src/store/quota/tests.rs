@@ -47,6 +47,7 @@ fn refusal(h: &mut Harness, pod: Pod) -> String {
     h.store.create(pod).unwrap_err().to_string()
 }
 
+/// §9.1, §13.40.
 #[test]
 fn pods_are_charged_when_they_are_made_and_refused_when_it_is_too_much() {
     let mut h = harness(vec![quota("q", "pods=2,requests.cpu=1,limits.memory=2Gi")]);
@@ -64,6 +65,7 @@ fn pods_are_charged_when_they_are_made_and_refused_when_it_is_too_much() {
     assert_eq!(used(&h, "q"), "limits.memory=0,pods=0,requests.cpu=0");
 }
 
+/// §9.1.
 #[test]
 fn what_a_quota_counts_must_be_said() {
     let mut h = harness(vec![quota("q", "requests.cpu=1,limits.cpu=1,memory=1Gi")]);
@@ -73,6 +75,7 @@ fn what_a_quota_counts_must_be_said() {
     );
 }
 
+/// §9.1.
 #[test]
 fn a_quota_that_has_not_been_counted_holds_nothing_or_everything() {
     let mut store = testkit::store();
@@ -86,6 +89,7 @@ fn a_quota_that_has_not_been_counted_holds_nothing_or_everything() {
     );
 }
 
+/// §9.1.
 #[test]
 fn scopes_choose_pods() {
     let mut not_ended = quota("short", "pods=5");
@@ -104,6 +108,7 @@ fn scopes_choose_pods() {
     assert_eq!(["short", "important", "all"].map(|q| used(&h, q)), ["pods=1", "pods=1", "pods=2"]);
 }
 
+/// §9.1.
 #[test]
 fn services_and_other_kinds_are_counted_too() {
     let mut h =
@@ -125,6 +130,7 @@ fn services_and_other_kinds_are_counted_too() {
     assert_eq!(used(&h, "q"), "configmaps=1,count/deployments.apps=1,services=1,services.nodeports=0");
 }
 
+/// §9.1.
 #[test]
 fn a_pod_stuck_in_its_end_stops_counting_at_the_next_full_count() {
     let mut h = harness(vec![quota("q", "pods=5")]);
