@@ -69,7 +69,7 @@ spec:
 /// §5.3, §13.30: filters in kubectl's order; a node that one of them stops loses nothing, and the next has its turn.
 #[test]
 fn a_drain_names_what_stops_it() {
-    let steps = "    - {at: 1m, drain: {nodes: [node-a]}}\n    - {at: 2m, drain: {nodes: [node-a], ignoreDaemonsets: true, deleteEmptydirData: true}}\n    - {at: 3m, drain: {nodes: [node-a], ignoreDaemonsets: true, deleteEmptydirData: true, force: true}}";
+    let steps = "    - {at: 1m, drain: {nodes: [node-a]}}\n    - {at: 2m, drain: {nodes: [node-a], ignoreDaemonsets: true, deleteEmptyDirData: true}}\n    - {at: 3m, drain: {nodes: [node-a], ignoreDaemonsets: true, deleteEmptyDirData: true, force: true}}";
     let expect = "    - {name: nothing went before, at: 2m59s, pods: {node: node-a, count: 4}}\n    - {name: then all but the agent, pods: {node: node-a, count: 1}}";
     let said = refused("drain", &scenario(steps, expect));
     assert_eq!(said.len(), 2, "{said:#?}");
@@ -138,7 +138,7 @@ fn events_are_listed_by_name_and_told_by_time() {
     };
     let object = |line: &String| line.split_whitespace().find(|word| word.contains('/')).unwrap().to_owned();
     let listed: Vec<String> = call(&["get", "events"]).iter().map(object).collect();
-    let names: Vec<&str> = listed.iter().map(|o| o.split_once('/').unwrap().1).collect();
+    let names: Vec<String> = listed.iter().map(|o| format!("{}.", o.split_once('/').unwrap().1)).collect();
     assert!(names.is_sorted() && listed.len() > 10, "{listed:?}");
     let told = call(&["events", "--types", "Normal"]);
     let ages: Vec<u64> = told.iter().map(|line| seconds(line.split_whitespace().next().unwrap())).collect();
