@@ -17,7 +17,7 @@ mod job;
 mod limits;
 pub mod metrics;
 pub mod quota;
-pub mod resize;
+mod resize;
 mod service;
 pub mod table;
 mod update;

@@ -1,33 +1,30 @@
 //! Changes of a Pod's resources: only by its subresource `resize`, and only those that a kubelet can make in place.
 //!
-//! Upstream: `pkg/apis/core/validation/validation.go` `ValidatePodResize` and `ValidatePodUpdate`, v1.34.
-//!
-//! # Fidelity
-//!
-//! Of an ordinary update only its resources are looked at; upstream refuses whatever else may not change.
+//! Upstream: `pkg/apis/core/validation/validation.go` `ValidatePodResize`, v1.34.
 
+use std::sync::Arc;
+
+use super::Store;
+use super::error::ApiError;
 use crate::api::k8s::core::v1 as core;
-use crate::api::{Pod, ResourceList};
+use crate::api::{Kind, Pod, ResourceList};
 
-/// What an ordinary update of a Pod may change.
-const UPDATES: &str = "spec: Forbidden: pod updates may not change fields other than \
-`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,\
-`spec.tolerations` (only additions to existing tolerations),\
-`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
-
-/// Refuses an ordinary update that changes resources of containers.
-///
-/// # Errors
-/// The API server's sentence.
-pub fn check_update(old: &Pod, new: &Pod) -> Result<(), String> {
-    if resources(old) == resources(new) { Ok(()) } else { Err(invalid(old, &[UPDATES.to_owned()])) }
+impl Store {
+    /// Asks for other resources of a Pod, as its subresource `resize` does.
+    ///
+    /// # Errors
+    /// No kubelet could make the change in place (422), or a quota refuses it; as [`Store::update`] besides.
+    pub fn resize_pod(&mut self, new: Pod) -> Result<Arc<Pod>, ApiError> {
+        let key = new.meta.key();
+        if let Some(old) = self.get::<Pod>(&key) {
+            check(old, &new)?;
+        }
+        self.update_spec::<Pod>(&key, move |live| super::write::adopt(live, new))
+    }
 }
 
 /// Refuses a resize that no kubelet could make in place.
-///
-/// # Errors
-/// The API server's sentence, with all that is wrong.
-pub fn check_resize(old: &Pod, new: &Pod) -> Result<(), String> {
+fn check(old: &Pod, new: &Pod) -> Result<(), ApiError> {
     if old.spec.pod_requests.is_some() || new.spec.pod_requests.is_some() {
         return Err(invalid(old, &["Forbidden: pods with pod-level resources cannot be resized".to_owned()]));
     }
@@ -77,7 +74,7 @@ fn without_resources(spec: &core::PodSpec) -> core::PodSpec {
     spec
 }
 
-fn invalid(pod: &Pod, wrong: &[String]) -> String {
-    let wrong = if wrong.len() == 1 { wrong[0].clone() } else { format!("[{}]", wrong.join(", ")) };
-    format!("The Pod \"{}\" is invalid: {wrong}", pod.meta.name)
+fn invalid(pod: &Pod, wrong: &[String]) -> ApiError {
+    let why = if wrong.len() == 1 { wrong[0].clone() } else { format!("[{}]", wrong.join(", ")) };
+    ApiError::Invalid { kind: Kind::Pod, name: pod.meta.name.clone(), why: why.into() }
 }

@@ -5,8 +5,7 @@
 //!
 //! # Fidelity
 //! Where upstream prints its internal form of a Pod template, or the difference of two Pods, behind a refusal, the form
-//! of the API stands here, or nothing. A refused resize of a Pod's resources reads like any other change, as there is
-//! no subresource for it.
+//! of the API stands here, or nothing.
 
 use serde_json::{Map, Value};
 

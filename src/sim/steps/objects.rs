@@ -1,5 +1,7 @@
 //! apply, delete, scale, set, rollout, patch, label, annotate: what kubectl does to objects.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::Refusal;
@@ -9,7 +11,7 @@ use crate::controller::rollout;
 use crate::plan::PlannedObject;
 use crate::plan::step::{Cascade, Delete, PatchType, RolloutAction, Set, SetResources, Target};
 use crate::sim::world::World;
-use crate::store::{ApiError, DeleteOptions, Propagation, resize};
+use crate::store::{ApiError, DeleteOptions, Propagation};
 
 /// Where the last applied manifest is kept, as kubectl does.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -40,10 +42,7 @@ impl World {
     /// Writes the JSON form of an object over the object.
     fn write_json(&mut self, live: &Object, json: Value) -> Result<(), Refusal> {
         let object = Self::lowered(live, json)?;
-        self.store.replace_object(object).map(|_| ()).map_err(|error| match error {
-            error @ ApiError::Invalid { .. } => format!("The {error}"),
-            error => error.to_string(),
-        })
+        self.store.replace_object(object).map(|_| ()).map_err(refusal)
     }
 
     /// The object that a JSON form says, in place of a live one.
@@ -134,16 +133,16 @@ impl World {
     ) -> Result<(), Refusal> {
         for object in self.resolve(target)? {
             let changed = patched(&object, how, change)?;
-            if let Object::Pod(old) = &object {
-                let new = Self::lowered(&object, changed.clone())?;
-                let Object::Pod(new) = &new else { continue };
-                if resize { resize::check_resize(old, new)? } else { resize::check_update(old, new)? }
-            } else if resize {
+            if !resize {
+                self.write_json(&object, changed)?;
+                continue;
+            }
+            let Object::Pod(pod) = Self::lowered(&object, changed)? else {
                 return Err(
                     "Error from server (NotFound): the server could not find the requested resource".into()
                 );
-            }
-            self.write_json(&object, changed)?;
+            };
+            self.store.resize_pod(Arc::unwrap_or_clone(pod)).map_err(refusal)?;
         }
         Ok(())
     }
@@ -182,6 +181,14 @@ impl World {
                 .map_err(|e| e.to_string())?;
         }
         Ok(())
+    }
+}
+
+/// The API server's refusal in kubectl's words.
+fn refusal(error: ApiError) -> Refusal {
+    match error {
+        error @ ApiError::Invalid { .. } => format!("The {error}"),
+        error => error.to_string(),
     }
 }
 
