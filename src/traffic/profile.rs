@@ -38,7 +38,12 @@ impl Profile {
         };
         for container in &pod.spec.containers {
             let meant = |b: &&Behaviour| {
-                b.matches.covers(&pod.meta.namespace, &pod.meta.labels, &container.name, &container.image)
+                b.matches.covers(
+                    (&pod.meta.namespace, &pod.meta.name),
+                    &pod.meta.labels,
+                    &container.name,
+                    &container.image,
+                )
             };
             if let Some(cpu) = behaviours.iter().filter(meant).find_map(|b| b.cpu) {
                 profile.idle += cpu.idle as f64;

@@ -32,7 +32,7 @@ fn service(app: &str, rps: u64, calls: Vec<Call>) -> Plan {
 /// Requests to the Pods of an app cost so many millicore-seconds.
 fn cost(app: &str, idle: i64, per_request: i64) -> Behaviour {
     let selector = LabelSelector::parse(&format!("app={app}")).unwrap();
-    let matches = Matches { image: None, namespace: None, selector, container: None };
+    let matches = Matches { image: None, namespace: None, pod: None, selector, container: None };
     Behaviour { cpu: Some(CpuUse { idle, per_request }), ..Behaviour::of(matches, ORIGIN) }
 }
 
