@@ -82,19 +82,29 @@ fn gist(line: &str) -> String {
 
 /// The same lines as the program says them now.
 fn renewed(shown: &str, said: &str, arguments: &str) -> String {
-    let mut lines = said.lines();
+    let lines: Vec<&str> = said.lines().collect();
+    let mut next = 0;
     let mut out = String::new();
     for wanted in shown.lines() {
-        let line =
-            if wanted.trim() == "…" { Some(wanted) } else { lines.find(|line| gist(line) == gist(wanted)) };
-        out.push_str(
-            line.unwrap_or_else(|| {
+        let mut line = wanted;
+        if wanted.trim() != "…" {
+            let alike = (next..lines.len()).filter(|at| gist(lines[*at]) == gist(wanted));
+            // Of several that end alike the one that does so longest; of these the first.
+            let found = alike.rev().max_by_key(|at| common_end(lines[*at], wanted));
+            let found = found.unwrap_or_else(|| {
                 panic!("`wavetank {arguments}` says nothing like this any more:\n{wanted}")
-            }),
-        );
+            });
+            (line, next) = (lines[found], found + 1);
+        }
+        out.push_str(line);
         out.push('\n');
     }
     out
+}
+
+/// How many characters two lines have in common at their ends.
+fn common_end(a: &str, b: &str) -> usize {
+    a.chars().rev().zip(b.chars().rev()).take_while(|(a, b)| a == b).count()
 }
 
 /// Whether every line but `…` is in the output, in order.
