@@ -203,6 +203,21 @@ pub const DIAG_CODES: &[DiagCode] = &[
         "no driver",
         "Claims wait for volumes of a class whose provisioner nobody runs: it is no known driver, and no CSIDriver or CSINode names it.",
     ),
+    row(
+        "WT0410",
+        "data on a node",
+        "A hostPath is a directory of the node. A Pod that moves finds another node's directory, and its data stay behind.",
+    ),
+    row(
+        "WT0411",
+        "shared disk",
+        "Several replicas mount one ReadWriteOnce volume, and only one node at a time can have it: the others wait with a Multi-Attach error.",
+    ),
+    row(
+        "WT0412",
+        "no such class",
+        "The claim names a StorageClass that neither the manifests nor the steps define; it stays Pending unless a volume of that class is there.",
+    ),
 ];
 
 /// The row of `code`.

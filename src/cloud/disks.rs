@@ -365,3 +365,158 @@ fn share(spec: &PodSpec, volume: &str) -> Option<Place> {
     let nfs = volume.nfs.as_ref()?;
     Some(Place::Share { server: nfs.server.as_str().into(), path: nfs.path.as_str().into() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::lower::lower_pod;
+    use crate::api::{Meta, Pod, ResourceList};
+    use crate::testkit;
+
+    fn pod(name: &str, volume: &serde_json::Value) -> Pod {
+        let boundary = serde_json::json!({
+            "metadata": {"name": name, "namespace": "default", "labels": {"app": "db"}, "uid": name},
+            "spec": {
+                "containers": [{"name": "c", "image": "db", "volumeMounts": [{"name": "data", "mountPath": "/data"}]}],
+                "volumes": [volume],
+            },
+        });
+        lower_pod(serde_json::from_value(boundary).unwrap()).unwrap()
+    }
+
+    /// A claim `data`, bound to the EBS volume `vol-1`.
+    fn store() -> Store {
+        let mut store = testkit::store();
+        let mut claim = PersistentVolumeClaim { meta: Meta::named("default", "data"), ..Default::default() };
+        claim.spec.volume_name = "pv".into();
+        claim.spec.access_modes = vec![crate::api::storage::AccessMode::ReadWriteOnce];
+        store.create(claim).unwrap();
+        store.create(volume("pv", "vol-1")).unwrap();
+        store
+    }
+
+    fn volume(name: &str, handle: &str) -> PersistentVolume {
+        PersistentVolume {
+            meta: Meta::named("", name.to_owned()),
+            capacity: ResourceList::default(),
+            access_modes: vec![crate::api::storage::AccessMode::ReadWriteOnce],
+            claim_ref: None,
+            reclaim_policy: ReclaimPolicy::Delete,
+            storage_class: Str::new(),
+            block: false,
+            node_affinity: None,
+            source: crate::api::storage::PvSource::Csi {
+                driver: "ebs.csi.aws.com".into(),
+                handle: handle.into(),
+            },
+            attributes_class: None,
+            mount_options: Vec::new(),
+            rest: None,
+            phase: VolumePhase::Released,
+            reason: Str::new(),
+            message: Str::new(),
+        }
+    }
+
+    fn open(disks: &mut Disks, pod: &Pod, node: &str, store: &Store) -> Vec<DataFact> {
+        let (key, node) = (pod.meta.key(), Str::from(node));
+        let (labels, uid) = (&pod.meta.labels, &pod.meta.uid);
+        disks.open(&Opening { pod: &key, uid, labels, node: &node, spec: &pod.spec }, store)
+    }
+
+    fn found(facts: &[DataFact]) -> Option<Content> {
+        facts.iter().find_map(|fact| match &fact.what {
+            DataChange::Opened { found, .. } => found.clone(),
+            _ => None,
+        })
+    }
+
+    fn claimed() -> serde_json::Value {
+        serde_json::json!({"name": "data", "persistentVolumeClaim": {"claimName": "data"}})
+    }
+
+    #[test]
+    fn a_claim_takes_its_data_along_and_a_directory_does_not() {
+        // autoscaling-storage.md 5.10: hostPath, rescheduling elsewhere sees other data.
+        let directory = serde_json::json!({"name": "data", "hostPath": {"path": "/srv"}});
+        for (volume, moves) in [(claimed(), true), (directory, false)] {
+            let (mut disks, mut store) = (Disks::default(), store());
+            open(&mut disks, &pod("a", &volume), "n1", &store);
+            store.advance(SimTime::from_secs(60));
+            disks.close(&"a".into(), store.now());
+            store.advance(SimTime::from_secs(90));
+            let seen = found(&open(&mut disks, &pod("b", &volume), "n2", &store));
+            assert_eq!(seen.map(|c| c.spans), moves.then(|| vec![(SimTime::ZERO, SimTime::from_secs(60))]));
+            assert_eq!(disks.check(&store), Ok(()));
+        }
+    }
+
+    #[test]
+    fn two_nodes_never_write_to_one_disk() {
+        let (mut disks, store) = (Disks::default(), store());
+        open(&mut disks, &pod("a", &claimed()), "n1", &store);
+        open(&mut disks, &pod("b", &claimed()), "n1", &store);
+        assert_eq!(disks.check(&store), Ok(()), "two Pods of one node may");
+        open(&mut disks, &pod("c", &claimed()), "n2", &store);
+        assert!(disks.check(&store).unwrap_err().contains("written on"));
+    }
+
+    #[test]
+    fn a_disk_that_is_taken_away_is_written_no_more() {
+        // autoscaling-storage.md 5.9: the node may be cut off and run on.
+        let (mut disks, mut store) = (Disks::default(), store());
+        let attachment = VolumeAttachment {
+            meta: Meta::named("", "csi-1"),
+            node_name: "n1".into(),
+            pv_name: "pv".into(),
+            ..VolumeAttachment::default()
+        };
+        let key = ObjectKey::cluster("csi-1");
+        store.create(attachment).unwrap();
+        open(&mut disks, &pod("a", &claimed()), "n1", &store);
+        store.drain_changes();
+        store.advance(SimTime::from_secs(30));
+        store.delete::<VolumeAttachment>(&key, &crate::store::DeleteOptions::default()).unwrap();
+        let said: Vec<DataFact> =
+            store.drain_changes().iter().flat_map(|change| disks.on_change(change, &store)).collect();
+        assert!(
+            matches!(said.as_slice(), [fact] if !fact.busy && fact.content.as_ref().unwrap().last() == store.now())
+        );
+    }
+
+    #[test]
+    fn scratch_goes_with_its_pod_and_directories_with_their_machine() {
+        // autoscaling-storage.md 5.10: emptyDir.
+        let (mut disks, mut store) = (Disks::default(), store());
+        let scratch = serde_json::json!({"name": "data", "emptyDir": {}});
+        let mut mine = pod("a", &scratch);
+        mine.node_name = Some("n1".into());
+        let live = store.create(mine).unwrap();
+        open(&mut disks, &live, "n1", &store);
+        let directory = serde_json::json!({"name": "data", "hostPath": {"path": "/srv"}});
+        open(&mut disks, &pod("b", &directory), "n1", &store);
+        store.drain_changes();
+        store.delete::<Pod>(&live.meta.key(), &crate::store::DeleteOptions::force()).unwrap();
+        let said: Vec<DataFact> =
+            store.drain_changes().iter().flat_map(|change| disks.on_change(change, &store)).collect();
+        assert!(
+            matches!(said.as_slice(), [DataFact { place: Place::Scratch { .. }, content: None, .. }]),
+            "{said:?}"
+        );
+        let gone = disks.machine_gone("n1", store.now());
+        assert!(matches!(gone.as_slice(), [DataFact { place: Place::Directory { .. }, .. }]), "{gone:?}");
+    }
+
+    #[test]
+    fn what_was_written_after_a_copy_was_taken_is_not_in_it() {
+        let s = SimTime::from_secs;
+        let mut lying = Lying {
+            content: Some(Content { spans: vec![(s(0), s(100))], writer: ObjectKey::new("default", "a") }),
+            copied: true,
+            ..Lying::default()
+        };
+        lying.begin(&ObjectKey::new("default", "b"), s(200));
+        let content = lying.content.unwrap();
+        assert_eq!([50, 150, 250].map(|at| content.reaches(s(at), true)), [true, false, true]);
+    }
+}

@@ -63,3 +63,9 @@ pub const LINT_SAME_NAME: &str = "WT0407";
 pub const LINT_NO_NODES: &str = "WT0408";
 /// A class whose provisioner nobody runs, though there are claims for it.
 pub const LINT_NO_DRIVER: &str = "WT0409";
+/// Data that stay on a node when their Pod goes.
+pub const LINT_HOST_PATH: &str = "WT0410";
+/// Replicas on several nodes that share a volume of one node.
+pub const LINT_SHARED_DISK: &str = "WT0411";
+/// A claim whose class does not exist.
+pub const LINT_NO_CLASS: &str = "WT0412";

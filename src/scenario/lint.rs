@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+mod storage;
+
 use super::code;
 use super::manifests::identity;
 use crate::api::k8s::core::v1::PodSpec;
@@ -20,8 +22,7 @@ pub fn lint(plan: &Plan) -> Vec<Diagnostic> {
     undefined(plan, &mut out);
     targets(plan, &mut out);
     behaviours(plan, &mut out);
-    immediate(plan, &mut out);
-    no_driver(plan, &mut out);
+    storage::lint(plan, &mut out);
     same_names(plan, &mut out);
     no_nodes(plan, &mut out);
     out
@@ -239,91 +240,6 @@ fn covers_any(matches: &Matches, object: &Object, set: &[&Str]) -> bool {
         let covers = |image: &str| matches.covers(pod, &labels, &c.name, image);
         covers(image) || set.iter().any(|image| covers(image))
     })
-}
-
-/// Classes with immediate binding, used while nodes lie in several zones.
-fn immediate(plan: &Plan, out: &mut Vec<Diagnostic>) {
-    let zones: BTreeSet<&Str> = plan.nodes.iter().map(|n| &n.zone).filter(|z| !z.is_empty()).collect();
-    if zones.len() < 2 {
-        return;
-    }
-    let used = classes_in_use(plan);
-    let drivers: BTreeSet<&Str> =
-        plan.nodes.iter().flat_map(|n| &n.csi_node.drivers).map(|driver| &driver.name).collect();
-    for planned in objects(plan) {
-        let Object::StorageClass(class) = &planned.object else { continue };
-        // Drivers of nodes make zonal volumes; others are not here to make any.
-        let provisioned = drivers.contains(&class.provisioner);
-        let name = &class.meta.name;
-        if provisioned
-            && is_in_use(class, &used)
-            && !class.wait_for_first_consumer
-            && class.allowed_topologies.is_empty()
-        {
-            let message = format!(
-                "volumes of the class `{name}` are made before their Pod has a node, in any of {} zones",
-                zones.len()
-            );
-            out.push(warn(
-                code::LINT_IMMEDIATE,
-                planned.origin,
-                message,
-                "write `volumeBindingMode: WaitForFirstConsumer`",
-            ));
-        }
-    }
-}
-
-fn is_in_use(class: &StorageClass, used: &BTreeSet<Str>) -> bool {
-    used.contains(&class.meta.name) || class.is_default() && used.contains("")
-}
-
-/// Classes whose volumes nobody makes, though there are claims for them.
-fn no_driver(plan: &Plan, out: &mut Vec<Diagnostic>) {
-    let used = classes_in_use(plan);
-    for planned in objects(plan) {
-        let Object::StorageClass(class) = &planned.object else { continue };
-        let driver = migrated_driver(&class.provisioner).unwrap_or(&class.provisioner);
-        let by_hand = driver == drivers::NO_PROVISIONER;
-        if by_hand || !is_in_use(class, &used) || is_installed(plan, driver) {
-            continue;
-        }
-        let name = &class.meta.name;
-        let message =
-            format!("nobody runs `{driver}`, the provisioner of the class `{name}`: its claims wait");
-        let help = "name the driver in the nodes' `volumeLimits`, or add its CSIDriver to the manifests";
-        out.push(warn(code::LINT_NO_DRIVER, planned.origin, message, help));
-    }
-}
-
-fn is_installed(plan: &Plan, driver: &str) -> bool {
-    let object = objects(plan).find_map(|planned| match &planned.object {
-        Object::CsiDriver(object) if object.meta.name == driver => Some(&**object),
-        _ => None,
-    });
-    let applied = objects(plan).filter_map(|planned| match &planned.object {
-        Object::CsiNode(node) => Some(&**node),
-        _ => None,
-    });
-    drivers::is_installed(driver, object, plan.nodes.iter().map(|n| &n.csi_node).chain(applied))
-}
-
-/// Classes that claims and claim templates name; empty for those that name none.
-fn classes_in_use(plan: &Plan) -> BTreeSet<Str> {
-    let mut used = BTreeSet::new();
-    for planned in objects(plan) {
-        match &planned.object {
-            Object::PersistentVolumeClaim(claim) => {
-                used.insert(claim.class());
-            }
-            Object::StatefulSet(set) => {
-                let templates = set.claim_templates.iter();
-                used.extend(templates.map(|t| t.spec.storage_class.clone().unwrap_or_default()));
-            }
-            _ => {}
-        }
-    }
-    used
 }
 
 /// Expectations that reports cannot tell apart.

@@ -129,8 +129,20 @@ fn volumes(store: &Store) -> Result<(), String> {
     Ok(())
 }
 
-/// A volume that can be used from one node at a time is attached to one node at most.
+/// A volume that can be used from one node at a time is attached to one node at most, and only to nodes that can reach it.
 fn attachments(store: &Store) -> Result<(), String> {
+    for attachment in store.list::<VolumeAttachment>().filter(|a| a.attached) {
+        let volume = store.find::<PersistentVolume>("", &attachment.pv_name);
+        let node = store.find::<Node>("", &attachment.node_name);
+        let (Some(affinity), Some(node)) = (volume.and_then(|v| v.node_affinity.as_ref()), node) else {
+            continue;
+        };
+        let scheduled = store.pods_on(&node.meta.name).any(|p| was_scheduled(p));
+        if scheduled && !affinity.matches(&node.meta.name, &node.meta.labels) {
+            let (volume, node) = (&attachment.pv_name, &attachment.node_name);
+            return Err(format!("volume {volume} is attached to {node}, which cannot reach it"));
+        }
+    }
     let mut nodes: BTreeMap<&Str, &Str> = BTreeMap::new();
     for attachment in store.list::<VolumeAttachment>().filter(|a| a.attached) {
         let Some(volume) = store.find::<PersistentVolume>("", &attachment.pv_name) else { continue };

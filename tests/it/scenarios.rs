@@ -32,6 +32,7 @@ gallery! {
     node_pressure: "node-pressure",
     pods_per_node: "pods-per-node",
     preemption: "preemption",
+    retain_or_delete: "retain-or-delete",
     rolling_update: "rolling-update",
     self_healing: "self-healing",
     shop_comes_up: "shop-comes-up",
@@ -46,6 +47,7 @@ gallery! {
     rolling_update_under_load: "rolling-update-under-load",
     noisy_neighbour: "noisy-neighbour",
     flash_crowd: "flash-crowd",
+    zone_without_room: "zone-without-room",
 }
 
 /// Runs a scenario with the invariants watched, and tells its story if it fails.

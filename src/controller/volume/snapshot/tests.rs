@@ -70,11 +70,11 @@ fn a_snapshot_is_cut_at_once_and_ready_later() {
     // autoscaling-storage.md 5.11, snapshots.
     let mut h = cluster("Delete", Operations::default());
     h.store.create(snapshot_of("data", "ebs")).unwrap();
-    h.settle();
+    h.advance_millis(500);
     let finalizer = "snapshot.storage.kubernetes.io/pvc-as-source-protection";
     let held = |h: &Harness| live_claim(h, "data").meta.has_finalizer(finalizer);
     let before = held(&h);
-    h.advance_millis(1500);
+    h.advance_millis(1000);
     let snapshot = live(&h, SNAPSHOT).unwrap();
     assert!(!is_ready(&snapshot) && !snapshot.text(&["status", "creationTime"]).is_empty());
     h.advance_secs(10);

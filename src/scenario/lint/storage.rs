@@ -1,0 +1,219 @@
+//! What is probably not meant of storage.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{code, objects, pods_of, warn};
+use crate::api::k8s::core::v1::{PersistentVolumeClaimSpec, PodSpec};
+use crate::api::storage::{AccessMode, StorageClass, migrated_driver};
+use crate::api::workload::ClaimTemplate;
+use crate::api::{Object, ObjectKey};
+use crate::base::{Diagnostic, Span, Str};
+use crate::params::drivers;
+use crate::plan::Plan;
+
+/// Warnings about storage.
+pub(super) fn lint(plan: &Plan, out: &mut Vec<Diagnostic>) {
+    immediate(plan, out);
+    no_driver(plan, out);
+    host_paths(plan, out);
+    shared_disks(plan, out);
+    missing_classes(plan, out);
+}
+
+/// Classes with immediate binding, used while nodes lie in several zones.
+fn immediate(plan: &Plan, out: &mut Vec<Diagnostic>) {
+    let zones: BTreeSet<&Str> = plan.nodes.iter().map(|n| &n.zone).filter(|z| !z.is_empty()).collect();
+    if zones.len() < 2 {
+        return;
+    }
+    let used = classes_in_use(plan);
+    let drivers: BTreeSet<&Str> =
+        plan.nodes.iter().flat_map(|n| &n.csi_node.drivers).map(|driver| &driver.name).collect();
+    for planned in objects(plan) {
+        let Object::StorageClass(class) = &planned.object else { continue };
+        // Drivers of nodes make zonal volumes; others are not here to make any.
+        let provisioned = drivers.contains(&class.provisioner);
+        let name = &class.meta.name;
+        let in_use = is_in_use(class, &used);
+        if provisioned && in_use && !class.wait_for_first_consumer && class.allowed_topologies.is_empty() {
+            let message = format!(
+                "volumes of the class `{name}` are made before their Pod has a node, in any of {} zones",
+                zones.len()
+            );
+            out.push(warn(
+                code::LINT_IMMEDIATE,
+                planned.origin,
+                message,
+                "write `volumeBindingMode: WaitForFirstConsumer`",
+            ));
+        }
+    }
+}
+
+fn is_in_use(class: &StorageClass, used: &BTreeSet<Str>) -> bool {
+    used.contains(&class.meta.name) || class.is_default() && used.contains("")
+}
+
+/// Classes whose volumes nobody makes, though there are claims for them.
+fn no_driver(plan: &Plan, out: &mut Vec<Diagnostic>) {
+    let used = classes_in_use(plan);
+    for planned in objects(plan) {
+        let Object::StorageClass(class) = &planned.object else { continue };
+        let driver = migrated_driver(&class.provisioner).unwrap_or(&class.provisioner);
+        let by_hand = driver == drivers::NO_PROVISIONER;
+        if by_hand || !is_in_use(class, &used) || is_installed(plan, driver) {
+            continue;
+        }
+        let name = &class.meta.name;
+        let message =
+            format!("nobody runs `{driver}`, the provisioner of the class `{name}`: its claims wait");
+        let help = "name the driver in the nodes' `volumeLimits`, or add its CSIDriver to the manifests";
+        out.push(warn(code::LINT_NO_DRIVER, planned.origin, message, help));
+    }
+}
+
+fn is_installed(plan: &Plan, driver: &str) -> bool {
+    let object = objects(plan).find_map(|planned| match &planned.object {
+        Object::CsiDriver(object) if object.meta.name == driver => Some(&**object),
+        _ => None,
+    });
+    let applied = objects(plan).filter_map(|planned| match &planned.object {
+        Object::CsiNode(node) => Some(&**node),
+        _ => None,
+    });
+    drivers::is_installed(driver, object, plan.nodes.iter().map(|n| &n.csi_node).chain(applied))
+}
+
+/// Classes that claims name; empty for those that name none.
+fn classes_in_use(plan: &Plan) -> BTreeSet<Str> {
+    claims(plan).map(|(_, class, ..)| class.unwrap_or_default()).collect()
+}
+
+/// Directories of nodes that containers write into, for Pods that may move. Agents (DaemonSets) are meant to have such.
+fn host_paths(plan: &Plan, out: &mut Vec<Diagnostic>) {
+    for planned in objects(plan) {
+        let moves = matches!(
+            planned.object,
+            Object::Deployment(_)
+                | Object::ReplicaSet(_)
+                | Object::ReplicationController(_)
+                | Object::StatefulSet(_)
+        );
+        let Some((_, spec)) = pods_of(&planned.object).filter(|_| moves) else { continue };
+        let written =
+            spec.volumes.iter().flatten().find(|v| v.host_path.is_some() && is_written(spec, &v.name));
+        let Some(path) = written.and_then(|v| v.host_path.as_ref()).map(|h| h.path.as_str()) else {
+            continue;
+        };
+        let (kind, name) = (planned.object.kind_name(), &planned.object.meta().name);
+        let message = format!("{kind} `{name}` writes into `{path}` of whichever node its Pods are on");
+        let help = "a Pod that moves finds another node's directory: use a claim";
+        out.push(warn(code::LINT_HOST_PATH, planned.origin, message, help));
+    }
+}
+
+/// Whether a container may write into a volume.
+fn is_written(spec: &PodSpec, volume: &str) -> bool {
+    let mounts = spec.containers.iter().flat_map(|c| c.volume_mounts.iter().flatten());
+    mounts.into_iter().any(|m| m.name == volume && m.read_only != Some(true))
+}
+
+/// Claims that only one node at a time can use, in a template of several replicas.
+fn shared_disks(plan: &Plan, out: &mut Vec<Diagnostic>) {
+    if plan.nodes.len() < 2 {
+        return;
+    }
+    let single: BTreeSet<ObjectKey> = claims(plan)
+        .filter(|(_, _, modes, _)| !modes.is_empty() && modes.iter().all(|mode| mode.is_single_node()))
+        .map(|(key, ..)| key)
+        .collect();
+    for planned in objects(plan) {
+        let replicas = match &planned.object {
+            Object::Deployment(o) => o.replicas,
+            Object::ReplicaSet(o) => o.replicas,
+            Object::StatefulSet(o) => o.replicas,
+            _ => continue,
+        };
+        let Some((_, spec)) = pods_of(&planned.object).filter(|_| replicas > 1) else { continue };
+        let (kind, meta) = (planned.object.kind_name(), planned.object.meta());
+        let named = spec.volumes.iter().flatten().filter_map(|v| v.persistent_volume_claim.as_ref());
+        for claim in named.map(|source| source.claim_name.as_str()) {
+            if single.contains(&ObjectKey::new(meta.namespace.clone(), claim)) {
+                let message = format!(
+                    "{replicas} replicas of {kind} `{}` share the claim `{claim}`, which one node at a time can use",
+                    meta.name
+                );
+                let help =
+                    "give each its own claim (a StatefulSet's `volumeClaimTemplates`), or use ReadWriteMany";
+                out.push(warn(code::LINT_SHARED_DISK, planned.origin, message, help));
+            }
+        }
+    }
+}
+
+/// A claim: its key, its class if it names one, its access modes, and where it stands.
+type Claim = (ObjectKey, Option<Str>, Vec<AccessMode>, Span);
+
+/// All claims of the manifests and steps, those of templates by the template's name.
+fn claims(plan: &Plan) -> impl Iterator<Item = Claim> {
+    objects(plan).flat_map(|planned| {
+        let (origin, namespace) = (planned.origin, planned.object.meta().namespace.clone());
+        let mut found: Vec<Claim> = match &planned.object {
+            Object::PersistentVolumeClaim(c) => {
+                let class = Some(c.class()).filter(|class| !class.is_empty());
+                vec![(c.meta.key(), class, c.spec.access_modes.clone(), origin)]
+            }
+            Object::StatefulSet(set) => {
+                let of = |t: &Arc<ClaimTemplate>| {
+                    let key = ObjectKey::new(namespace.clone(), t.meta.name.clone());
+                    (key, t.spec.storage_class.clone(), t.spec.access_modes.clone(), origin)
+                };
+                set.claim_templates.iter().map(of).collect()
+            }
+            _ => Vec::new(),
+        };
+        if let Some((_, spec)) = pods_of(&planned.object) {
+            let volumes = spec.volumes.iter().flatten();
+            let templates =
+                volumes.filter_map(|v| Some((v, v.ephemeral.as_ref()?.volume_claim_template.as_ref()?)));
+            found.extend(templates.map(|(volume, template)| {
+                let PersistentVolumeClaimSpec { storage_class_name, access_modes, .. } = &template.spec;
+                let modes =
+                    access_modes.iter().flatten().filter_map(|mode| AccessMode::parse(mode)).collect();
+                let key = ObjectKey::new(namespace.clone(), volume.name.as_str());
+                (key, storage_class_name.as_deref().map(Str::from), modes, origin)
+            }));
+        }
+        found
+    })
+}
+
+/// Claims of classes that nothing defines. A class may also be a name that volumes by hand and claims agree on.
+fn missing_classes(plan: &Plan, out: &mut Vec<Diagnostic>) {
+    let mut known: BTreeSet<Str> = BTreeSet::new();
+    for planned in objects(plan) {
+        match &planned.object {
+            Object::StorageClass(class) => known.insert(class.meta.name.clone()),
+            Object::PersistentVolume(volume) => known.insert(volume.class()),
+            _ => false,
+        };
+    }
+    let mut missing: BTreeMap<Str, (ObjectKey, Span)> = BTreeMap::new();
+    for (key, class, _, origin) in claims(plan) {
+        if let Some(class) = class.filter(|class| !class.is_empty() && !known.contains(class)) {
+            missing.entry(class).or_insert((key, origin));
+        }
+    }
+    let names: Vec<&str> = known.iter().map(Str::as_str).filter(|name| !name.is_empty()).collect();
+    for (class, (key, origin)) in missing {
+        let message = format!("the claim `{key}` names the StorageClass `{class}`, which nothing defines");
+        let help = match crate::base::diag::did_you_mean(&class, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => {
+                "add the class to the manifests; clouds bring their own, a simulation does not".to_owned()
+            }
+        };
+        out.push(warn(code::LINT_NO_CLASS, origin, message, help));
+    }
+}
