@@ -7,12 +7,10 @@ mod storage;
 use super::code;
 use super::manifests::identity;
 use crate::api::k8s::core::v1::PodSpec;
-use crate::api::storage::{StorageClass, migrated_driver};
 use crate::api::{Kind, Labels, Object, ObjectKey};
 use crate::base::{Diagnostic, SimTime, Span, Str};
 use crate::expect::spec::{Subject, When};
 use crate::params::behaviour::Matches;
-use crate::params::drivers;
 use crate::plan::{Plan, PlannedObject, ResourceKind, Step, Target};
 
 /// Warnings about a plan.
