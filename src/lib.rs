@@ -14,6 +14,7 @@
 //! | 4 | [`cloud`] | zones, instance types, node groups |
 //! | 4 | [`autoscaler`] | cluster autoscaler |
 //! | 4 | [`traffic`] | load, usage of Pods, metrics |
+//! | 4 | [`vertical`] | vertical Pod autoscaler |
 //! | 5 | [`plan`] | a run, fully resolved |
 //! | 5 | [`expect`] | expectations and their judge |
 //! | 6 | [`sim`] | owns everything and moves it |
@@ -40,6 +41,7 @@ pub mod controller;
 pub mod kubelet;
 pub mod scheduler;
 pub mod traffic;
+pub mod vertical;
 
 pub mod expect;
 pub mod plan;

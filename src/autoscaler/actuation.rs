@@ -4,13 +4,13 @@
 
 use std::sync::Arc;
 
+use super::drainability::{Budgets, Fate, fate, is_daemon};
+use super::scale_down::Candidate;
 use super::{ClusterAutoscaler, Ctx, Effect, TAINT_TO_BE_DELETED, status_config_map};
 use crate::api::{EventType, Node, ObjectKey, ObjectRef, Pod, Taint, TaintEffect};
 use crate::base::text::lit;
 use crate::base::{SimDuration, SimTime, Str};
 
-/// From the taint to the first eviction (`--node-delete-delay-after-taint`).
-const AFTER_TAINT: SimDuration = SimDuration::from_secs(5);
 /// Refused evictions are asked for again.
 const EVICTION_RETRY: SimDuration = SimDuration::from_secs(10);
 /// How often it is looked whether the Pods are gone.
@@ -27,6 +27,8 @@ pub struct Deletion {
     pub drains: bool,
     pods: Vec<(ObjectKey, Str)>,
     stage: Stage,
+    /// When refused evictions are asked for again.
+    next_try: SimTime,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,18 +43,13 @@ enum Stage {
 
 impl ClusterAutoscaler {
     /// Marks a node as about to be deleted.
-    pub(super) fn begin_deletion(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        node: &Str,
-        utilization: f64,
-        pods: Vec<Arc<Pod>>,
-    ) {
-        let now = ctx.store.now();
+    pub(super) fn begin_deletion(&mut self, ctx: &mut Ctx<'_>, candidate: &Candidate) {
+        let (node, pods) = (&candidate.name, &candidate.moving);
         let key = ObjectKey::cluster(node.clone());
         let value: Str = ctx.store.timestamp().0.to_string().into();
+        let cordons = self.flags.cordon_node_before_terminating;
         let marked = ctx.store.update_spec::<Node>(&key, |node| {
-            node.unschedulable = true;
+            node.unschedulable |= cordons;
             node.taints.push(Taint {
                 key: TAINT_TO_BE_DELETED.into(),
                 value,
@@ -67,19 +64,21 @@ impl ClusterAutoscaler {
         let text = if pods.is_empty() {
             format!("Scale-down: removing empty node \"{node}\"")
         } else {
-            let names: Vec<&str> = pods.iter().map(|pod| pod.meta.name.as_str()).collect();
-            let list = names.join(",");
-            format!(
-                "Scale-down: removing node {node}, utilization: {utilization}, pods to reschedule: {list}"
-            )
+            let names: Vec<&str> = pods.iter().map(|pod| pod.pod.meta.name.as_str()).collect();
+            let (used, list) = (&candidate.utilization, names.join(","));
+            format!("Scale-down: removing node {node}, utilization: {used}, pods to reschedule: {list}")
         };
         let reason = if pods.is_empty() { lit!("ScaleDownEmpty") } else { lit!("ScaleDown") };
         self.say(ctx, status_config_map(), EventType::Normal, reason, text);
+        let keys = |pods: &[crate::scheduler::framework::PodInfo]| -> Vec<(ObjectKey, Str)> {
+            pods.iter().map(|pod| (pod.pod.meta.key(), pod.pod.meta.uid.clone())).collect()
+        };
         let deletion = Deletion {
-            due: now + AFTER_TAINT,
+            due: ctx.store.now() + self.flags.node_delete_delay_after_taint,
             drains: !pods.is_empty(),
-            pods: pods.iter().map(|pod| (pod.meta.key(), pod.meta.uid.clone())).collect(),
+            pods: keys(pods),
             stage: Stage::Tainted,
+            next_try: ctx.store.now(),
         };
         self.unneeded.remove(node);
         self.deletions.insert(node.clone(), deletion);
@@ -105,6 +104,11 @@ impl ClusterAutoscaler {
             return false;
         }
         if deletion.stage == Stage::Tainted {
+            if let Err(why) = self.look_again(ctx, node, deletion) {
+                self.give_up(ctx, node, deletion, &why);
+                return false;
+            }
+            self.evict_daemons(ctx, node, deletion);
             if !deletion.drains {
                 self.delete(ctx, node, deletion);
                 return false;
@@ -124,6 +128,11 @@ impl ClusterAutoscaler {
                 false
             }
             Stage::Evicting(until) if !refused.is_empty() && now < until => {
+                deletion.due = now + POLL;
+                if now < deletion.next_try {
+                    return true;
+                }
+                deletion.next_try = now + EVICTION_RETRY;
                 for pod in refused {
                     let grace =
                         pod.spec.termination_grace_seconds.min(self.flags.max_graceful_termination_sec);
@@ -131,7 +140,6 @@ impl ClusterAutoscaler {
                     self.say(ctx, ObjectRef::to(&**pod), EventType::Normal, lit!("ScaleDown"), text);
                     ctx.out.push(Effect::Evict(pod.meta.key(), grace));
                 }
-                deletion.due = now + EVICTION_RETRY.min(POLL);
                 true
             }
             Stage::Evicting(_) if refused.is_empty() => {
@@ -145,10 +153,73 @@ impl ClusterAutoscaler {
                 deletion.due = now + POLL;
                 true
             }
-            Stage::Evicting(_) | Stage::Ending(_) | Stage::Tainted => {
-                self.give_up(ctx, node, &left);
+            Stage::Evicting(_) => {
+                let refused: Vec<Arc<Pod>> = refused.into_iter().cloned().collect();
+                self.say_refused(ctx, &refused);
+                let why =
+                    format!("Failed to drain node /{node}, due to following errors: [{}]", errors(&refused));
+                self.give_up(ctx, node, deletion, &why);
                 false
             }
+            Stage::Ending(_) | Stage::Tainted => {
+                let why = format!("Failed to drain node /{node}: pods remaining after timeout");
+                self.give_up(ctx, node, deletion, &why);
+                false
+            }
+        }
+    }
+
+    /// After the taint the node is looked at once more: a Pod may have come in the last moment, or a rule may keep it now.
+    /// The Pods that must go, as they are now.
+    fn look_again(&self, ctx: &Ctx<'_>, node: &Str, deletion: &mut Deletion) -> Result<(), String> {
+        let budgets = if deletion.drains { Budgets::new(ctx.store) } else { Budgets::default() };
+        let mut moving = Vec::new();
+        for pod in ctx.store.pods_on(node) {
+            if i64::from(pod.spec.priority) < self.flags.expendable_pods_priority_cutoff {
+                continue;
+            }
+            match fate(ctx.store, &self.flags, &budgets, pod) {
+                Fate::Move if !is_daemon(pod) => moving.push((pod.meta.key(), pod.meta.uid.clone())),
+                Fate::Move | Fate::Skip => {}
+                Fate::Block(_) if !deletion.drains => {
+                    moving.push((pod.meta.key(), pod.meta.uid.clone()));
+                }
+                Fate::Block(reason) => {
+                    let (namespace, name) = (&pod.meta.namespace, &pod.meta.name);
+                    return Err(format!(
+                        "GetPodsToMove for \"{node}\" returned error: {}",
+                        sentence(reason, namespace, name)
+                    ));
+                }
+            }
+        }
+        if !deletion.drains && !moving.is_empty() {
+            return Err(format!("failed to delete empty node \"{node}\", new pods scheduled"));
+        }
+        deletion.pods = moving;
+        Ok(())
+    }
+
+    /// Asks for the eviction of DaemonSet Pods; nobody waits for them.
+    fn evict_daemons(&self, ctx: &mut Ctx<'_>, node: &Str, deletion: &Deletion) {
+        let wanted = match deletion.drains {
+            true => self.flags.daemonset_eviction_for_occupied_nodes,
+            false => self.flags.daemonset_eviction_for_empty_nodes,
+        };
+        if wanted {
+            let daemons: Vec<Arc<Pod>> =
+                ctx.store.pods_on(node).filter(|pod| is_daemon(pod)).cloned().collect();
+            for pod in daemons {
+                let grace = pod.spec.termination_grace_seconds.min(self.flags.max_graceful_termination_sec);
+                ctx.out.push(Effect::Evict(pod.meta.key(), grace));
+            }
+        }
+    }
+
+    fn say_refused(&mut self, ctx: &mut Ctx<'_>, refused: &[Arc<Pod>]) {
+        for pod in refused {
+            let text = "failed to delete pod for ScaleDown".to_owned();
+            self.say(ctx, ObjectRef::to(&**pod), EventType::Warning, lit!("ScaleDownFailed"), text);
         }
     }
 
@@ -167,29 +238,48 @@ impl ClusterAutoscaler {
         self.say(ctx, status_config_map(), EventType::Normal, reason, text);
         ctx.fleet.terminate(node);
         ctx.out.push(Effect::Terminate(node.clone()));
-        self.last_delete = Some(now);
         self.want(now);
     }
 
     /// The Pods do not go: the node stays.
-    fn give_up(&mut self, ctx: &mut Ctx<'_>, node: &Str, left: &[Arc<Pod>]) {
-        for pod in left.iter().filter(|pod| !pod.meta.is_deleting()) {
-            let text = "failed to delete pod for ScaleDown".to_owned();
-            self.say(ctx, ObjectRef::to(&**pod), EventType::Warning, lit!("ScaleDownFailed"), text);
-        }
-        let names: Vec<&str> = left.iter().map(|pod| pod.meta.name.as_str()).collect();
+    fn give_up(&mut self, ctx: &mut Ctx<'_>, node: &Str, deletion: &Deletion, why: &str) {
         if let Some(found) = ctx.store.find::<Node>("", node) {
             let about = ObjectRef::to(&**found);
-            let why = format!("pods remaining after timeout: {}", names.join(", "));
-            let text = format!("failed to drain and delete node: {why}");
+            let what = if deletion.drains { "drain and delete node" } else { "delete empty node" };
+            let text = format!("failed to {what}: {why}");
             self.say(ctx, about, EventType::Warning, lit!("ScaleDownFailed"), text);
         }
         // A node that went meanwhile needs no mending.
+        let cordons = self.flags.cordon_node_before_terminating;
         let _ = ctx.store.update_spec::<Node>(&ObjectKey::cluster(node.clone()), |node| {
-            node.unschedulable = false;
+            node.unschedulable &= !cordons;
             node.taints.retain(|t| t.key != TAINT_TO_BE_DELETED);
         });
-        self.last_failure = Some(ctx.store.now());
         self.want(ctx.store.now());
+    }
+}
+
+/// Why evictions were refused to the last.
+fn errors(refused: &[Arc<Pod>]) -> String {
+    let one = |pod: &Arc<Pod>| {
+        let (namespace, name) = (&pod.meta.namespace, &pod.meta.name);
+        format!(
+            "failed to evict pod {namespace}/{name} within allowed timeout (last error: Cannot evict pod as it would violate the pod's disruption budget.)"
+        )
+    };
+    refused.iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+/// What upstream says of the Pod that keeps a node.
+fn sentence(reason: &str, namespace: &str, name: &str) -> String {
+    match reason {
+        "NotReplicated" => format!("{namespace}/{name} is not replicated"),
+        "UnmovableKubeSystemPod" => {
+            format!("non-daemonset, non-mirrored, non-pdb-assigned kube-system pod present: {name}")
+        }
+        "NotSafeToEvictAnnotation" => format!("pod annotated as not safe to evict present: {name}"),
+        "LocalStorageRequested" => format!("pod with local storage present: {name}"),
+        "NotEnoughPdb" => format!("not enough pod disruption budget to move {namespace}/{name}"),
+        _ => format!("replication controller for {namespace}/{name} is not available"),
     }
 }

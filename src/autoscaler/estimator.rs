@@ -5,6 +5,7 @@
 use super::pending::Group;
 use super::simulator::Simulator;
 use super::template::Template;
+use crate::api::node::HOSTNAME_LABEL;
 use crate::base::Str;
 use crate::scheduler::framework::{NodeId, PodInfo, Status};
 
@@ -36,11 +37,10 @@ pub fn estimate(
     let mut ordered: Vec<&&Group> = groups.iter().collect();
     // upstream: float64; the largest first, in the given order among equals.
     ordered.sort_by(|a, b| score(template, b.sample()).total_cmp(&score(template, a.sample())));
+    let mut may_grow = true;
     for group in ordered {
         let rest = packing.fill_present(&group.pods);
-        if !packing.add_nodes(rest) {
-            break;
-        }
+        may_grow = may_grow && packing.add_nodes(rest);
     }
     Estimate { nodes: packing.used.iter().filter(|used| **used).count(), pods: packing.placed }
 }
@@ -89,10 +89,8 @@ impl Packing<'_> {
                         self.put(pod, newest);
                         continue;
                     }
-                    Err(status) if by_hostname(&status) => {
-                        let places: Vec<NodeId> = self.nodes.iter().map(|(_, id)| *id).collect();
-                        if let Some(place) = self.simulator.find(pod, &places, 0, |_| true) {
-                            self.put(pod, place);
+                    Err(status) if spreads_over_hosts(pod) && is_spread_mismatch(&status) => {
+                        if self.put_elsewhere(pod, newest) {
                             continue;
                         }
                     }
@@ -118,6 +116,25 @@ impl Packing<'_> {
         true
     }
 
+    /// Puts a Pod on any node but the newest one, old ones included. Whether there was one.
+    fn put_elsewhere(&mut self, pod: &PodInfo, newest: usize) -> bool {
+        let nodes: Vec<NodeId> = self.simulator.snapshot.order().to_vec();
+        let not_newest = self.nodes[newest].0.clone();
+        let Some(place) = self.simulator.find(pod, &nodes, 0, |name| not_newest != name) else {
+            return false;
+        };
+        let id = nodes[place];
+        match self.nodes.iter().position(|(_, new)| *new == id) {
+            Some(index) => self.put(pod, index),
+            None => {
+                let name = self.simulator.snapshot.node(id).name().clone();
+                self.simulator.place(pod, &name);
+                self.placed.push(pod.clone());
+            }
+        }
+        true
+    }
+
     fn put(&mut self, pod: &PodInfo, place: usize) {
         let name = self.nodes[place].0.clone();
         self.simulator.place(pod, &name);
@@ -126,7 +143,12 @@ impl Packing<'_> {
     }
 }
 
-/// Whether a refusal may come from where other Pods of the estimate lie, so that another new node may do.
-fn by_hostname(status: &Status) -> bool {
-    matches!(status.plugin, "PodTopologySpread" | "InterPodAffinity")
+/// Whether a Pod asks to be spread over hosts.
+fn spreads_over_hosts(pod: &PodInfo) -> bool {
+    pod.pod.spec.topology_spread.iter().any(|constraint| constraint.topology_key == HOSTNAME_LABEL)
+}
+
+/// Whether a refusal comes from where other Pods lie, so that another node may do.
+fn is_spread_mismatch(status: &Status) -> bool {
+    status.reasons().any(|reason| reason.text == "node(s) didn't match pod topology spread constraints")
 }

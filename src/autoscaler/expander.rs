@@ -1,6 +1,10 @@
 //! Which of several groups grows.
 //!
 //! Upstream: `cluster-autoscaler/expander/{waste,mostpods,leastnodes,priority,price,random}`, 1.34.
+//!
+//! # Fidelity
+//! Patterns of the priority expander know `.*`, `^` and `$`; upstream takes any regular expression. The price expander
+//! prices Pods by the model of the GCE provider; the AWS provider has none. The gRPC expander is not simulated.
 
 use super::estimator::Estimate;
 use crate::api::ResourceList;
@@ -86,6 +90,9 @@ fn waste(choice: &Choice) -> f64 {
 /// Dollars per core and per GiB that a Pod of the price model costs an hour.
 const PRICE_OF_CORE: f64 = 0.033_174;
 const PRICE_OF_GIB: f64 = 0.004_446;
+/// Machines with GPUs are for Pods that need them.
+const GPU_UNFITNESS: f64 = 1000.0;
+const GPU: &str = "nvidia.com/gpu";
 const GIB: f64 = (1u64 << 30) as f64;
 
 /// Upstream: `expander/price/price.go`; Pods are priced by the model of the GCE provider, as nobody else has one.
@@ -105,19 +112,31 @@ fn price(choice: &Choice, cluster_size: usize) -> f64 {
         _ => 32.0,
     };
     let actual = choice.capacity.cpu_milli() as f64 / 1000.0;
-    let unfitness = if actual > 0.0 { (preferred / actual).max(actual / preferred) } else { 1000.0 };
-    ((unfitness - 1.0) * (1.0 - libm::tanh((count - 1.0) / 15.0)) + 1.0) * relative
+    let has_gpu = choice.capacity.get(GPU).is_some_and(|count| count.value() > 0);
+    let suppressed = if has_gpu || actual <= 0.0 {
+        GPU_UNFITNESS
+    } else {
+        let unfitness = (preferred / actual).max(actual / preferred);
+        (unfitness - 1.0) * (1.0 - libm::tanh((count - 1.0) / 15.0)) + 1.0
+    };
+    suppressed * relative
+}
+
+/// The priority of a group; none if no pattern of a priority of at least zero is found in its name.
+fn priority_of(name: &str, priorities: &[(i64, Vec<Str>)]) -> Option<i64> {
+    let matching = priorities.iter().filter(|(_, patterns)| patterns.iter().any(|p| found(p, name)));
+    matching.map(|(priority, _)| *priority).filter(|priority| *priority >= 0).max()
+}
+
+/// Groups that no pattern matches: the priority expander says so of its ConfigMap.
+pub fn unmatched(choices: &[Choice], priorities: &[(i64, Vec<Str>)]) -> Vec<Str> {
+    let matched = |name: &str| priorities.iter().any(|(_, patterns)| patterns.iter().any(|p| found(p, name)));
+    choices.iter().map(|choice| &choice.name).filter(|name| !matched(name)).cloned().collect()
 }
 
 /// The groups of the highest priority that has a match; without any match all of them.
 fn by_priority(choices: Vec<Choice>, priorities: &[(i64, Vec<Str>)]) -> Vec<Choice> {
-    let priority = |choice: &Choice| {
-        priorities
-            .iter()
-            .filter(|(_, patterns)| patterns.iter().any(|pattern| found(pattern, &choice.name)))
-            .map(|(priority, _)| *priority)
-            .max()
-    };
+    let priority = |choice: &Choice| priority_of(&choice.name, priorities);
     match choices.iter().filter_map(priority).max() {
         Some(highest) => choices.into_iter().filter(|choice| priority(choice) == Some(highest)).collect(),
         None => choices,
@@ -177,18 +196,43 @@ mod tests {
         assert_eq!(found.map(|c| c.name).unwrap_or_default(), expected, "{chain:?} {text}");
     }
 
+    /// `§3.5`, a row of the table after the other.
     #[test]
     fn each_expander_has_its_own_taste() {
-        // Name, cores, GiB, nodes, Pods, price.
-        check("least-waste", "small 2 8 2 3 100;large 8 32 1 3 400", "small");
-        check("least-waste", "cpu 4 8 1 3 100;memory 4 64 1 3 100", "cpu");
-        check("most-pods", "few 4 8 1 3 100;many 4 8 3 9 100", "many");
-        check("least-nodes", "two 2 8 2 3 100;one 4 16 1 3 100", "one");
-        check("price", "dear 2 8 2 3 20000;cheap 2 8 2 3 5000", "cheap");
-        check("priority", "general 2 8 2 3 100;spot-a 2 8 2 3 100", "spot-a");
-        check("priority", "general 2 8 2 3 100;so-cheap 2 8 2 3 100;cheap-not 2 8 1 1 1", "so-cheap");
-        check("most-pods,least-nodes", "a 2 8 3 3 100;b 4 16 1 3 100;c 4 16 1 2 100", "b");
-        check("least-waste", "only 2 8 3 3 100", "only");
+        // Name, cores, GiB, nodes, Pods (1 core and 1 GiB each), price.
+        for (chain, text, expected) in [
+            ("least-waste", "small 2 8 2 3 100;large 8 32 1 3 400", "small"),
+            ("least-waste", "cpu 4 8 1 3 100;memory 4 64 1 3 100", "cpu"),
+            // Two half-empty nodes waste as much as one of twice their size that is half empty: a tie, the next decides.
+            ("least-waste,least-nodes", "two 2 2 2 2 100;one 4 4 1 2 100", "one"),
+            ("least-waste", "full 2 2 1 2 100;half 4 4 1 2 100", "full"),
+            ("most-pods", "few 4 8 1 3 100;many 4 8 3 9 100", "many"),
+            ("most-pods,least-waste", "a 8 8 1 3 100;b 4 4 1 3 100", "b"),
+            ("least-nodes", "two 2 8 2 3 100;one 4 16 1 3 100", "one"),
+            ("least-nodes,most-pods", "few 2 8 1 1 100;many 4 16 1 3 100", "many"),
+            ("price", "dear 2 8 2 3 20000;cheap 2 8 2 3 5000", "cheap"),
+            // A cluster of five prefers two cores: a machine of 32 for a single Pod is cheaper and unfit.
+            ("price", "fit 2 8 1 1 9000;giant 32 32 1 1 5000", "fit"),
+            ("priority", "general 2 8 2 3 100;spot-a 2 8 2 3 100", "spot-a"),
+            ("priority", "general 2 8 2 3 100;so-cheap 2 8 2 3 100;cheap-not 2 8 1 1 1", "so-cheap"),
+            ("most-pods,least-nodes", "a 2 8 3 3 100;b 4 16 1 3 100;c 4 16 1 2 100", "b"),
+            ("least-waste", "only 2 8 3 3 100", "only"),
+        ] {
+            check(chain, text, expected);
+        }
+    }
+
+    /// `§3.5`: groups without a match are out, and all are in if no group has one.
+    #[test]
+    fn without_any_match_priorities_decide_nothing() {
+        let priorities = vec![(10, vec![Str::from("^spot")]), (-5, vec![Str::from("never")])];
+        let names = |text| {
+            let left = by_priority(choices(text), &priorities);
+            left.into_iter().map(|choice| choice.name.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names("spot 2 8 1 1 1;other 2 8 1 1 1"), "spot");
+        assert_eq!(names("never 2 8 1 1 1;other 2 8 1 1 1"), "never other");
+        assert_eq!(unmatched(&choices("spot 2 8 1 1 1;other 2 8 1 1 1"), &priorities), ["other"]);
     }
 
     #[test]

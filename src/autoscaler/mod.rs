@@ -1,16 +1,20 @@
 //! The cluster autoscaler: buys nodes for Pods that fit nowhere, and sells nodes that nobody needs.
 //!
+//! * [`registry`]: how groups and nodes are; [`backoff`]: groups that failed; [`status`]: what is written of it.
 //! * [`pending`]: which Pods wait. * [`template`]: what a new node would look like. * [`simulator`]: tries Pods on nodes
-//!   with the scheduler's own plugins. * [`estimator`]: how many nodes. * [`expander`]: of which group. * [`scale_up`]: buys.
+//!   with the scheduler's own plugins. * [`estimator`]: how many nodes. * [`expander`]: of which group. * [`similar`]: spread
+//!   over which. * [`scale_up`]: buys.
 //! * [`scale_down`]: finds nodes that are not needed; [`drainability`]: which Pods keep their node;
-//!   [`actuation`]: empties and deletes. * [`backoff`]: groups that failed.
+//!   [`actuation`]: empties and deletes.
 //!
 //! Upstream: `cluster-autoscaler/core/static_autoscaler.go`, 1.34.
 //!
 //! # Fidelity
 //! A loop is made only when something can have changed since the last, at an instant of upstream's grid of
-//! `--scan-interval`; a loop takes no time. Similar groups are those that differ in their zone only. The price
-//! expander prices Pods by the model of the GCE provider; the AWS provider has none.
+//! `--scan-interval` (the pause between two loops; upstream adds the loop's own time, here it takes none, so that no time
+//! limit of a loop is ever hit). Not simulated: `--cores-total`, `--memory-total`, `--frequent-loops-enabled`,
+//! `--scale-down-delay-type-local`, annotations that delay a node's deletion, batches of deletions, groups that are created
+//! by the autoscaler, ProvisioningRequests, DRA.
 
 pub mod actuation;
 pub mod backoff;
@@ -18,27 +22,34 @@ pub mod drainability;
 pub mod estimator;
 pub mod expander;
 pub mod pending;
+pub mod registry;
 pub mod scale_down;
 pub mod scale_up;
+pub mod similar;
 pub mod simulator;
+pub mod status;
 pub mod template;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
 use crate::api::{EventType, Kind, Node, ObjectKey, ObjectRef, Pod, condition};
 use crate::base::text::lit;
 use crate::base::{SimDuration, SimTime, Str};
-use crate::cloud::fleet::{Fleet, GroupId};
+use crate::cloud::fleet::{Chances, Fleet, GroupId, Launch};
 use crate::cloud::group::PlannedNode;
 use crate::params::Latencies;
 use crate::params::settings::ClusterAutoscaler as Flags;
 use crate::scheduler::framework::{Framework, Snapshot};
 use crate::store::{Change, Emit, Store};
 use actuation::Deletion;
-use backoff::Backoffs;
 use pending::is_unschedulable;
+use registry::Registry;
+use scale_down::Unremovable;
 use simulator::Simulator;
-use template::Template;
+use status::Status;
+use template::{Template, Templates};
 
 /// The taint of a node that is about to be deleted.
 pub const TAINT_TO_BE_DELETED: &str = "ToBeDeletedByClusterAutoscaler";
@@ -49,6 +60,9 @@ pub const TAINT_CANDIDATE: &str = "DeletionCandidateOfClusterAutoscaler";
 const EVENTS_AGAIN_AFTER: SimDuration = SimDuration::from_mins(5);
 /// Pods that are all younger than this are not acted on: more may come.
 const TOO_YOUNG: SimDuration = SimDuration::from_secs(2);
+
+/// The same for Pods that ask for GPUs.
+const TOO_YOUNG_GPU: SimDuration = SimDuration::from_secs(30);
 
 /// What the autoscaler asks of the rest of the world.
 #[derive(Clone, Debug)]
@@ -84,17 +98,21 @@ pub struct ClusterAutoscaler {
     flags: Flags,
     /// Whether any group is its to manage.
     enabled: bool,
-    backoffs: Backoffs,
+    registry: Registry,
+    templates: Templates,
+    status: Status,
     /// When it last bought.
     last_up: Option<SimTime>,
     /// When it last deleted a node.
     last_delete: Option<SimTime>,
-    /// When a deletion last failed.
-    last_failure: Option<SimTime>,
     /// Since when nodes are not needed.
     unneeded: BTreeMap<Str, SimTime>,
-    /// Nodes whose Pods have no other place, and until when that is taken for granted.
-    unremovable: BTreeMap<Str, SimTime>,
+    /// Nodes that could not be emptied, and until when that is taken for granted.
+    unremovable: BTreeMap<Str, Unremovable>,
+    /// Why nodes stay, as of the last loop.
+    kept: BTreeMap<Str, &'static str>,
+    /// Changes heard of that can matter.
+    changes: u64,
     /// Deletions under way.
     deletions: BTreeMap<Str, Deletion>,
     /// When Events were last said.
@@ -104,12 +122,15 @@ pub struct ClusterAutoscaler {
     due: Option<SimTime>,
 }
 
-/// How a loop went on.
-enum Progress {
-    /// Nothing more in this loop.
-    Ended,
-    /// On to selling.
-    GoOn,
+/// What became of the Pods that wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bought {
+    /// Nothing was needed or could be had.
+    Nothing,
+    /// Nodes.
+    Nodes,
+    /// More Pods may come: nothing is bought or sold in this loop.
+    Waits,
 }
 
 impl ClusterAutoscaler {
@@ -119,12 +140,15 @@ impl ClusterAutoscaler {
         Self {
             flags: flags.clone(),
             enabled,
-            backoffs: Backoffs::default(),
+            registry: Registry::default(),
+            templates: Templates::default(),
+            status: Status::default(),
             last_up: None,
             last_delete: None,
-            last_failure: None,
             unneeded: BTreeMap::new(),
             unremovable: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            changes: 0,
             deletions: BTreeMap::new(),
             said: BTreeMap::new(),
             last_loop: None,
@@ -135,6 +159,7 @@ impl ClusterAutoscaler {
     /// Hears of a change.
     pub fn on_change(&mut self, change: &Change) {
         if self.enabled && concerns(change) {
+            self.changes += 1;
             self.want(change.at);
         }
     }
@@ -168,41 +193,52 @@ impl ClusterAutoscaler {
 
     /// One loop.
     fn run_once(&mut self, ctx: &mut Ctx<'_>) {
-        let now = ctx.store.now();
-        self.forget_the_past(now, ctx.store);
-        self.give_up_late_machines(ctx);
-        if self.is_unhealthy(ctx) {
-            let reference = status_config_map();
-            self.say(
-                ctx,
-                reference,
-                EventType::Warning,
-                lit!("ClusterUnhealthy"),
-                "Cluster is unhealthy".to_owned(),
-            );
-            return;
+        self.forget_the_past(ctx.store);
+        let remarks = self.registry.update(ctx.store, ctx.fleet, &self.flags);
+        for (reason, text) in remarks {
+            self.say(ctx, status_config_map(), EventType::Warning, reason, text);
         }
-        let templates: BTreeMap<GroupId, Template> = ctx
-            .fleet
-            .groups()
-            .filter(|(_, group)| group.group.bounds.is_some())
-            .map(|(id, group)| (id, Template::of(group, ctx.store, ctx.framework, ctx.snapshot)))
-            .collect();
+        self.remove_unregistered(ctx);
+        if self.registry.is_healthy(&self.flags) {
+            self.buy_and_sell(ctx);
+        } else {
+            self.unneeded.clear();
+            let text = "Cluster is unhealthy".to_owned();
+            self.say(ctx, status_config_map(), EventType::Warning, lit!("ClusterUnhealthy"), text);
+        }
+        self.write_status(ctx);
+    }
+
+    fn buy_and_sell(&mut self, ctx: &mut Ctx<'_>) {
+        let now = ctx.store.now();
+        let groups: Vec<GroupId> = ctx.fleet.groups().map(|(id, _)| id).collect();
+        for id in groups {
+            if ctx.fleet.group(id).group.bounds.is_some() {
+                ctx.fleet.give_up_failed(id, now);
+            }
+        }
+        let templates = self.templates.of_all(ctx.fleet, ctx.store, ctx.framework, ctx.snapshot);
         let mut simulator = Simulator::new(ctx.framework, ctx.snapshot);
         drop_expendable(&mut simulator, self.flags.expendable_pods_priority_cutoff);
-        add_upcoming(&mut simulator, ctx, &templates);
+        let coming = self.add_upcoming(&mut simulator, ctx, &templates);
         let waiting = pending::unschedulable(ctx.store, self.flags.expendable_pods_priority_cutoff);
         let waiting = pending::filter_out_schedulable(&mut simulator, waiting);
-        let old_enough = |at: &SimTime| now >= *at + self.flags.new_pod_scale_up_delay;
-        let waiting: Vec<_> = waiting
-            .into_iter()
-            .filter(|pod| old_enough(&pending::oldest(ctx.store, std::slice::from_ref(pod))))
-            .collect();
-        if let Progress::Ended = self.buy(ctx, &simulator, &templates, &waiting) {
-            return;
+        let delay = self.flags.new_pod_scale_up_delay;
+        let counts = |pod: &crate::scheduler::framework::PodInfo| {
+            now >= pending::counts_from(ctx.store, delay, &pod.pod)
+        };
+        let waiting: Vec<_> = waiting.into_iter().filter(counts).collect();
+        let bought = self.buy(ctx, &simulator, &templates, &waiting);
+        if bought == Bought::Nodes {
+            self.last_up = Some(now);
+            // One group grows in a loop; Pods that it does not help come next.
+            self.want(now + self.flags.scan_interval);
         }
         if self.flags.scale_down_enabled {
-            self.sell(ctx, simulator);
+            self.sell(ctx, simulator, &coming, bought == Bought::Waits);
+        }
+        if self.flags.enforce_node_group_min_size {
+            self.fill_up(ctx);
         }
     }
 
@@ -212,55 +248,56 @@ impl ClusterAutoscaler {
         simulator: &Simulator<'_>,
         templates: &BTreeMap<GroupId, Template>,
         waiting: &[crate::scheduler::framework::PodInfo],
-    ) -> Progress {
+    ) -> Bought {
         let now = ctx.store.now();
         if waiting.is_empty() {
-            return Progress::GoOn;
+            return Bought::Nothing;
         }
-        let total = ctx.fleet.groups().map(|(_, g)| i64::from(g.target)).sum::<i64>();
-        if self.flags.max_nodes_total > 0 && total >= self.flags.max_nodes_total {
-            let text = format!("Max total nodes in cluster reached: {}", self.flags.max_nodes_total);
-            self.say(ctx, status_config_map(), EventType::Warning, lit!("MaxNodesTotalReached"), text);
+        let ready = i64::try_from(ctx.store.list::<Node>().filter(|n| n.is_ready()).count());
+        if self.flags.max_nodes_total > 0 && ready.is_ok_and(|ready| ready >= self.flags.max_nodes_total) {
+            self.say_nodes_max(ctx);
             for pod in waiting {
                 let text = "pod didn't trigger scale-up: max total nodes in cluster reached".to_owned();
                 let about = ObjectRef::to(&*pod.pod);
                 self.say(ctx, about, EventType::Normal, lit!("NotTriggerScaleUp"), text);
             }
-            return Progress::GoOn;
+            return Bought::Nothing;
         }
-        if now < pending::oldest(ctx.store, waiting) + TOO_YOUNG {
+        if now < pending::oldest(ctx.store, waiting) + TOO_YOUNG || new_gpu_pods(ctx.store, waiting, now) {
             self.want(now + self.flags.scan_interval);
-            return Progress::Ended;
+            return Bought::Waits;
         }
-        if self.scale_up(ctx, simulator, templates, waiting) {
-            self.last_up = Some(now);
-            return Progress::Ended;
-        }
-        Progress::GoOn
+        if self.scale_up(ctx, simulator, templates, waiting) { Bought::Nodes } else { Bought::Nothing }
+    }
+
+    fn say_nodes_max(&mut self, ctx: &mut Ctx<'_>) {
+        let text = format!("Max total nodes in cluster reached: {}", self.flags.max_nodes_total);
+        self.say(ctx, status_config_map(), EventType::Warning, lit!("MaxNodesTotalReached"), text);
     }
 
     /// When another loop is of use though nothing is written meanwhile.
     fn plan(&mut self, ctx: &Ctx<'_>) {
         let now = ctx.store.now();
+        let just_after = SimDuration::from_nanos(1);
         let mut soon: Vec<SimTime> = Vec::new();
         let waits = ctx.store.list::<Pod>().any(|pod| is_unschedulable(pod));
         if waits {
             // What was said of it is said again, and groups come out of their back-off.
             soon.extend(self.said.values().map(|at| *at + EVENTS_AGAIN_AFTER));
-            soon.extend(self.backoffs.ends());
+            soon.extend(self.registry.backoffs.ends().map(|end| end + just_after));
+            let delay = self.flags.new_pod_scale_up_delay;
+            let waiting = ctx.store.list::<Pod>().filter(|pod| is_unschedulable(pod));
+            soon.extend(waiting.map(|pod| pending::counts_from(ctx.store, delay, pod)));
         }
-        for (_, group) in ctx.fleet.groups() {
-            let boots = group.instances.values().filter(|i| i.joined.is_none());
-            soon.extend(boots.map(|i| i.requested + self.flags.max_node_provision_time));
-        }
+        soon.extend(self.registry.deadlines(ctx.fleet, &self.flags));
         for (node, since) in &self.unneeded {
             let ready = ctx.store.find::<Node>("", node).is_some_and(|n| n.is_ready());
-            soon.push(*since + self.unneeded_time(ready) + SimDuration::from_nanos(1));
+            soon.push(*since + self.unneeded_time(ready) + just_after);
         }
         if !self.unneeded.is_empty() {
             soon.extend(self.cooldown_end(now));
         }
-        soon.extend(self.unremovable.values().copied());
+        soon.extend(self.unremovable.values().filter_map(|u| u.worth_another_try(self.changes)));
         if let Some(at) = soon.into_iter().filter(|at| *at > now).min() {
             self.want(at);
         }
@@ -270,57 +307,60 @@ impl ClusterAutoscaler {
         if ready { self.flags.scale_down_unneeded_time } else { self.flags.scale_down_unready_time }
     }
 
-    /// Until when nothing may be deleted; none if that lies behind.
+    /// Until when nothing may be deleted; none if that lies behind. A drain that fails does not count: upstream
+    /// waits after a failure to taint only, which does not happen here.
     fn cooldown_end(&self, now: SimTime) -> Option<SimTime> {
         let ends = [
             (self.last_up, self.flags.scale_down_delay_after_add),
             (self.last_delete, self.flags.scale_down_delay_after_delete),
-            (self.last_failure, self.flags.scale_down_delay_after_failure),
         ];
         ends.into_iter().filter_map(|(at, delay)| Some(at? + delay)).max().filter(|end| *end > now)
     }
 
-    fn forget_the_past(&mut self, now: SimTime, store: &Store) {
+    fn forget_the_past(&mut self, store: &Store) {
+        let now = store.now();
         self.said.retain(|_, at| now < *at + EVENTS_AGAIN_AFTER);
-        self.unremovable.retain(|_, until| now < *until);
+        self.unremovable.retain(|node, u| now < u.until && store.find::<Node>("", node).is_some());
         self.unneeded.retain(|node, _| store.find::<Node>("", node).is_some());
+        self.kept.clear();
     }
 
-    /// Machines that never registered are given up; their group is left alone for a while.
-    fn give_up_late_machines(&mut self, ctx: &mut Ctx<'_>) {
-        let now = ctx.store.now();
-        let limit = self.flags.max_node_provision_time;
-        let late: Vec<(GroupId, Str, Str)> = ctx
-            .fleet
-            .groups()
-            .flat_map(|(id, group)| {
-                let is_late =
-                    move |i: &crate::cloud::fleet::Instance| i.joined.is_none() && now >= i.requested + limit;
-                group
-                    .instances
-                    .iter()
-                    .filter(move |(_, i)| is_late(i))
-                    .map(move |(name, _)| (id, group.group.name.clone(), name.clone()))
-            })
-            .collect();
-        for (id, group, machine) in late {
-            ctx.fleet.terminate(&machine);
-            if self.backoffs.fail(id, now) {
-                let text = format!("Nodes added to group {group} failed to register within {limit}");
-                self.say(ctx, status_config_map(), EventType::Warning, lit!("ScaleUpTimedOut"), text);
+    /// Machines that never registered are given up, as far as the minimum of their group allows.
+    fn remove_unregistered(&mut self, ctx: &mut Ctx<'_>) {
+        let groups: Vec<GroupId> = ctx.fleet.groups().map(|(id, _)| id).collect();
+        for id in groups {
+            let group = ctx.fleet.group(id);
+            let min = group.group.bounds.map_or(u32::MAX, |(min, _)| min);
+            let most = group.target.saturating_sub(min) as usize;
+            for machine in self.registry.of(id).long_unregistered.into_iter().take(most) {
+                ctx.fleet.terminate(&machine);
+                ctx.out.push(Effect::Terminate(machine.clone()));
+                let text = format!("Removed unregistered node {machine}");
+                self.say(ctx, status_config_map(), EventType::Normal, lit!("DeleteUnregistered"), text);
             }
-            let text = format!("Removed unregistered node {machine}");
-            self.say(ctx, status_config_map(), EventType::Normal, lit!("DeleteUnregistered"), text);
         }
     }
 
-    /// More than a few nodes and a large share of all are not ready.
-    fn is_unhealthy(&self, ctx: &Ctx<'_>) -> bool {
-        let all = ctx.store.count::<Node>();
-        let unready = ctx.store.list::<Node>().filter(|n| !n.is_ready()).count();
-        let share = unready as f64 * 100.0 / all.max(1) as f64;
-        i64::try_from(unready).unwrap_or(i64::MAX) > self.flags.ok_total_unready_count
-            && share > self.flags.max_total_unready_percentage
+    /// Nodes that will come are there already, so that nothing is bought twice. Those that have registered are replaced
+    /// by what they will be; their names.
+    fn add_upcoming(
+        &self,
+        simulator: &mut Simulator<'_>,
+        ctx: &Ctx<'_>,
+        templates: &BTreeMap<GroupId, Template>,
+    ) -> Vec<Str> {
+        let mut registered = Vec::new();
+        for (id, template) in templates {
+            let (count, names) = self.registry.upcoming(*id, ctx.fleet.group(*id));
+            for name in names {
+                simulator.remove_node(&name);
+                registered.push(name);
+            }
+            for number in 0..count {
+                template.add_to(simulator, 1_000_000 + number as usize);
+            }
+        }
+        registered
     }
 
     /// Says something, unless the same was said a little while ago.
@@ -379,7 +419,7 @@ fn status_config_map() -> ObjectRef {
     ObjectRef {
         kind: lit!("ConfigMap"),
         namespace: lit!("kube-system"),
-        name: lit!("cluster-autoscaler-status"),
+        name: status::NAME.into(),
         ..ObjectRef::default()
     }
 }
@@ -399,17 +439,12 @@ fn drop_expendable(simulator: &mut Simulator<'_>, cutoff: i64) {
     }
 }
 
-/// Nodes that will come are there already, so that nothing is bought twice.
-fn add_upcoming(simulator: &mut Simulator<'_>, ctx: &Ctx<'_>, templates: &BTreeMap<GroupId, Template>) {
-    for (id, template) in templates {
-        let group = ctx.fleet.group(*id);
-        let is_up = |name: &Str| ctx.store.find::<Node>("", name).is_some_and(|n| n.is_ready());
-        let coming = group.instances.iter().filter(|(name, i)| {
-            let starts = i.joined.is_none_or(|at| ctx.store.now() < at + SimDuration::from_mins(15));
-            starts && !is_up(name)
-        });
-        for number in 0..coming.count() {
-            template.add_to(simulator, 1_000_000 + number);
-        }
-    }
+/// Whether Pods that ask for GPUs are too new to be acted on.
+fn new_gpu_pods(store: &Store, pods: &[crate::scheduler::framework::PodInfo], now: SimTime) -> bool {
+    let asks = |pod: &&crate::scheduler::framework::PodInfo| {
+        let containers = pod.pod.spec.containers.iter();
+        containers.flat_map(|c| c.requests.get("nvidia.com/gpu")).any(|count| !count.is_zero())
+    };
+    let gpu: Vec<_> = pods.iter().filter(asks).cloned().collect();
+    !gpu.is_empty() && now < pending::oldest(store, &gpu) + TOO_YOUNG_GPU
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::simulator::Simulator;
 use crate::api::{Kind, Pod, condition};
-use crate::base::{SimTime, Str};
+use crate::base::{SimDuration, SimTime, Str};
 use crate::scheduler::framework::PodInfo;
 use crate::store::Store;
 
@@ -86,10 +86,14 @@ pub fn groups(pods: &[PodInfo]) -> Vec<Group> {
     groups.into_iter().map(|(_, group)| group).collect()
 }
 
-/// When the youngest of these Pods was made.
-pub fn youngest(store: &Store, pods: &[PodInfo]) -> SimTime {
-    let created = |pod: &Arc<Pod>| pod.meta.created.map(|at| store.calendar().instant(at));
-    pods.iter().filter_map(|pod| created(&pod.pod)).max().unwrap_or(SimTime::ZERO)
+/// Lengthens the time that a Pod must be old before it counts.
+const SCALE_UP_DELAY: &str = "cluster-autoscaler.kubernetes.io/pod-scale-up-delay";
+
+/// When a Pod is old enough to count, by the flag or its own annotation, whichever is longer.
+pub fn counts_from(store: &Store, delay: SimDuration, pod: &Pod) -> SimTime {
+    let own = pod.meta.annotations.get(SCALE_UP_DELAY).and_then(|text| SimDuration::parse_go(text).ok());
+    let created = pod.meta.created.map_or(SimTime::ZERO, |at| store.calendar().instant(at));
+    created + own.map_or(delay, |own| own.max(delay))
 }
 
 /// When the oldest of these Pods was made.

@@ -1,127 +1,278 @@
 //! Finds nodes that are not needed and begins to delete them.
 //!
-//! Upstream: `cluster-autoscaler/core/scaledown/{eligibility,planner,unneeded,unremovable}`,
+//! Upstream: `cluster-autoscaler/core/scaledown/{eligibility,planner,unneeded,unremovable,pdb}`,
 //! `simulator/{cluster,utilization/info}.go`, 1.34.
 //!
 //! # Fidelity
-//! Utilization counts CPU and memory; GPU nodes are judged alike.
+//! Pods that were evicted a moment ago and have not come back are not put back into the simulated cluster. Nodes of equal
+//! standing are tried in the order of their creation; upstream's order is that of a map.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::drainability::{Fate, fate};
+use super::drainability::{
+    Budgets, Fate, fate, is_daemon, is_long_terminating, is_mirror, system_pod_lets_go,
+};
 use super::simulator::Simulator;
 use super::template::has_taint;
 use super::{ClusterAutoscaler, Ctx, TAINT_CANDIDATE, TAINT_TO_BE_DELETED};
-use crate::api::{Node, ObjectKey, Taint, TaintEffect};
-use crate::base::{SimDuration, Str};
+use crate::api::{Node, ObjectKey, Pod, Taint, TaintEffect};
+use crate::base::{SimDuration, SimTime, Str};
 use crate::cloud::fleet::GroupId;
 use crate::scheduler::framework::{NodeInfo, PodInfo};
 
-/// Nodes that cannot be emptied are not tried again for so long.
-const UNREMOVABLE_AGAIN_AFTER: SimDuration = SimDuration::from_mins(5);
 /// Candidates are marked and unmarked at most so many in a loop.
 const SOFT_TAINTS_MAX: usize = 10;
 /// Keeps a node out of the autoscaler's hands.
 const SCALE_DOWN_DISABLED: &str = "cluster-autoscaler.kubernetes.io/scale-down-disabled";
+/// What machines with GPUs are judged by.
+const GPU: &str = "nvidia.com/gpu";
 
 /// A node that could go.
 #[derive(Clone, Debug)]
-struct Candidate {
-    name: Str,
+pub(super) struct Candidate {
+    pub(super) name: Str,
     group: GroupId,
-    /// The larger share of CPU and memory that is requested.
-    utilization: f64,
+    pub(super) utilization: Utilization,
     /// Pods that would have to move.
-    moving: Vec<PodInfo>,
+    pub(super) moving: Vec<PodInfo>,
     ready: bool,
+    /// Not all of its Pods may go at once.
+    risky: bool,
+}
+
+/// The shares of a node that are requested.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Utilization {
+    pub(super) cpu: f64,
+    pub(super) memory: f64,
+    /// For nodes with GPUs, which are judged by nothing else.
+    pub(super) gpu: Option<f64>,
+}
+
+impl Utilization {
+    /// The share that decides.
+    pub(super) fn highest(&self) -> f64 {
+        self.gpu.unwrap_or_else(|| self.cpu.max(self.memory))
+    }
+}
+
+impl std::fmt::Display for Utilization {
+    /// As upstream prints its record of it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = match self.gpu {
+            Some(_) => GPU,
+            None if self.cpu > self.memory => "cpu",
+            None => "memory",
+        };
+        let gpu = self.gpu.unwrap_or(0.0);
+        write!(f, "{{{} {} {gpu} 0 {name} {}}}", self.cpu, self.memory, self.highest())
+    }
+}
+
+/// A node that could not be emptied.
+#[derive(Clone, Debug)]
+pub(super) struct Unremovable {
+    /// Until when that is taken for granted.
+    pub(super) until: SimTime,
+    /// Changes that had been heard of.
+    changes: u64,
+    /// When the passing of time alone may change it.
+    by_itself: Option<SimTime>,
+}
+
+impl Unremovable {
+    /// When trying again can have another outcome.
+    pub(super) fn worth_another_try(&self, changes: u64) -> Option<SimTime> {
+        if changes != self.changes { Some(self.until) } else { self.by_itself.map(|at| at.max(self.until)) }
+    }
 }
 
 impl ClusterAutoscaler {
     /// Keeps account of nodes that are not needed, and begins to delete those that have not been for long.
-    pub(super) fn sell(&mut self, ctx: &mut Ctx<'_>, mut simulator: Simulator<'_>) {
+    pub(super) fn sell(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        mut simulator: Simulator<'_>,
+        coming: &[Str],
+        waits: bool,
+    ) {
         let now = ctx.store.now();
-        let removable = self.find_removable(ctx, &mut simulator);
+        let removable = self.find_removable(ctx, &mut simulator, coming);
         let names: BTreeMap<&Str, &Candidate> = removable.iter().map(|c| (&c.name, c)).collect();
         self.unneeded.retain(|name, _| names.contains_key(name));
         for name in names.keys() {
             self.unneeded.entry((*name).clone()).or_insert(now);
         }
-        self.mark_candidates(ctx);
-        if self.cooldown_end(now).is_some() {
-            return;
+        if !waits && self.cooldown_end(now).is_none() {
+            self.begin_deletions(ctx, removable);
         }
-        self.begin_deletions(ctx, removable);
+        self.mark_candidates(ctx);
     }
 
     /// Nodes that could go, each with its Pods in another place; in the order in which that was tried.
-    fn find_removable(&mut self, ctx: &Ctx<'_>, simulator: &mut Simulator<'_>) -> Vec<Candidate> {
-        let now = ctx.store.now();
-        let mut candidates: Vec<Candidate> =
-            ctx.store.list::<Node>().filter_map(|node| self.candidate(ctx, node)).collect();
-        // Nodes that were not needed before are tried first, then the emptier ones.
-        candidates.sort_by(|a, b| {
-            let known = |c: &Candidate| !self.unneeded.contains_key(&c.name);
-            (known(a), !a.moving.is_empty())
-                .cmp(&(known(b), !b.moving.is_empty()))
-                .then(a.utilization.total_cmp(&b.utilization))
-                .then_with(|| a.name.cmp(&b.name))
-        });
+    fn find_removable(
+        &mut self,
+        ctx: &Ctx<'_>,
+        simulator: &mut Simulator<'_>,
+        coming: &[Str],
+    ) -> Vec<Candidate> {
+        let mut budgets = Budgets::new(ctx.store);
+        let nodes: Vec<Arc<Node>> = ctx.store.list::<Node>().cloned().collect();
+        let mut candidates: Vec<(Str, Result<Candidate, &'static str>)> = nodes
+            .iter()
+            .filter(|node| !coming.contains(&node.meta.name) && !self.deletions.contains_key(&node.meta.name))
+            .filter_map(|node| {
+                Some((node.meta.name.clone(), self.candidate(ctx, simulator, &budgets, node)?))
+            })
+            .collect();
+        // Empty nodes first, then those that were not needed before.
+        let rank = |(name, candidate): &(Str, Result<Candidate, &'static str>)| {
+            let empty = candidate.as_ref().is_ok_and(|c| c.moving.is_empty());
+            (!empty, !self.unneeded.contains_key(name))
+        };
+        candidates.sort_by_key(rank);
+        let limit = self.unneeded_limit();
         let mut removable: Vec<Candidate> = Vec::new();
-        for candidate in candidates {
-            if move_away(simulator, &candidate) {
-                removable.push(candidate);
-            } else {
-                self.unremovable.insert(candidate.name, now + UNREMOVABLE_AGAIN_AFTER);
+        for (name, candidate) in candidates {
+            match candidate {
+                _ if removable.len() >= limit => break,
+                Err(reason) => {
+                    self.keep(ctx, name, reason);
+                }
+                Ok(mut candidate) => {
+                    // Budgets have shrunk since the node was looked at.
+                    let blocked = candidate.moving.iter().find_map(|pod| {
+                        match fate(ctx.store, &self.flags, &budgets, &pod.pod) {
+                            Fate::Block(reason) => Some(reason),
+                            Fate::Skip | Fate::Move => None,
+                        }
+                    });
+                    if let Some(reason) = blocked {
+                        self.keep(ctx, name, reason);
+                    } else if move_away(simulator, &candidate, coming) {
+                        candidate.risky = !budgets.take(candidate.moving.iter().map(|pod| &*pod.pod));
+                        removable.push(candidate);
+                    } else {
+                        self.keep(ctx, name, "NoPlaceToMovePods");
+                    }
+                }
             }
         }
         removable
     }
 
-    /// The node as a candidate, if nothing speaks against it that needs no trying.
-    fn candidate(&self, ctx: &Ctx<'_>, node: &Arc<Node>) -> Option<Candidate> {
+    /// How many nodes are worth finding: no more than could be deleted in time.
+    fn unneeded_limit(&self) -> usize {
+        let at_once = usize::try_from(self.flags.max_scale_down_parallelism).unwrap_or(0);
+        let interval = self.flags.scan_interval.as_nanos().max(1);
+        let loops = self.flags.scale_down_unneeded_time.as_nanos().max(interval) / interval;
+        let loops = usize::try_from(loops).unwrap_or(usize::MAX);
+        (self.unneeded.len() + 2 * at_once).min(at_once.saturating_mul(loops).saturating_add(at_once))
+    }
+
+    /// Notes why a node stays; one that was looked into is not looked into again for a while.
+    fn keep(&mut self, ctx: &Ctx<'_>, name: Str, reason: &'static str) {
+        self.kept.insert(name.clone(), reason);
+        if !matches!(
+            reason,
+            "NotUnderutilized"
+                | "ScaleDownDisabledAnnotation"
+                | "CurrentlyBeingDeleted"
+                | "RecentlyUnremovable"
+                | "ScaleDownUnreadyDisabled"
+                | "NodeGroupMinSizeReached"
+        ) {
+            let by_itself = (reason == "UnmovableKubeSystemPod").then(|| self.system_pods_let_go(ctx, &name));
+            let until = ctx.store.now() + self.flags.unremovable_node_recheck_timeout;
+            let unremovable = Unremovable { until, changes: self.changes, by_itself: by_itself.flatten() };
+            self.unremovable.insert(name, unremovable);
+        }
+    }
+
+    fn system_pods_let_go(&self, ctx: &Ctx<'_>, node: &str) -> Option<SimTime> {
+        let pods = ctx.store.pods_on(node).filter(|pod| pod.meta.namespace == "kube-system");
+        let ends = pods.map(|pod| system_pod_lets_go(ctx.store, &self.flags, pod));
+        ends.filter(|at| *at >= ctx.store.now()).max().map(|at| at + SimDuration::from_nanos(1))
+    }
+
+    /// The node as a candidate, or what speaks against it that needs no trying. None if it is nobody's to remove.
+    fn candidate(
+        &self,
+        ctx: &Ctx<'_>,
+        simulator: &Simulator<'_>,
+        budgets: &Budgets,
+        node: &Arc<Node>,
+    ) -> Option<Result<Candidate, &'static str>> {
         let name = &node.meta.name;
         let group = ctx.fleet.group_of(name)?;
-        ctx.fleet.group(group).group.bounds?;
-        let info = ctx.snapshot.get(name)?;
-        let kept = has_taint(node, TAINT_TO_BE_DELETED)
-            || node.meta.annotations.get(SCALE_DOWN_DISABLED).is_some_and(|v| v == "true")
-            || self.unremovable.contains_key(name)
-            || self.deletions.contains_key(name);
-        let utilization = self.utilization(info);
-        if kept || (node.is_ready() && utilization > self.flags.scale_down_utilization_threshold) {
-            return None;
+        let machines = ctx.fleet.group(group);
+        let (min, _) = machines.group.bounds?;
+        let info = simulator.snapshot.get(name)?;
+        if machines.target <= min {
+            return Some(Err("NodeGroupMinSizeReached"));
+        }
+        if self.unremovable.contains_key(name) {
+            return Some(Err("RecentlyUnremovable"));
+        }
+        if has_taint(node, TAINT_TO_BE_DELETED) {
+            return Some(Err("CurrentlyBeingDeleted"));
+        }
+        if node.meta.annotations.get(SCALE_DOWN_DISABLED).is_some_and(|v| v == "true") {
+            return Some(Err("ScaleDownDisabledAnnotation"));
+        }
+        let ready = node.is_ready();
+        if !ready && !self.flags.scale_down_unready_enabled {
+            return Some(Err("ScaleDownUnreadyDisabled"));
+        }
+        let utilization = self.utilization(ctx, info);
+        let threshold = match utilization.gpu {
+            Some(_) => self.flags.scale_down_gpu_utilization_threshold,
+            None => self.flags.scale_down_utilization_threshold,
+        };
+        if utilization.highest() > threshold {
+            return Some(Err("NotUnderutilized"));
         }
         let mut moving = Vec::new();
         for pod in info.pods() {
-            match fate(ctx.store, &self.flags, &pod.pod) {
+            match fate(ctx.store, &self.flags, budgets, &pod.pod) {
+                // Pods of DaemonSets go with the node.
+                Fate::Move if is_daemon(&pod.pod) => {}
                 Fate::Skip => {}
                 Fate::Move => moving.push(PodInfo::clone(pod)),
-                Fate::Block(_) => return None,
+                Fate::Block(reason) => return Some(Err(reason)),
             }
         }
-        Some(Candidate { name: name.clone(), group, utilization, moving, ready: node.is_ready() })
+        let name = name.clone();
+        Some(Ok(Candidate { name, group, utilization, moving, ready, risky: false }))
     }
 
-    /// Upstream: float64; the larger of both shares.
-    fn utilization(&self, info: &NodeInfo) -> f64 {
-        let is_daemon =
-            |pod: &&Arc<PodInfo>| pod.pod.meta.controller().is_some_and(|owner| owner.kind == "DaemonSet");
-        let (mut cpu, mut memory) = (0, 0);
-        let (mut daemon_cpu, mut daemon_memory) = (0, 0);
-        for pod in info.pods() {
-            let requests = &pod.resources.requests;
-            if self.flags.ignore_daemonsets_utilization && is_daemon(&pod) {
-                daemon_cpu += requests.milli_cpu;
-                daemon_memory += requests.memory;
-            } else {
-                cpu += requests.milli_cpu;
-                memory += requests.memory;
-            }
-        }
-        let share = |used: i64, room: i64| if room > 0 { used as f64 / room as f64 } else { 0.0 };
+    /// Upstream: float64.
+    pub(super) fn utilization(&self, ctx: &Ctx<'_>, info: &NodeInfo) -> Utilization {
         let room = info.allocatable();
-        share(cpu, room.milli_cpu - daemon_cpu).max(share(memory, room.memory - daemon_memory))
+        let gpus = room.scalar(GPU);
+        let share = |of: &dyn Fn(&PodInfo) -> i64, room: i64| {
+            let (mut used, mut aside) = (0, 0);
+            for pod in info.pods() {
+                let ignored = (self.flags.ignore_daemonsets_utilization && is_daemon(&pod.pod))
+                    || (self.flags.ignore_mirror_pods_utilization && is_mirror(&pod.pod));
+                if ignored {
+                    aside += of(pod);
+                } else if !is_long_terminating(ctx.store, &pod.pod) {
+                    used += of(pod);
+                }
+            }
+            if room - aside > 0 { used as f64 / (room - aside) as f64 } else { 0.0 }
+        };
+        if gpus > 0 {
+            let gpu = share(&|pod| pod.resources.requests.scalar(GPU), gpus);
+            return Utilization { cpu: 0.0, memory: 0.0, gpu: Some(gpu) };
+        }
+        Utilization {
+            cpu: share(&|pod| pod.resources.requests.milli_cpu, room.milli_cpu),
+            memory: share(&|pod| pod.resources.requests.memory, room.memory),
+            gpu: None,
+        }
     }
 
     /// Marks nodes that are not needed with a taint that new Pods avoid, and takes it off the others.
@@ -155,66 +306,81 @@ impl ClusterAutoscaler {
     fn begin_deletions(&mut self, ctx: &mut Ctx<'_>, removable: Vec<Candidate>) {
         let now = ctx.store.now();
         let mut leaving: BTreeMap<GroupId, u32> = BTreeMap::new();
-        let (mut all, mut drains) =
-            (self.deletions.len(), self.deletions.values().filter(|d| d.drains).count());
-        let limit = |n: i64| usize::try_from(n).unwrap_or(0);
-        let long_enough = |c: &Candidate| {
-            let since = self.unneeded.get(&c.name).copied().unwrap_or(now);
-            now > since + self.unneeded_time(c.ready)
-        };
-        let mut due: Vec<Candidate> = removable.into_iter().filter(long_enough).collect();
-        due.sort_by_key(|c| !c.moving.is_empty());
-        for candidate in due {
+        for group in self.deletions.keys().filter_map(|node| ctx.fleet.group_of(node)) {
+            *leaving.entry(group).or_default() += 1;
+        }
+        let mut due: Vec<Candidate> = Vec::new();
+        for candidate in removable {
+            let since = self.unneeded.get(&candidate.name).copied().unwrap_or(now);
             let group = ctx.fleet.group(candidate.group);
-            let gone = leaving.entry(candidate.group).or_insert_with(|| {
-                let of_group = |n: &&Str| ctx.fleet.group_of(n) == Some(candidate.group);
-                u32::try_from(self.deletions.keys().filter(of_group).count()).unwrap_or(u32::MAX)
-            });
             let min = group.group.bounds.map_or(0, |(min, _)| min);
-            if group.target.saturating_sub(*gone) <= min
-                || all >= limit(self.flags.max_scale_down_parallelism)
-            {
-                continue;
-            }
-            if !candidate.moving.is_empty() {
-                if drains >= limit(self.flags.max_drain_parallelism) {
-                    continue;
+            let gone = leaving.entry(candidate.group).or_default();
+            let reason = match candidate.ready {
+                true if now <= since + self.flags.scale_down_unneeded_time => Some("NotUnneededLongEnough"),
+                false if now <= since + self.flags.scale_down_unready_time => Some("NotUnreadyLongEnough"),
+                _ if group.target.saturating_sub(*gone) <= min => Some("NodeGroupMinSizeReached"),
+                _ => None,
+            };
+            match reason {
+                Some(reason) => {
+                    self.kept.insert(candidate.name, reason);
                 }
-                drains += 1;
+                None => {
+                    *gone += 1;
+                    due.push(candidate);
+                }
             }
-            *gone += 1;
-            all += 1;
-            let pods = candidate.moving.iter().map(|pod| pod.pod.clone()).collect();
-            self.begin_deletion(ctx, &candidate.name, candidate.utilization, pods);
+        }
+        // Empty nodes, then those whose Pods may all go at once.
+        due.sort_by_key(|c| (!c.moving.is_empty(), c.risky));
+        let limit = |n: i64| usize::try_from(n).unwrap_or(0);
+        for candidate in due {
+            let drains = self.deletions.values().filter(|d| d.drains).count();
+            let full = self.deletions.len() >= limit(self.flags.max_scale_down_parallelism)
+                || (!candidate.moving.is_empty() && drains >= limit(self.flags.max_drain_parallelism));
+            if !full {
+                self.begin_deletion(ctx, &candidate);
+                self.last_delete = Some(now);
+            }
         }
     }
 }
 
 /// Whether all Pods of a node find other places. If they do, that is where they are from now on, and the node is
-/// out of the game; if not, nothing has changed.
-fn move_away(simulator: &mut Simulator<'_>, candidate: &Candidate) -> bool {
+/// gone; if not, nothing has changed. While they look for a place the node is there and takes nothing, so that it still
+/// counts as a domain of topology spreading.
+fn move_away(simulator: &mut Simulator<'_>, candidate: &Candidate, coming: &[Str]) -> bool {
     let mut tried = simulator.clone();
-    for pod in &candidate.moving {
-        tried.snapshot.remove_pod(&candidate.name, pod.uid());
+    let Some(info) = tried.snapshot.get(&candidate.name) else { return false };
+    let mut ghost = Node::clone(info.node());
+    let uids: Vec<Str> = info.pods().iter().map(|pod| pod.uid().clone()).collect();
+    for uid in uids {
+        tried.snapshot.remove_pod(&candidate.name, &uid);
     }
+    ghost.taints.push(Taint {
+        key: TAINT_TO_BE_DELETED.into(),
+        value: Str::new(),
+        effect: TaintEffect::NoSchedule,
+        time_added: None,
+    });
+    tried.snapshot.set_node(&Arc::new(ghost));
     let nodes: Vec<_> = tried.snapshot.order().to_vec();
-    let other = |name: &str| name != candidate.name;
+    // Nodes that are to come are no place to move to: they are not there yet.
+    let other = |name: &str| {
+        name != candidate.name && !name.starts_with("template-node-for-") && !coming.iter().any(|c| c == name)
+    };
     for pod in &candidate.moving {
-        if pod.pod.is_terminal() || pod.pod.meta.is_deleting() {
+        if pod.pod.is_terminal() {
             continue;
         }
-        let mut unbound = crate::api::Pod::clone(&pod.pod);
+        let mut unbound = Pod::clone(&pod.pod);
         unbound.node_name = None;
         let unbound = PodInfo { pod: Arc::new(unbound), ..pod.clone() };
         let Some(place) = tried.find(&unbound, &nodes, 0, other) else { return false };
         let name = tried.snapshot.node(nodes[place]).name().clone();
         tried.place(&unbound, &name);
     }
-    let mut closed = Node::clone(tried.snapshot.get(&candidate.name).map_or(&Arc::default(), |n| n.node()));
-    closed.unschedulable = true;
-    if !closed.meta.name.is_empty() {
-        tried.snapshot.set_node(&Arc::new(closed));
-    }
+    tried.remove_node(&candidate.name);
     *simulator = tried;
     true
 }

@@ -73,6 +73,11 @@ impl<'a> Simulator<'a> {
         self.snapshot.add_pod(node, Arc::new(info));
     }
 
+    /// Takes a node out.
+    pub fn remove_node(&mut self, node: &str) {
+        self.snapshot.remove_node(node);
+    }
+
     /// Adds a node with Pods.
     pub fn add_node(&mut self, node: &Arc<Node>, pods: &[PodInfo]) {
         self.snapshot.set_node(node);

@@ -2,69 +2,123 @@
 //!
 //! Upstream: `cluster-autoscaler/processors/nodeinfosprovider/mixed_nodeinfos_processor.go`,
 //! `simulator/node_info_utils.go`, `cloudprovider/aws/aws_manager.go`, 1.34.
+//!
+//! # Fidelity
+//! As upstream, a new node is taken to have no CSINode, so that nothing limits the volumes it is planned to take. A group
+//! with several zones is simulated in one: that of the node it is modelled on, or its first. That a group without nodes
+//! has a template needs no tags here: labels and taints are the group's own unless `nodeTemplate` says otherwise.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::drainability::{is_daemon, is_mirror};
+use super::simulator::Simulator;
 use super::{TAINT_CANDIDATE, TAINT_TO_BE_DELETED};
 use crate::api::node::HOSTNAME_LABEL;
-use crate::api::resources::PODS;
-use crate::api::storage::CsiNode;
+use crate::api::resources::{MEMORY, PODS};
 use crate::api::workload::DaemonSet;
-use crate::api::{Meta, Node, Object, Phase, Pod, PodStatus, Taint, Toleration, condition};
+use crate::api::{Labels, Meta, Node, Phase, Pod, PodStatus, Taint, Toleration, condition};
 use crate::base::{Quantity, SimDuration, SimTime, Str};
-use crate::cloud::fleet::GroupFleet;
+use crate::cloud::catalogue;
+use crate::cloud::fleet::{Fleet, GroupFleet, GroupId};
 use crate::scheduler::framework::{Framework, PodInfo, Snapshot};
 use crate::store::Store;
 
-use super::simulator::Simulator;
-
-/// A real node is trusted as a model once it has been ready for so long.
+/// A real node is trusted as a model once it has been ready for longer.
 const STABLE_AFTER: SimDuration = SimDuration::from_mins(1);
 /// Pods that the template of an empty group takes.
 const PODS_OF_EMPTY_GROUP: i64 = 110;
+/// Labels that the AWS provider knows of a machine without any tag.
+const GENERIC_LABELS: [&str; 7] = [
+    "kubernetes.io/arch",
+    "kubernetes.io/os",
+    "node.kubernetes.io/instance-type",
+    "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+    "topology.ebs.csi.aws.com/zone",
+    HOSTNAME_LABEL,
+];
 
 /// A node that does not exist, with the DaemonSet Pods that it will have.
 #[derive(Clone, Debug)]
 pub struct Template {
     /// The node.
     pub node: Arc<Node>,
-    /// Its DaemonSet Pods.
+    /// Its DaemonSet Pods, and static ones.
     pub daemons: Vec<PodInfo>,
-    /// Its drivers.
-    csi_node: CsiNode,
+}
+
+/// Templates of all managed groups, and the models they were taken from: those outlive their nodes.
+#[derive(Clone, Debug, Default)]
+pub struct Templates {
+    models: BTreeMap<GroupId, Arc<Node>>,
+}
+
+impl Templates {
+    /// A template for each managed group: like a real node that is well, like one that was, as the cloud describes it.
+    pub fn of_all(
+        &mut self,
+        fleet: &Fleet,
+        store: &Store,
+        framework: &Framework,
+        snapshot: &Snapshot,
+    ) -> BTreeMap<GroupId, Template> {
+        let mut templates = BTreeMap::new();
+        for (id, group) in fleet.groups().filter(|(_, group)| group.group.bounds.is_some()) {
+            if let Some(model) = good_model(group, store) {
+                self.models.insert(id, model.clone());
+            }
+            let node = match self.models.get(&id) {
+                Some(model) => Node::clone(model),
+                None => from_cloud(group),
+            };
+            templates.insert(id, Template::new(node, group, store, framework, snapshot));
+        }
+        templates
+    }
+}
+
+/// A node of the group that is ready and stays so, takes Pods and is not about to go; of several the first.
+fn good_model<'s>(group: &GroupFleet, store: &'s Store) -> Option<&'s Arc<Node>> {
+    let nodes = group.instances.iter().filter_map(|(name, i)| Some((i, store.find::<Node>("", name)?)));
+    let ready_since = |node: &Node| {
+        let ready = condition::find(&node.status.conditions, "Ready").and_then(|c| c.transition);
+        ready.map_or(SimTime::ZERO, |at| store.calendar().instant(at))
+    };
+    nodes
+        .filter(|(instance, node)| {
+            // Nodes that are there at the start have been ready for long.
+            let since = ready_since(node);
+            let stable = (instance.joined == Some(SimTime::ZERO) && since == SimTime::ZERO)
+                || since + STABLE_AFTER < store.now();
+            stable && node.is_ready() && !node.unschedulable && !has_taint(node, TAINT_TO_BE_DELETED)
+        })
+        .map(|(_, node)| node)
+        .next()
 }
 
 impl Template {
-    /// The template of a group: like a real node of it that is well, else like the cloud describes it.
-    pub fn of(group: &GroupFleet, store: &Store, framework: &Framework, snapshot: &Snapshot) -> Self {
-        let now = store.now();
-        let model = group
-            .instances
-            .iter()
-            .filter(|(_, i)| i.joined.is_some_and(|at| now >= at + STABLE_AFTER || at == SimTime::ZERO))
-            .filter_map(|(name, _)| store.find::<Node>("", name))
-            .find(|node| node.is_ready() && !node.unschedulable && !has_taint(node, TAINT_TO_BE_DELETED));
-        let mut node = match model {
-            Some(model) => Node::clone(model),
-            None => from_cloud(group),
-        };
+    fn new(
+        mut node: Node,
+        group: &GroupFleet,
+        store: &Store,
+        framework: &Framework,
+        snapshot: &Snapshot,
+    ) -> Self {
+        let model = node.meta.name.clone();
         let name: Str = format!("template-node-for-{}", group.group.name).into();
         sanitize(&mut node, &name);
         let node = Arc::new(node);
-        let daemons = daemons_of(&node, store, framework, snapshot);
-        Self { node, daemons, csi_node: group.group.node(0).csi_node }
+        let mut daemons = daemons_of(&node, store, framework, snapshot);
+        daemons.extend(mirrors_on(&model, snapshot));
+        Self { node, daemons }
     }
 
     /// Puts the `number`-th node made after the template into a cluster, with its DaemonSet Pods.
     pub fn add_to(&self, simulator: &mut Simulator<'_>, number: usize) -> Str {
         let node = self.copy(number);
-        let name = node.meta.name.clone();
-        let mut csi_node = self.csi_node.clone();
-        csi_node.meta.name = name.clone();
-        csi_node.drivers.iter_mut().for_each(|driver| driver.node_id = name.clone());
-        simulator.snapshot.listers.change(None, Some(&Object::CsiNode(Arc::new(csi_node))));
         simulator.add_node(&node, &self.daemons);
-        name
+        node.meta.name.clone()
     }
 
     fn copy(&self, number: usize) -> Arc<Node> {
@@ -80,12 +134,35 @@ pub fn has_taint(node: &Node, key: &str) -> bool {
     node.taints.iter().any(|t| t.key == key)
 }
 
-/// A node of a group that has none: the cloud knows the machine, not what kubelet and system keep for themselves.
+/// A node of a group that has none: the cloud knows the machine, not what hypervisor, kubelet and system keep for
+/// themselves, and of labels and taints what it is told.
 fn from_cloud(group: &GroupFleet) -> Node {
     let mut node = group.group.node(0).node;
-    node.status.capacity.0.insert(PODS.into(), Quantity::from_units(PODS_OF_EMPTY_GROUP));
+    let capacity = &mut node.status.capacity;
+    if let Ok(kind) = catalogue::find(&group.group.template.instance_type) {
+        let advertised = Quantity::from_bytes(i64::from(kind.memory_mib) << 20);
+        capacity.0.insert(MEMORY.into(), advertised);
+    }
+    capacity.0.insert(PODS.into(), Quantity::from_units(PODS_OF_EMPTY_GROUP));
     node.status.allocatable = node.status.capacity.clone();
+    if let Some(tags) = &group.group.tags {
+        let known = node.meta.labels.iter().filter(|(key, _)| GENERIC_LABELS.contains(&key.as_str()));
+        let known: Labels = known.map(|(k, v)| (k.clone(), v.clone())).collect();
+        let told = known.merged(&tags.labels);
+        let kept = told.iter().filter(|(key, _)| !tags.without_labels.contains(key));
+        node.meta.labels = kept.map(|(k, v)| (k.clone(), v.clone())).collect();
+        node.taints.clone_from(&tags.taints);
+    }
     node
+}
+
+/// The static Pods of the model: every node of the group has them.
+fn mirrors_on(model: &str, snapshot: &Snapshot) -> Vec<PodInfo> {
+    let pods = snapshot.get(model).map(|info| info.pods()).unwrap_or_default();
+    pods.iter()
+        .filter(|pod| is_mirror(&pod.pod) && !is_daemon(&pod.pod))
+        .map(|pod| PodInfo::clone(pod))
+        .collect()
 }
 
 /// Makes another node of it: without what belongs to the one it was taken from.

@@ -1,6 +1,6 @@
 //! Instance types: a snapshot of common EC2 types. Data, not code.
 //!
-//! Sources: Karpenter AWS provider (prices of us-east-1 Linux on demand, ENI limits), amazon-vpc-cni-k8s
+//! Sources: Karpenter AWS provider (prices of us-east-1 Linux on demand, list of 2026-01-19; ENI limits), amazon-vpc-cni-k8s
 //! `misc/eni-max-pods.txt` (Pods), aws-ebs-csi-driver v1.53 `pkg/cloud/volume_limits_table.go` (volumes).
 
 use crate::base::diag::did_you_mean;

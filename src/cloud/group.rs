@@ -117,15 +117,31 @@ pub fn region_of(zone: &str) -> Option<&str> {
     region.ends_with(|c: char| c.is_ascii_digit()).then_some(region)
 }
 
-/// A node group in one zone: what an autoscaling group is to the cluster autoscaler.
+/// What a cloud tells the cluster autoscaler of a machine of a group that has none: upstream the tags
+/// `k8s.io/cluster-autoscaler/node-template/…` of an autoscaling group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TemplateTags {
+    /// Labels beyond those the provider always knows: architecture, system, type, region, zone.
+    pub labels: Labels,
+    /// Taints.
+    pub taints: Vec<Taint>,
+    /// Labels that this provider does not know, though it could.
+    pub without_labels: Vec<Str>,
+}
+
+/// A node group: what an autoscaling group is to the cluster autoscaler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeGroup {
-    /// Its own name: `<group>-<zone>`, or the scenario's if there are no zones.
+    /// Its own name: `<group>-<zone>`, or the scenario's if there are no zones or it spans them.
     pub name: Str,
     /// The scenario's group that it is a part of.
     pub of: Str,
-    /// Its zone; empty if there are none.
+    /// Its zone, the first one if it spans several; empty if there are none.
     pub zone: Str,
+    /// All zones in which the cloud may put its machines; empty if there are none.
+    pub zones: Vec<Str>,
+    /// What the autoscaler is told of an empty group; none: all that its nodes will have.
+    pub tags: Option<TemplateTags>,
     /// What its nodes have in common.
     pub template: NodeTemplate,
     /// Nodes at the start.
@@ -135,9 +151,42 @@ pub struct NodeGroup {
 }
 
 impl NodeGroup {
-    /// The `number`-th node that the group ever has, from 1: `<group>-<zone>-<number>`.
+    /// The `number`-th node that the group ever has, from 1: `<group>-<zone>-<number>`. A group that spans zones
+    /// takes them in turn.
     pub fn node(&self, number: u32) -> PlannedNode {
-        self.template.node(format!("{}-{number}", self.name), &self.zone, Some(self))
+        let index = number.saturating_sub(1) as usize % self.zones.len().max(1);
+        let zone = self.zones.get(index).unwrap_or(&self.zone);
+        self.node_in(number, zone)
+    }
+
+    /// The same in a zone of the cloud's choice.
+    pub fn node_in(&self, number: u32, zone: &Str) -> PlannedNode {
+        self.template.node(format!("{}-{number}", self.name), zone, Some(self))
+    }
+
+    /// Whether the cloud has a choice of zones.
+    pub const fn spans_zones(&self) -> bool {
+        self.zones.len() > 1
+    }
+
+    /// A group of the scenario as one group over all zones: the cloud picks the zone of a new machine.
+    pub fn spanning(
+        of: &Str,
+        zones: &[Str],
+        template: &NodeTemplate,
+        size: u32,
+        bounds: Option<(u32, u32)>,
+    ) -> Self {
+        Self {
+            name: of.clone(),
+            of: of.clone(),
+            zone: zones.first().cloned().unwrap_or_default(),
+            zones: zones.to_vec(),
+            tags: None,
+            template: template.clone(),
+            size,
+            bounds,
+        }
     }
 
     /// A group of the scenario as one group per zone; sizes and bounds are dealt out in turn.
@@ -151,7 +200,9 @@ impl NodeGroup {
         let group = |name: Str, zone: Str, index: usize, parts: usize| Self {
             name,
             of: of.clone(),
+            zones: if zone.is_empty() { Vec::new() } else { vec![zone.clone()] },
             zone,
+            tags: None,
             template: template.clone(),
             size: share(size, index, parts),
             bounds: bounds.map(|(min, max)| (share(min, index, parts), share(max, index, parts))),
@@ -217,6 +268,17 @@ mod tests {
         let groups = NodeGroup::per_zone(&"w".into(), &[], &NodeTemplate::default(), 2, None);
         assert_eq!(NodeGroup::nodes_in_turn(&groups)[1].name(), "w-2");
         assert_eq!(groups[0].node(1).zone, "");
+    }
+
+    #[test]
+    fn a_group_that_spans_zones_takes_them_in_turn() {
+        let group =
+            NodeGroup::spanning(&"w".into(), &zones(&["a", "b"]), &NodeTemplate::default(), 3, Some((3, 9)));
+        let nodes = NodeGroup::nodes_in_turn(std::slice::from_ref(&group));
+        let found: Vec<_> = nodes.iter().map(|n| (n.name().as_str(), n.zone.as_str())).collect();
+        assert_eq!(found, [("w-1", "a"), ("w-2", "b"), ("w-3", "a")]);
+        assert!(group.spans_zones() && group.bounds == Some((3, 9)));
+        assert_eq!(group.node_in(4, &"b".into()).zone, "b");
     }
 
     #[test]

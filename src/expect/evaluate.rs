@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::cost::Ledger as Costs;
 use super::data::{Found, Ledger};
 use super::spec::{Check, EventSubject, Expectation, Subject, When};
 use super::verdict::{Breach, Judgement, Verdict, tell};
@@ -25,6 +26,8 @@ pub struct Evaluator {
     zones: BTreeMap<Str, Str>,
     /// What is known of data, if somebody asks.
     ledger: Option<Ledger>,
+    /// What was spent.
+    costs: Costs,
     /// Everything up to here has been heard, and the present state lasts from here on.
     now: SimTime,
 }
@@ -60,11 +63,13 @@ enum Probe {
     Data(Vec<Found>),
     /// Requests of the span that counts.
     Requests(Meter),
+    /// What was spent, as of the instant that counts.
+    Bill(Box<super::cost::Bill>),
 }
 
 impl Evaluator {
-    /// A judge of these expectations, before anything exists.
-    pub fn new(expectations: &[Expectation]) -> Self {
+    /// A judge of these expectations, before anything exists, with an empty account of costs.
+    pub fn new(expectations: &[Expectation], costs: Costs) -> Self {
         let states: Vec<_> = expectations.iter().map(State::new).collect();
         let mut interested: BTreeMap<Kind, Vec<usize>> = BTreeMap::new();
         for (index, expectation) in expectations.iter().enumerate() {
@@ -77,7 +82,7 @@ impl Evaluator {
         }
         let asked = expectations.iter().any(|e| matches!(e.subject, Subject::Data(_)));
         let ledger = asked.then(Ledger::default);
-        Self { states, interested, zones: BTreeMap::new(), ledger, now: SimTime::ZERO }
+        Self { states, interested, zones: BTreeMap::new(), ledger, costs, now: SimTime::ZERO }
     }
 
     /// Hears of a change. Changes come in the order of their instants.
@@ -88,6 +93,7 @@ impl Evaluator {
         if self.ledger.as_mut().is_some_and(|ledger| ledger.change(change)) {
             self.look_at_data();
         }
+        self.costs.change(change);
         let Some(interested) = self.interested.get(&change.kind()) else {
             return;
         };
@@ -136,9 +142,22 @@ impl Evaluator {
     /// Takes note that the present state lasts until just before `next`.
     fn settle(&mut self, next: SimTime) {
         for state in &mut self.states {
-            state.settle(self.now, next);
+            state.settle(self.now, next, &self.costs);
         }
         self.now = next;
+    }
+
+    /// The account of what was spent.
+    pub const fn costs(&self) -> &Costs {
+        &self.costs
+    }
+
+    /// Takes note of what Pods use from `now` on.
+    pub fn usage(&mut self, now: SimTime, by_namespace: BTreeMap<Str, super::cost::Amounts>) {
+        if now > self.now {
+            self.settle(now);
+        }
+        self.costs.usage(now, by_namespace);
     }
 
     /// How many expectations cannot pass any more.
@@ -153,7 +172,8 @@ impl Evaluator {
             self.settle(end);
         }
         let now = self.now;
-        self.states.into_iter().map(|state| state.finish(now)).collect()
+        let costs = self.costs;
+        self.states.into_iter().map(|state| state.finish(now, &costs)).collect()
     }
 }
 
@@ -181,7 +201,7 @@ impl Subject {
                 super::spec::ResourceKind::Known(kind) => kind,
                 super::spec::ResourceKind::Inert(_) => Kind::Inert,
             },
-            Self::Data(_) | Self::Traffic(_) => return None,
+            Self::Data(_) | Self::Traffic(_) | Self::Cost(_) => return None,
         })
     }
 
@@ -200,6 +220,7 @@ impl Subject {
             Self::Exists(s) => if s.exists { "it to exist" } else { "it to be absent" }.to_owned(),
             Self::Data(s) => s.wanted(),
             Self::Traffic(s) => s.wanted(),
+            Self::Cost(s) => s.wanted(),
         }
     }
 }
@@ -233,6 +254,7 @@ impl State {
             Subject::Endpoints(_) => Probe::Endpoints(BTreeMap::new()),
             Subject::Data(_) => Probe::Data(Vec::new()),
             Subject::Traffic(_) => Probe::Requests(Meter::default()),
+            Subject::Cost(_) => Probe::Bill(Box::default()),
         };
         Self {
             expectation: expectation.clone(),
@@ -303,16 +325,28 @@ impl State {
                 | Subject::Event(_)
                 | Subject::Endpoints(_)
                 | Subject::Data(_)
-                | Subject::Traffic(_),
+                | Subject::Traffic(_)
+                | Subject::Cost(_),
                 _,
             ) => {}
         }
     }
 
     /// The present state lasts from `now` until just before `next`.
-    fn settle(&mut self, now: SimTime, next: SimTime) {
+    fn settle(&mut self, now: SimTime, next: SimTime, costs: &Costs) {
         // Requests are judged when all of them are counted.
         if self.judgement.is_some() || matches!(self.probe, Probe::Requests(_)) {
+            return;
+        }
+        if let Probe::Bill(bill) = &mut self.probe {
+            if let When::At(at) = self.expectation.when
+                && at < next
+            {
+                **bill = costs.bill(at);
+                self.holds = self.evaluate();
+                self.since = at;
+                self.judge(at);
+            }
             return;
         }
         if std::mem::take(&mut self.stale) {
@@ -369,6 +403,7 @@ impl State {
             }
             (Subject::Data(s), Probe::Data(found)) => s.holds(found),
             (Subject::Traffic(s), Probe::Requests(meter)) => s.holds(meter),
+            (Subject::Cost(s), Probe::Bill(bill)) => s.holds(bill),
             _ => false,
         }
     }
@@ -383,6 +418,7 @@ impl State {
             (Subject::Exists(_), Probe::Object(found)) => {
                 if found.is_some() { "it exists" } else { "it does not exist" }.to_owned()
             }
+            (Subject::Cost(s), Probe::Bill(bill)) => s.actual(bill),
             (_, Probe::Set(members)) => tell_members(members),
             (_, Probe::Events(counts)) => match counts.values().sum::<i64>() {
                 1 => "said once".to_owned(),
@@ -394,7 +430,7 @@ impl State {
             }
             (_, Probe::Data(found)) => tell_data(found),
             (Subject::Traffic(s), Probe::Requests(meter)) => s.actual(meter),
-            (_, Probe::Object(_) | Probe::Requests(_)) => String::new(),
+            (_, Probe::Object(_) | Probe::Requests(_) | Probe::Bill(_)) => String::new(),
         }
     }
 
@@ -407,6 +443,7 @@ impl State {
         };
         let wanted = expectation.subject.wanted();
         let message = match (passed, expectation.when) {
+            (true, _) if matches!(self.probe, Probe::Bill(_)) => format!("{} at {at}", self.actual()),
             (true, _) => format!("{}, since {}", self.actual(), self.since.cut_to_millis()),
             (false, When::During(..)) => tell(&self.breaches, &wanted),
             (false, When::By(_)) => format!("{} still at {at} (wanted {wanted})", self.actual()),
@@ -447,11 +484,15 @@ impl State {
     }
 
     /// The verdict at the end of the run, whose last instant is `end`.
-    fn finish(mut self, end: SimTime) -> Judgement {
+    fn finish(mut self, end: SimTime, costs: &Costs) -> Judgement {
         // The last instant counts as a whole: nothing can come after it.
-        self.settle(end, end + crate::base::SimDuration::from_nanos(1));
+        self.settle(end, end + crate::base::SimDuration::from_nanos(1), costs);
         if matches!(self.probe, Probe::Requests(_)) {
             self.judge_requests(end);
+        }
+        if let (Probe::Bill(bill), None) = (&mut self.probe, &self.judgement) {
+            **bill = costs.bill(end);
+            (self.holds, self.since) = (self.evaluate(), end);
         }
         if self.judgement.is_none() {
             match self.expectation.when {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+pub use super::cost::CostSubject;
 pub use super::data::{DataSubject, Whose};
 use super::{Cause, Count};
 use crate::api::pod::Phase;
@@ -64,6 +65,8 @@ pub enum Subject {
     Data(DataSubject),
     /// What becomes of requests.
     Traffic(super::traffic::TrafficSubject),
+    /// What the cluster has cost.
+    Cost(CostSubject),
 }
 
 /// One object by name.

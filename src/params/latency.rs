@@ -186,6 +186,9 @@ latencies! {
     sync_retry, "syncRetry", Delay::Constant(SimDuration::from_secs(12)), "12s",
         "From a sync of a Pod that failed (a back-off, an image, a ConfigMap that is missing) to the next; a back-off ends with the first sync after it.",
         "pkg/kubelet/kubelet.go backOffPeriod 10 s, drawn anew up to half as long again: {uniform: {min: 10s, max: 15s}}; the middle, as the recordings have it";
+    zone_rebalance, "zoneRebalance", Delay::Constant(SimDuration::from_mins(2)), "2m",
+        "From the instant at which the zones of a group with `spansZones` differ by two machines to the launch that evens them out.",
+        "estimate for EC2 Auto Scaling's AZRebalance; no published measurement";
     pod_resync, "podResync", Delay::millis(1000), "1s",
         "After `heal`: from the first status of the node to the new status of its Pods; Pods marked meanwhile end then.",
         "measured on the recorded control plane";

@@ -296,8 +296,69 @@ component! {
         "Nodes that may be unready before the autoscaler stands still.";
     max_total_unready_percentage: Decimal(f64) = 45.0, "max-total-unready-percentage", FlagType::Decimal, "45",
         "The share of unready nodes at which it does.";
+    initial_node_group_backoff_duration: Duration(SimDuration) = mins(5), "initial-node-group-backoff-duration", FlagType::Duration, "5m0s",
+        "A group that failed is left alone for so long.";
+    max_node_group_backoff_duration: Duration(SimDuration) = mins(30), "max-node-group-backoff-duration", FlagType::Duration, "30m0s",
+        "The longest time that a group that fails again and again is left alone.";
+    node_group_backoff_reset_timeout: Duration(SimDuration) = mins(180), "node-group-backoff-reset-timeout", FlagType::Duration, "3h0m0s",
+        "After so long without a failure the next one counts as the first.";
+    unremovable_node_recheck_timeout: Duration(SimDuration) = mins(5), "unremovable-node-recheck-timeout", FlagType::Duration, "5m0s",
+        "A node that could not be emptied is not tried again for so long.";
+    node_delete_delay_after_taint: Duration(SimDuration) = secs(5), "node-delete-delay-after-taint", FlagType::Duration, "5s",
+        "From the taint of a node to be deleted to its first eviction.";
+    blocking_system_pod_distruption_timeout: Duration(SimDuration) = mins(60), "blocking-system-pod-distruption-timeout", FlagType::Duration, "1h0m0s",
+        "Pods of kube-system without a budget keep their node until they are so old.";
+    scale_down_unready_enabled: Bool(bool) = true, "scale-down-unready-enabled", FlagType::Bool, "true",
+        "Whether nodes that are not ready are removed.";
+    scale_down_gpu_utilization_threshold: Decimal(f64) = 0.5, "scale-down-gpu-utilization-threshold", FlagType::Decimal, "0.5",
+        "The same for nodes with GPUs, of which only those count.";
+    min_replica_count: Integer(i64) = 0, "min-replica-count", FlagType::Integer, "0",
+        "Pods of a ReplicaSet or ReplicationController with fewer replicas keep their node.";
+    ignore_mirror_pods_utilization: Bool(bool) = false, "ignore-mirror-pods-utilization", FlagType::Bool, "false",
+        "Whether static Pods are left out of the utilization.";
+    daemonset_eviction_for_occupied_nodes: Bool(bool) = true, "daemonset-eviction-for-occupied-nodes", FlagType::Bool, "true",
+        "Whether DaemonSet Pods of a node that is drained are evicted too.";
+    daemonset_eviction_for_empty_nodes: Bool(bool) = false, "daemonset-eviction-for-empty-nodes", FlagType::Bool, "false",
+        "Whether DaemonSet Pods of an empty node are evicted.";
+    cordon_node_before_terminating: Bool(bool) = true, "cordon-node-before-terminating", FlagType::Bool, "true",
+        "Whether nodes to be deleted are cordoned.";
+    memory_difference_ratio: Decimal(f64) = 0.015, "memory-difference-ratio", FlagType::Decimal, "0.015",
+        "Memory by which nodes of similar groups may differ.";
+    max_allocatable_difference_ratio: Decimal(f64) = 0.05, "max-allocatable-difference-ratio", FlagType::Decimal, "0.05",
+        "Allocatable by which nodes of similar groups may differ.";
+    max_free_difference_ratio: Decimal(f64) = 0.05, "max-free-difference-ratio", FlagType::Decimal, "0.05",
+        "Free room by which new nodes of similar groups may differ.";
+    write_status_configmap: Bool(bool) = true, "write-status-configmap", FlagType::Bool, "true",
+        "Whether the ConfigMap `cluster-autoscaler-status` is written.";
     enforce_node_group_min_size: Bool(bool) = false, "enforce-node-group-min-size", FlagType::Bool, "false",
         "Whether groups below their minimum are filled up.";
+}
+
+component! {
+    /// Flags of the vertical autoscaler's recommender; it runs while there is a VerticalPodAutoscaler.
+    VpaRecommender, "vpa-recommender", VPA_RECOMMENDER;
+    recommender_interval: Duration(SimDuration) = mins(1), "recommender-interval", FlagType::Duration, "1m0s", "How often metrics are read and recommendations made.";
+    target_cpu_percentile: Decimal(f64) = 0.9, "target-cpu-percentile", FlagType::Decimal, "0.9", "Of the CPU samples, for the target.";
+    recommendation_lower_bound_cpu_percentile: Decimal(f64) = 0.5, "recommendation-lower-bound-cpu-percentile", FlagType::Decimal, "0.5", "The same for the lower bound.";
+    recommendation_upper_bound_cpu_percentile: Decimal(f64) = 0.95, "recommendation-upper-bound-cpu-percentile", FlagType::Decimal, "0.95", "The same for the upper bound.";
+    target_memory_percentile: Decimal(f64) = 0.9, "target-memory-percentile", FlagType::Decimal, "0.9", "Of the daily memory peaks, for the target.";
+    recommendation_lower_bound_memory_percentile: Decimal(f64) = 0.5, "recommendation-lower-bound-memory-percentile", FlagType::Decimal, "0.5", "The same for the lower bound.";
+    recommendation_upper_bound_memory_percentile: Decimal(f64) = 0.95, "recommendation-upper-bound-memory-percentile", FlagType::Decimal, "0.95", "The same for the upper bound.";
+    recommendation_margin_fraction: Decimal(f64) = 0.15, "recommendation-margin-fraction", FlagType::Decimal, "0.15", "Added to what was used.";
+    pod_recommendation_min_cpu_millicores: Decimal(f64) = 25.0, "pod-recommendation-min-cpu-millicores", FlagType::Decimal, "25", "The least CPU of a Pod, shared by its containers.";
+    pod_recommendation_min_memory_mb: Decimal(f64) = 250.0, "pod-recommendation-min-memory-mb", FlagType::Decimal, "250", "The least memory of a Pod in MiB, shared by its containers.";
+    oom_bump_up_ratio: Decimal(f64) = 1.2, "oom-bump-up-ratio", FlagType::Decimal, "1.2", "A container that was killed for its memory is taken to need so many times as much,";
+    oom_min_bump_up_bytes: Decimal(f64) = 104_857_600.0, "oom-min-bump-up-bytes", FlagType::Decimal, "104857600", "or so many bytes more, if that is more.";
+}
+
+component! {
+    /// Flags of the vertical autoscaler's updater.
+    VpaUpdater, "vpa-updater", VPA_UPDATER;
+    min_replicas: Integer(i64) = 2, "min-replicas", FlagType::Integer, "2", "Pods of a controller with fewer live ones are not evicted.";
+    eviction_tolerance: Decimal(f64) = 0.5, "eviction-tolerance", FlagType::Decimal, "0.5", "The share of a controller's Pods that may be missing.";
+    pod_update_threshold: Decimal(f64) = 0.1, "pod-update-threshold", FlagType::Decimal, "0.1", "Old Pods are evicted if their requests differ by this share.";
+    in_recommendation_bounds_eviction_lifetime_threshold: Duration(SimDuration) = mins(720), "in-recommendation-bounds-eviction-lifetime-threshold", FlagType::Duration, "12h0m0s", "How old that is.";
+    evict_after_oom_threshold: Duration(SimDuration) = mins(10), "evict-after-oom-threshold", FlagType::Duration, "10m0s", "A container that is killed for its memory so soon has its Pod evicted.";
 }
 
 /// Upstream: `pkg/kubelet/eviction/defaults_linux.go`, v1.34.
@@ -330,11 +391,23 @@ pub struct Settings {
     pub metrics_server: MetricsServer,
     /// cluster-autoscaler.
     pub cluster_autoscaler: ClusterAutoscaler,
+    /// The vertical autoscaler's recommender.
+    pub vpa_recommender: VpaRecommender,
+    /// The vertical autoscaler's updater.
+    pub vpa_updater: VpaUpdater,
 }
 
 /// All components.
-pub const COMPONENTS: &[ComponentInfo] =
-    &[CONTROLLER_MANAGER, API_SERVER, SCHEDULER, KUBELET, METRICS_SERVER, CLUSTER_AUTOSCALER];
+pub const COMPONENTS: &[ComponentInfo] = &[
+    CONTROLLER_MANAGER,
+    API_SERVER,
+    SCHEDULER,
+    KUBELET,
+    METRICS_SERVER,
+    CLUSTER_AUTOSCALER,
+    VPA_RECOMMENDER,
+    VPA_UPDATER,
+];
 
 impl Settings {
     /// Sets a flag of a component. False if there is no such flag, or it takes another type.
@@ -346,6 +419,8 @@ impl Settings {
             "kubelet" => self.kubelet.set(flag, value),
             "metrics-server" => self.metrics_server.set(flag, value),
             "cluster-autoscaler" => self.cluster_autoscaler.set(flag, value),
+            "vpa-recommender" => self.vpa_recommender.set(flag, value),
+            "vpa-updater" => self.vpa_updater.set(flag, value),
             _ => false,
         }
     }

@@ -106,6 +106,8 @@ pub enum Step {
     AddNodes(AddNodes),
     /// Machines are terminated at the cloud; the node controller finds their Nodes without one.
     RemoveNode(NodeSet),
+    /// The cloud has no machines of a kind to give.
+    OutOfCapacity(OutOfCapacity),
     /// The eviction API is asked once for each Pod.
     Evict {
         /// Which Pods.
@@ -167,6 +169,7 @@ impl Step {
             Self::Driver(_) => "driver",
             Self::AddNodes(_) => "addNodes",
             Self::RemoveNode(_) => "removeNode",
+            Self::OutOfCapacity(_) => "outOfCapacity",
             Self::Evict { .. } => "evict",
             Self::Crash { .. } => "crash",
             Self::Hang { .. } => "hang",
@@ -407,6 +410,29 @@ pub enum AddNodes {
         /// How many.
         count: u32,
     },
+}
+
+/// Machines that the cloud does not have to give.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OutOfCapacity {
+    /// Of this type; none: of any.
+    pub instance_type: Option<Str>,
+    /// In this zone; none: in all.
+    pub zone: Option<Str>,
+    /// For so long; none: for good.
+    pub duration: Option<SimDuration>,
+}
+
+impl fmt::Display for OutOfCapacity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no ")?;
+        f.write_str(self.instance_type.as_deref().unwrap_or("machine"))?;
+        f.write_str(" to be had")?;
+        if let Some(zone) = &self.zone {
+            write!(f, " in {zone}")?;
+        }
+        self.duration.map_or(Ok(()), |duration| write!(f, " for {duration}"))
+    }
 }
 
 /// What fills up.

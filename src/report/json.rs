@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use super::RunReport;
 use crate::base::SimTime;
+use crate::expect::Bill;
+use crate::expect::cost::Share;
 use crate::expect::traffic::whole;
 use crate::facts::traffic::{Failure, Meter};
 
@@ -23,6 +25,7 @@ struct Document<'a> {
     pods: Pods,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     requests: Vec<Requests<'a>>,
+    cost: Cost<'a>,
     #[serde(rename = "refusedSteps")]
     refused_steps: Vec<RefusedStep<'a>>,
     notes: &'a [String],
@@ -81,6 +84,73 @@ impl<'a> Requests<'a> {
 }
 
 #[derive(Serialize)]
+struct Cost<'a> {
+    dollars: Option<f64>,
+    #[serde(rename = "nodeHours")]
+    node_hours: f64,
+    #[serde(rename = "cpuRequestedPercent")]
+    cpu_requested: i64,
+    #[serde(rename = "cpuUsedPercent")]
+    cpu_used: i64,
+    #[serde(rename = "memoryRequestedPercent")]
+    memory_requested: i64,
+    #[serde(rename = "memoryUsedPercent")]
+    memory_used: i64,
+    machines: Vec<Machines<'a>>,
+    namespaces: Vec<Namespace<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Machines<'a> {
+    group: &'a str,
+    instance_type: &'a str,
+    node_hours: f64,
+    price_per_hour: Option<f64>,
+    dollars: Option<f64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Namespace<'a> {
+    namespace: &'a str,
+    cpu_core_hours_requested: f64,
+    cpu_core_hours_used: f64,
+    memory_gib_hours_requested: f64,
+    memory_gib_hours_used: f64,
+}
+
+fn cost(bill: &Bill) -> Cost<'_> {
+    let thousandths = |n: i128| n as f64 / 1000.0;
+    let gib = |bytes: i128| bytes as f64 / f64::from(1 << 30);
+    let dollars = |n: i128| n as f64 / 100_000.0;
+    let machines = bill.machines.iter().map(|m| Machines {
+        group: &m.group,
+        instance_type: &m.instance_type,
+        node_hours: thousandths(m.node_millihours()),
+        price_per_hour: (m.price > 0).then(|| dollars(m.price.into())),
+        dollars: (m.price > 0).then(|| dollars(m.cost())),
+    });
+    let namespaces = bill.namespaces.iter().map(|n| Namespace {
+        namespace: &n.namespace,
+        cpu_core_hours_requested: thousandths(n.requested.cpu),
+        cpu_core_hours_used: thousandths(n.used.cpu),
+        memory_gib_hours_requested: gib(n.requested.memory),
+        memory_gib_hours_used: gib(n.used.memory),
+    });
+    Cost {
+        dollars: bill.is_priced().then(|| dollars(bill.dollars(None).into())),
+        node_hours: thousandths(bill.node_millihours(None).into()),
+        cpu_requested: bill.share(Share::CpuRequested),
+        cpu_used: bill.share(Share::CpuUsed),
+        memory_requested: bill.share(Share::MemoryRequested),
+        memory_used: bill.share(Share::MemoryUsed),
+        machines: machines.collect(),
+        namespaces: namespaces.collect(),
+    }
+}
+
+#[derive(Serialize)]
 struct RefusedStep<'a> {
     at: f64,
     verb: &'a str,
@@ -118,6 +188,7 @@ pub fn render(report: &RunReport) -> String {
             terminating: outcome.pods.terminating,
         },
         requests: outcome.requests.iter().map(|(name, meter)| Requests::of(name, meter)).collect(),
+        cost: cost(&outcome.cost),
         refused_steps: outcome
             .refused_steps
             .iter()

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use super::RunReport;
 use super::story::Sort;
-use crate::expect::{Verdict, traffic};
+use crate::expect::cost::{DOLLAR_DIGITS, HOUR_DIGITS, Share, decimal};
+use crate::expect::{Bill, Verdict, traffic};
 use crate::facts::traffic::Meter;
 use crate::sim::Verdict as RunVerdict;
 
@@ -203,6 +204,47 @@ impl Page {
         }
         self.line(format!("{} · {verdict} · {}", outcome.scenario, outcome.simulated));
         self.line(format!("pods: {counts} · seed {} · digest {}", outcome.seed, outcome.digest));
+        self.cost(&outcome.cost);
+    }
+
+    /// What the nodes cost and what was made of them; in detail where prices are known.
+    fn cost(&mut self, bill: &Bill) {
+        if bill.machines.is_empty() {
+            return;
+        }
+        let hours = decimal(bill.node_millihours(None), HOUR_DIGITS);
+        let price = match bill.is_priced() {
+            true => format!(" for ${}", decimal(bill.dollars(None), DOLLAR_DIGITS)),
+            false => String::new(),
+        };
+        let share = |share| bill.share(share);
+        self.line(format!(
+            "cost: {hours} node-hours{price} · requested {} % of CPU, {} % of memory · used {} %, {} %",
+            share(Share::CpuRequested),
+            share(Share::MemoryRequested),
+            share(Share::CpuUsed),
+            share(Share::MemoryUsed),
+        ));
+        if !bill.is_priced() {
+            return;
+        }
+        for machines in &bill.machines {
+            let known: Vec<&str> = [machines.group.as_str(), machines.instance_type.as_str()]
+                .into_iter()
+                .filter(|s| !s.is_empty())
+                .collect();
+            let name = if known.is_empty() { "nodes".to_owned() } else { known.join(" ") };
+            let number = |n: i128| i64::try_from(n).unwrap_or(i64::MAX);
+            let hours = decimal(number(machines.node_millihours()), HOUR_DIGITS);
+            let cost = decimal(number(machines.cost()), DOLLAR_DIGITS);
+            self.line(format!("  {name}: {hours} node-hours, ${cost}"));
+        }
+        for namespace in &bill.namespaces {
+            let cores = |n: i128| decimal(i64::try_from(n).unwrap_or(i64::MAX), HOUR_DIGITS);
+            let (requested, used) = (cores(namespace.requested.cpu), cores(namespace.used.cpu));
+            let name = &namespace.namespace;
+            self.line(format!("  namespace {name}: {requested} core-hours requested, {used} used"));
+        }
     }
 }
 

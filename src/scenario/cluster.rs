@@ -6,7 +6,8 @@ use super::code;
 use super::drivers;
 use super::read::{Fields, Reader};
 use super::scalar::{
-    decimal, delay, duration, integer, labels, name, natural, quantities, quantity, taint_effect, text, word,
+    boolean, decimal, delay, duration, integer, labels, name, natural, quantities, quantity, taint_effect,
+    text, word,
 };
 use super::tables;
 use crate::api::manifest::tree::{Tree, Value};
@@ -15,7 +16,7 @@ use crate::api::{Labels, ResourceList, Taint};
 use crate::base::{SimDuration, Span, Str};
 use crate::cloud::allocatable::{self, Reservations};
 use crate::cloud::catalogue::{self, EBS_DRIVER, InstanceType};
-use crate::cloud::group::with_defaults;
+use crate::cloud::group::{TemplateTags, with_defaults};
 use crate::cloud::{NodeGroup, NodeTemplate, PlannedNode};
 use crate::params::latency::{Latencies, PLAIN, SPECIAL};
 use crate::params::settings::{
@@ -268,6 +269,8 @@ struct WrittenGroup {
     size: u32,
     bounds: Option<(u32, u32)>,
     zones: Option<Vec<Str>>,
+    spans: Option<Span>,
+    tags: Option<TemplateTags>,
 }
 
 fn group(reader: &mut Reader<'_>, tree: &Tree, cluster: &Cluster) -> Option<WrittenGroup> {
@@ -285,9 +288,37 @@ fn group(reader: &mut Reader<'_>, tree: &Tree, cluster: &Cluster) -> Option<Writ
             Some(zone)
         })
     });
+    let spans = fields.read(reader, "spansZones", boolean).unwrap_or(false);
+    let spans = spans.then(|| fields.key_span("spansZones"));
+    let price = fields.read(reader, "price", price);
+    let tags = fields.read(reader, "nodeTemplate", template_tags);
     let allocatable = machine.allocatable(&cluster.settings);
-    let template = machine.template(allocatable, cluster.version);
-    Some(WrittenGroup { name: name?, template, size: size?, bounds, zones })
+    let mut template = machine.template(allocatable, cluster.version);
+    template.price = price.unwrap_or(template.price);
+    Some(WrittenGroup { name: name?, template, size: size?, bounds, zones, spans, tags })
+}
+
+/// Dollars per hour, in hundred-thousandths.
+fn price(reader: &mut Reader<'_>, tree: &Tree) -> Option<u32> {
+    let dollars: f64 = decimal(reader, tree)?;
+    if !(0.0..=10_000.0).contains(&dollars) {
+        return reader.error(
+            code::OUT_OF_RANGE,
+            tree.span,
+            "a price is between 0 and 10000 dollars per hour",
+        );
+    }
+    // Within the range of the type: 10^4 dollars are 10^9.
+    Some((dollars * 100_000.0 + 0.5) as u32)
+}
+
+fn template_tags(reader: &mut Reader<'_>, tree: &Tree) -> Option<TemplateTags> {
+    let fields = Fields::open(reader, tree, &tables::NODE_TEMPLATE)?;
+    Some(TemplateTags {
+        labels: fields.read(reader, "labels", labels).unwrap_or_default(),
+        taints: fields.each(reader, "taints", taint),
+        without_labels: fields.each(reader, "withoutLabels", text),
+    })
 }
 
 /// The cluster autoscaler's bounds: both or neither, and the size between them.
@@ -342,7 +373,18 @@ fn add_groups(reader: &mut Reader<'_>, cluster: &mut Cluster, groups: Vec<(Writt
         seen.push((group.name.clone(), span));
         let zones = group.zones.unwrap_or_else(|| cluster.zones.clone());
         zones.iter().for_each(|zone| add_zone(&mut cluster.zones, zone));
-        let parts = NodeGroup::per_zone(&group.name, &zones, &group.template, group.size, group.bounds);
+        let WrittenGroup { name, template, size, bounds, tags, .. } = group;
+        let mut parts = match group.spans {
+            Some(span) if zones.len() < 2 => {
+                let message = format!("`{name}` has no two zones to span");
+                let help = "name them under `zones`, of the cluster or of the group";
+                reader.cure::<()>(code::CHOICE, span, message, help);
+                continue;
+            }
+            Some(_) => vec![NodeGroup::spanning(&name, &zones, &template, size, bounds)],
+            None => NodeGroup::per_zone(&name, &zones, &template, size, bounds),
+        };
+        parts.iter_mut().for_each(|part| part.tags.clone_from(&tags));
         cluster.nodes.extend(NodeGroup::nodes_in_turn(&parts));
         cluster.groups.extend(parts);
     }
@@ -390,7 +432,7 @@ fn flag_value(reader: &mut Reader<'_>, tree: &Tree, flag: &FlagInfo) -> Option<F
         FlagType::Duration => duration(reader, tree).map(FlagValue::Duration),
         FlagType::Integer => integer(reader, tree).map(FlagValue::Integer),
         FlagType::Decimal => decimal(reader, tree).map(FlagValue::Decimal),
-        FlagType::Bool => super::scalar::boolean(reader, tree).map(FlagValue::Bool),
+        FlagType::Bool => boolean(reader, tree).map(FlagValue::Bool),
         FlagType::Word(words) => word(reader, tree, words).map(|w| FlagValue::Word(w.into())),
         FlagType::Words(words) => flag_words(reader, tree, words).map(FlagValue::Words),
         FlagType::Resources => flag_resources(reader, tree).map(|list| FlagValue::Resources(Some(list))),

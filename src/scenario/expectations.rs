@@ -2,7 +2,7 @@
 
 use super::code;
 use super::read::{Fields, Reader, list};
-use super::scalar::{boolean, count, duration, instant, name, selector, text, word};
+use super::scalar::{amount, boolean, count, duration, instant, name, selector, text, word};
 use super::shape::{Shape, Type};
 use super::tables::{self, SUBJECTS};
 use super::target::{self, Known};
@@ -10,6 +10,7 @@ use crate::api::manifest::tree::{Tree, Value};
 use crate::api::{ConditionStatus, EventType, Kind, LabelSelector, ObjectKey, Phase, TaintEffect};
 use crate::base::Str;
 use crate::base::diag::did_you_mean;
+use crate::expect::cost::{CostSubject, DOLLAR_DIGITS, HOUR_DIGITS, Share};
 use crate::expect::fields::fields_of;
 use crate::expect::spec::{
     Check, DataSubject, EndpointsSubject, EventSubject, ExistsSubject, Expectation, ObjectSubject,
@@ -77,6 +78,15 @@ pub fn expectation(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Optio
         when = counted_over(reader, when, tree, argument);
     }
     let (when, subject) = (when?, subject?);
+    if matches!((&subject, when), (Subject::Cost(_), When::By(_) | When::During(..))) {
+        let message = "what was spent is judged at an instant";
+        return reader.cure(
+            code::BAD_WHEN,
+            tree.head_span(),
+            message,
+            "write `at: 20m`, or nothing for the end",
+        );
+    }
     let name = given.unwrap_or_else(|| derived_name(&subject, when).into());
     Some(Expectation { name, when, subject, origin: tree.head_span() })
 }
@@ -156,6 +166,7 @@ fn subject(reader: &mut Reader<'_>, word: &'static str, tree: &Tree, known: &Kno
         "data" => data(reader, tree).map(Subject::Data),
         "availability" => availability(reader, tree, known).map(Subject::Traffic),
         "latency" => latency(reader, tree, known).map(Subject::Traffic),
+        "cost" => cost(reader, tree, known).map(Subject::Cost),
         _ => {
             let (_, kind) = KIND_SUBJECTS.iter().find(|(w, _)| *w == word)?;
             let field = SUBJECTS.iter().find(|s| s.name == word)?;
@@ -163,6 +174,23 @@ fn subject(reader: &mut Reader<'_>, word: &'static str, tree: &Tree, known: &Kno
             of_kind(reader, tree, *kind, shape, known)
         }
     }
+}
+
+fn cost(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<CostSubject> {
+    let fields = Fields::open(reader, tree, &tables::COST)?;
+    let group = fields.read(reader, "group", |r, t| target::group(r, t, known));
+    let dollars = fields.read(reader, "dollars", |r, t| amount(r, t, DOLLAR_DIGITS));
+    let node_hours = fields.read(reader, "nodeHours", |r, t| amount(r, t, HOUR_DIGITS));
+    let mut shares = Vec::new();
+    for share in Share::ALL {
+        if let Some(wanted) = fields.read(reader, share.as_str(), count) {
+            shares.push((share, wanted));
+        }
+    }
+    if dollars.is_none() && node_hours.is_none() && shares.is_empty() {
+        return reader.expected(tree, "something to compare: `dollars`, `nodeHours`, `cpuRequested` …");
+    }
+    Some(CostSubject { group, dollars, node_hours, shares })
 }
 
 /// An expectation about objects of a kind: one by name, or as many as are as described.
@@ -562,6 +590,10 @@ fn derived_name(subject: &Subject, when: When) -> String {
             words.extend(s.ready.map(|r| if r { "ready" } else { "not ready" }.to_owned()));
             format!("pods {}: {}", words.join(" "), s.count)
         }
+        Subject::Cost(s) => match &s.group {
+            Some(group) => format!("cost of {group}: {}", s.wanted()),
+            None => format!("cost: {}", s.wanted()),
+        },
         Subject::Event(s) => {
             let reason = s.reason.as_ref().map_or("event", Str::as_str);
             match &s.object {

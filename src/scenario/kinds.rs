@@ -27,6 +27,8 @@ const INERT: &[(&str, &str, &[&str], bool)] = &[
     ("VolumeSnapshot", "volumesnapshots", &["vs"], true),
     ("VolumeSnapshotContent", "volumesnapshotcontents", &["vsc", "vscs"], false),
     ("VolumeSnapshotClass", "volumesnapshotclasses", &["vsclass", "vsclasses"], false),
+    ("VerticalPodAutoscaler", "verticalpodautoscalers", &["vpa"], true),
+    ("VerticalPodAutoscalerCheckpoint", "verticalpodautoscalercheckpoints", &["vpacheckpoint"], true),
 ];
 
 /// A kind as far as a scenario needs to know it.

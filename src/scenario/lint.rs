@@ -115,7 +115,8 @@ fn undefined(plan: &Plan, out: &mut Vec<Diagnostic>) {
             | Subject::Event(_)
             | Subject::Exists(_)
             | Subject::Data(_)
-            | Subject::Traffic(_) => {}
+            | Subject::Traffic(_)
+            | Subject::Cost(_) => {}
         }
     }
 }
@@ -171,6 +172,7 @@ fn target_of(step: &Step) -> Option<&Target> {
         | Step::Driver(_)
         | Step::AddNodes(_)
         | Step::RemoveNode(_)
+        | Step::OutOfCapacity(_)
         | Step::Fill(_)
         | Step::Load(_) => None,
     }

@@ -72,6 +72,7 @@ fn collect(takes: &Type, out: &mut Vec<&'static Shape>) {
         | Type::Quantity
         | Type::QuantityOrPercent
         | Type::Count
+        | Type::Amount
         | Type::Selector
         | Type::Time
         | Type::Version
@@ -102,6 +103,7 @@ fn type_word(takes: &Type) -> String {
         Type::Quantity => "quantity".to_owned(),
         Type::QuantityOrPercent => "quantity or percentage".to_owned(),
         Type::Count => "number or comparison".to_owned(),
+        Type::Amount => "number or comparison, with decimals".to_owned(),
         Type::Selector => "selector".to_owned(),
         Type::Time => "time".to_owned(),
         Type::Version => "version".to_owned(),

@@ -323,6 +323,21 @@ pub fn count(reader: &mut Reader<'_>, tree: &Tree) -> Option<Count> {
     }
 }
 
+/// A number or comparison with at most so many decimals, in the smallest unit.
+pub fn amount(reader: &mut Reader<'_>, tree: &Tree, digits: u32) -> Option<Count> {
+    let written = match &tree.value {
+        Value::Int(_) | Value::UInt(_) | Value::Float(_) => reader.raw(tree.span).to_owned(),
+        Value::Str(text) => text.clone(),
+        Value::Null | Value::Bool(_) | Value::Seq(_) | Value::Map(_) => {
+            return reader.expected(tree, "a number or a comparison such as `\"<= 1.25\"`");
+        }
+    };
+    match Count::parse_decimal(&written, digits) {
+        Ok(count) => Some(count),
+        Err(message) => reader.error(code::BAD_VALUE, tree.span, message),
+    }
+}
+
 /// A label selector as kubectl writes it.
 pub fn selector(reader: &mut Reader<'_>, tree: &Tree) -> Option<LabelSelector> {
     if let Some(entries) = tree.as_map() {

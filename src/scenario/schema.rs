@@ -15,6 +15,8 @@ use crate::params::settings::{COMPONENTS, FlagInfo, FlagType};
 const DURATION: &str = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h))*$|^0$";
 const QUANTITY: &str = r"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]+)?$";
 const COUNT: &str = r"^\s*(>=|<=|==|!=|>|<|=)?\s*-?[0-9]+\s*$";
+/// The same with decimals.
+const AMOUNT: &str = r"^\s*(>=|<=|==|!=|>|<|=)?\s*-?[0-9]+(\.[0-9]+)?\s*$";
 
 /// The JSON Schema of the scenario file.
 pub fn schema() -> Value {
@@ -93,6 +95,7 @@ fn of_type(takes: &Type, definitions: &mut Definitions) -> Value {
             json!({ "anyOf": [of_type(&Type::Quantity, definitions), { "type": "string", "pattern": "^[0-9]+%$" }] })
         }
         Type::Count => json!({ "type": ["string", "integer"], "pattern": COUNT }),
+        Type::Amount => json!({ "type": ["string", "number"], "pattern": AMOUNT }),
         Type::Time => json!({ "type": "string", "format": "date-time" }),
         Type::Version => {
             json!({ "type": ["string", "number"], "pattern": r"^v?1\.(2[89]|3[0-4])(\.[0-9]+)?$" })

@@ -26,6 +26,8 @@ pub enum Type {
     QuantityOrPercent,
     /// A number, or a comparison such as `">= 3"`.
     Count,
+    /// The same with decimals: `1.5`, `"<= 1.25"`.
+    Amount,
     /// A label selector as kubectl writes it.
     Selector,
     /// A time as RFC 3339 writes it.

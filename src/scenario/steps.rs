@@ -19,8 +19,8 @@ use crate::api::{Kind, LabelSelector, TaintEffect};
 use crate::base::diag::did_you_mean;
 use crate::base::{SimDuration, Str};
 use crate::plan::step::{
-    AddNodes, Cascade, Delete, Drain, Fill, FillAmount, FillMatter, FillPlace, Load, LoadAmount, PatchType,
-    RolloutAction, Set, SetResources, Step, TaintChange, TimedStep,
+    AddNodes, Cascade, Delete, Drain, Fill, FillAmount, FillMatter, FillPlace, Load, LoadAmount, OutOfCapacity,
+    PatchType, RolloutAction, Set, SetResources, Step, TaintChange, TimedStep,
 };
 use crate::plan::{ResourceKind, Target};
 
@@ -82,6 +82,7 @@ impl Steps<'_, '_> {
             "driver" => drivers::driver(reader, tree).map(|change| Step::Driver(Box::new(change))),
             "addNodes" => self.add_nodes(reader, tree),
             "removeNode" => nodes(reader).map(Step::RemoveNode),
+            "outOfCapacity" => out_of_capacity(reader, tree, known),
             "evict" => evict(reader, tree, known),
             "crash" => crash(reader, tree, known),
             "hang" => hang(reader, tree, known),
@@ -430,6 +431,40 @@ fn hang(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<Step> {
     let container = fields.read(reader, "container", name);
     let duration = fields.read(reader, "for", duration);
     Some(Step::Hang { target: target?, container, duration })
+}
+
+fn out_of_capacity(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<Step> {
+    let fields = Fields::open(reader, tree, &tables::OUT_OF_CAPACITY)?;
+    let zone = fields.read(reader, "zone", |r, t| target::zone(r, t, known));
+    let instance_type = fields.read(reader, "instanceType", |r, t| group_type(r, t, known));
+    let duration = fields.read(reader, "for", duration);
+    if fields.present(&["zone", "instanceType"]).is_empty() {
+        let help = "name a `zone`, an `instanceType`, or both";
+        return reader.cure(
+            code::CHOICE,
+            tree.head_span(),
+            "it is not said what the cloud is short of",
+            help,
+        );
+    }
+    Some(Step::OutOfCapacity(OutOfCapacity { instance_type, zone, duration }))
+}
+
+/// A machine type of one of the node groups.
+fn group_type(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<Str> {
+    let written = text(reader, tree)?;
+    let mut types: Vec<_> = known.groups.iter().map(|g| g.template.instance_type.as_str()).collect();
+    types.retain(|t| !t.is_empty());
+    types.dedup();
+    if types.contains(&written.as_str()) {
+        return Some(written);
+    }
+    reader.unknown_word(
+        code::UNKNOWN_INSTANCE_TYPE,
+        tree.span,
+        ("instance type of a node group", &written),
+        &types,
+    )
 }
 
 fn fill(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<Step> {

@@ -194,6 +194,24 @@ pub static NODE_GROUP: Shape = Shape {
         ),
         defaulted("max", Type::Integer(0), "the group is left alone", "See `min`."),
         defaulted("zones", Type::List(&Type::Text), "all zones of the cluster", "Narrows the zones."),
+        defaulted(
+            "spansZones",
+            Type::Bool,
+            "false",
+            "One autoscaling group over all its zones instead of one per zone: the cloud picks the zone of a new machine (where the group has fewest), and evens zones out by terminating machines, without a drain. Its nodes are called `<group>-<number>`.",
+        ),
+        defaulted(
+            "price",
+            Type::Number,
+            "the instance type's, else 0",
+            "Dollars per hour of a machine, for the outcome's cost and the expander `price`.",
+        ),
+        defaulted(
+            "nodeTemplate",
+            Type::Shape(&NODE_TEMPLATE),
+            "the group's labels and taints",
+            "What the cluster autoscaler is told of a machine while the group has none (the tags `k8s.io/cluster-autoscaler/node-template/…`).",
+        ),
         optional("labels", Type::TextMap, "Labels beyond the well-known ones."),
         optional("taints", Type::List(&Type::Shape(&TAINT)), "Taints."),
         defaulted(
@@ -201,6 +219,21 @@ pub static NODE_GROUP: Shape = Shape {
             Type::IntegerMap,
             "ebs.csi.aws.com with the instance type's limit, else 25",
             "CSI drivers on the nodes, with the number of volumes each can attach. Volumes are made by known drivers, by those named here and by those with a CSIDriver.",
+        ),
+    ]],
+};
+
+/// What the cluster autoscaler is told of a machine of a group that has none.
+pub static NODE_TEMPLATE: Shape = Shape {
+    name: "NodeTemplate",
+    doc: "What the cluster autoscaler is told of a machine of a group that has none. The provider knows architecture, system, instance type, region and zone (`topology.kubernetes.io/zone`, `topology.ebs.csi.aws.com/zone`) by itself.",
+    fields: &[&[
+        optional("labels", Type::TextMap, "Labels."),
+        optional("taints", Type::List(&Type::Shape(&TAINT)), "Taints."),
+        optional(
+            "withoutLabels",
+            Type::List(&Type::Text),
+            "Labels that a provider could know and this one does not.",
         ),
     ]],
 };
@@ -604,6 +637,11 @@ pub static VERBS: &[Field] = &[
         "Machines join: Node objects at once, Ready after `latencies.nodeReady`; or so many more of a node group, through the cloud.",
     ),
     optional("removeNode", NODES_TYPE, "The machines are terminated at the cloud."),
+    optional(
+        "outOfCapacity",
+        Type::Shape(&OUT_OF_CAPACITY),
+        "The cloud has no machines of a type, or in a zone, to give: what node groups ask for there does not come.",
+    ),
     optional("evict", Type::Shape(&EVICT), "The eviction API is asked once for each Pod."),
     optional("crash", Type::Shape(&CRASH), "Containers end at once."),
     optional("hang", Type::Shape(&HANG), "Containers run on but answer nothing: their probes fail."),
@@ -831,6 +869,17 @@ pub static HANG: Shape = Shape {
     ],
 };
 
+/// Machines that the cloud does not have to give.
+pub static OUT_OF_CAPACITY: Shape = Shape {
+    name: "OutOfCapacity",
+    doc: "Machines that the cloud does not have to give: of `instanceType`, in `zone`, or of that type in that zone; at least one of the two.",
+    fields: &[&[
+        optional("instanceType", Type::Text, "The machine type of node groups."),
+        optional("zone", Type::Text, "The zone."),
+        defaulted("for", Type::Duration, "for the rest of the run", "How long."),
+    ]],
+};
+
 /// What fills up.
 pub static FILL: Shape = Shape {
     name: "Fill",
@@ -896,6 +945,7 @@ pub static SUBJECTS: &[Field] = &[
     optional("endpoints", Type::Shape(&ENDPOINTS), "How many endpoints a Service has."),
     optional("object", Type::Shape(&OBJECT), "Whether an object of any kind exists."),
     optional("data", Type::Shape(&DATA), "What is on volumes: whether what was written is still there."),
+    optional("cost", Type::Shape(&COST), "What the nodes have cost, and how much of them was made use of."),
     optional("deployment", Type::Shape(&DEPLOYMENT), "A Deployment."),
     optional("statefulset", Type::Shape(&STATEFUL_SET), "A StatefulSet."),
     optional("daemonset", Type::Shape(&DAEMON_SET), "A DaemonSet."),
@@ -963,6 +1013,25 @@ pub static EXPECTATION: Shape = Shape {
     name: "Expectation",
     doc: "One subject, and at most one of `at`, `by` and `during`; without them: at the end of the run.",
     fields: &[WHEN, SUBJECTS],
+};
+
+/// What the nodes have cost by an instant, from the start of the run.
+pub static COST: Shape = Shape {
+    name: "Cost",
+    doc: "What the nodes have cost by an instant (`at`, or the end), from the start of the run, at the prices on demand of the catalogue or of the group.",
+    fields: &[&[
+        optional("group", Type::Text, "Of this node group only, for `dollars` and `nodeHours`."),
+        optional("dollars", Type::Amount, "Dollars."),
+        optional("nodeHours", Type::Amount, "Hours of nodes."),
+        optional(
+            "cpuRequested",
+            Type::Count,
+            "CPU that Pods on nodes requested, in percent of what Pods could have used.",
+        ),
+        optional("cpuUsed", Type::Count, "CPU that Pods used, in percent of what Pods could have used."),
+        optional("memoryRequested", Type::Count, "The same for memory that was requested."),
+        optional("memoryUsed", Type::Count, "The same for memory that was used."),
+    ]],
 };
 
 /// How many Pods are as described.

@@ -2,6 +2,7 @@
 
 use crate::api::ObjectKey;
 use crate::base::Str;
+use crate::cloud::fleet::GroupId;
 use crate::controller::ControllerId;
 use crate::kernel::Lane;
 use crate::kubelet::KubeletEvent;
@@ -28,10 +29,16 @@ pub enum Event {
     Autoscaler,
     /// Something has changed for requests on their way.
     Traffic,
+    /// The vertical autoscaler's turn.
+    Vertical,
     /// A drain looks at its Pods.
     Drain(usize),
     /// A machine that was asked for joins.
     NodeJoins(Box<crate::plan::PlannedNode>),
+    /// The cloud may have machines again that it had not.
+    Capacity,
+    /// A node group over several zones evens them out.
+    Rebalance(GroupId),
 }
 
 /// A Pod on its way to its node.
@@ -90,12 +97,12 @@ impl Event {
     pub const fn lane(&self) -> Lane {
         match self {
             Self::Step(_) => Lane(0),
-            Self::NodeJoins(_) => Lane(1),
+            Self::NodeJoins(_) | Self::Capacity | Self::Rebalance(_) => Lane(1),
             Self::Kubelet(_) => Lane(2),
             Self::Controller(_) => Lane(3),
             Self::PreBind(_) | Self::Bind(_) | Self::Preempt(_) => Lane(4),
             Self::Scheduler => Lane(5),
-            Self::Drain(_) | Self::Autoscaler => Lane(6),
+            Self::Drain(_) | Self::Autoscaler | Self::Vertical => Lane(6),
             // After all that changes at its instant.
             Self::Traffic => Lane(7),
         }
@@ -106,6 +113,8 @@ impl Event {
         match self {
             Self::Step(_) => "step",
             Self::NodeJoins(_) => "node joins",
+            Self::Capacity => "capacity",
+            Self::Rebalance(_) => "zone rebalancing",
             Self::Kubelet(_) => "kubelet",
             Self::Controller(_) => "controller",
             Self::PreBind(_) => "bind volumes",
@@ -114,6 +123,7 @@ impl Event {
             Self::Scheduler => "scheduler",
             Self::Autoscaler => "cluster autoscaler",
             Self::Traffic => "traffic",
+            Self::Vertical => "vertical autoscaler",
             Self::Drain(_) => "drain",
         }
     }

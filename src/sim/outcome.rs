@@ -26,6 +26,8 @@ pub struct Outcome {
     pub pods: PodCounts,
     /// Services that got requests, by name, with what became of these.
     pub requests: Vec<(Str, Meter)>,
+    /// What the nodes cost, and how much of them was made use of.
+    pub cost: expect::Bill,
     /// Events of the engine that were handled.
     pub events: u64,
     /// Steps that were refused: instant, verb, words.

@@ -1,6 +1,6 @@
 //! The state of a run and the loop that moves it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::event::Event;
@@ -8,21 +8,26 @@ use super::outcome::{Fault, Outcome, PodCounts};
 use super::scheduling::SchedulerDriver;
 use super::steps::StepState;
 use super::{bootstrap, invariants};
-use crate::api::{Kind, ObjectKey, Pod};
+use crate::api::resources::{CPU, MEMORY};
+use crate::api::{Kind, ObjectKey, Phase, Pod};
 use crate::autoscaler::ClusterAutoscaler;
 use crate::base::{LookupMap, SimTime, Str};
+use crate::cloud::catalogue::INSTANCE_TYPES;
 use crate::cloud::disks::{Disks, Opening};
 use crate::cloud::fleet::Fleet;
 use crate::controller::Manager;
 use crate::expect::Evaluator;
+use crate::expect::cost::{Amounts, Ledger, Prices};
 use crate::facts::{DataFact, Fact, Recorder};
 use crate::kernel::{Digest, EventQueue, LimitHit, Limits, Seed};
 use crate::kubelet::{self, KubeletEvent, Kubelets, VolumeUse};
-use crate::plan::Plan;
+use crate::plan::{Plan, Step};
 use crate::scheduler::Scheduler;
 use crate::scheduler::plugins::registry::Registry;
+use crate::store::metrics::{MetricsApi, PodSample};
 use crate::store::{Change, Store};
 use crate::traffic::{Adapter, Traffic, Usage};
+use crate::vertical::Vertical;
 
 /// Events remembered for the explanation of a limit.
 const LAST_EVENTS: usize = 6;
@@ -42,10 +47,14 @@ pub struct World {
     pub(super) autoscaler: ClusterAutoscaler,
     pub(super) autoscaler_wake: Option<SimTime>,
     pub(super) traffic_wake: Option<SimTime>,
+    pub(super) vertical: Vertical,
+    pub(super) vertical_wake: Option<SimTime>,
     pub(super) steps: StepState,
     /// The manifest last applied to an object, as kubectl keeps it in an annotation.
     pub(super) applied: LookupMap<(Kind, ObjectKey), Arc<serde_json::Value>>,
     evaluator: Evaluator,
+    /// Whether Pods use anything at all.
+    metered: bool,
     digest: Digest,
     limits: Limits,
     end: SimTime,
@@ -112,9 +121,12 @@ impl World {
                 ),
                 seed,
             ),
+            vertical: Vertical::new(&plan.settings),
+            vertical_wake: None,
             steps: StepState::default(),
             applied: LookupMap::new(),
-            evaluator: Evaluator::new(&plan.expectations),
+            evaluator: Evaluator::new(&plan.expectations, Ledger::new(prices(plan))),
+            metered: uses_anything(plan),
             digest: Digest::default(),
             limits: Limits::default(),
             end,
@@ -210,6 +222,9 @@ impl World {
         self.count(&event)?;
         self.dispatch(event);
         self.settle(recorder);
+        if self.metered && self.evaluator.costs().wants_usage(now) {
+            self.read_meters(now);
+        }
         if self.checks {
             invariants::check(self).map_err(|what| Fault::Invariant { at: now, what })?;
         }
@@ -253,8 +268,11 @@ impl World {
             Event::Preempt(preemption) => self.preempt(*preemption),
             Event::Autoscaler => self.autoscale(),
             Event::Traffic => self.flow(),
+            Event::Vertical => self.scale_vertically(),
             Event::Drain(index) => self.drain_round(index),
             Event::NodeJoins(node) => self.node_joins(*node),
+            Event::Capacity => self.capacity_returns(),
+            Event::Rebalance(group) => self.rebalance(group),
         }
     }
 
@@ -334,6 +352,7 @@ impl World {
         self.wake_scheduler();
         self.wake_autoscaler();
         self.wake_traffic();
+        self.wake_vertical();
     }
 
     fn deliver(&mut self, change: Change, recorder: &mut dyn Recorder) {
@@ -343,11 +362,28 @@ impl World {
         self.autoscaler.on_change(&change);
         let said = self.disks.on_change(&change, &self.store);
         self.data(said);
+        self.vertical.on_change(&change);
         self.with_kubelets(|kubelets, ctx| kubelets.on_change(&change, ctx));
         self.evaluator.change(&change);
         let fact = Fact::Changed(change);
         self.digest.record(&fact);
         recorder.record(&fact);
+    }
+
+    /// Tells the ledger what Pods use.
+    fn read_meters(&mut self, now: SimTime) {
+        let mut used: BTreeMap<Str, Amounts> = BTreeMap::new();
+        for pod in self.store.list::<Pod>().filter(|pod| pod.status.phase == Phase::Running) {
+            let Some(id) = self.store.id_of::<Pod>(&pod.meta.key()) else { continue };
+            let read = |resource: &str| match self.usage.pod_usage(&self.store, id, pod, resource, None) {
+                PodSample::Value(sample) => i128::from(sample.milli),
+                PodSample::Missing | PodSample::NoContainer => 0,
+            };
+            let entry = used.entry(pod.meta.namespace.clone()).or_default();
+            entry.cpu += read(CPU);
+            entry.memory += read(MEMORY) / 1000;
+        }
+        self.evaluator.usage(now, used);
     }
 
     /// The outcome as of now.
@@ -361,6 +397,7 @@ impl World {
             simulated: self.store.now(),
             expectations: self.evaluator.clone().finish(self.store.now()),
             pods,
+            cost: self.evaluator.costs().bill(self.store.now()),
             events: self.events,
             requests: self.usage.traffic().meters(self.store.now()),
             refused_steps: self.steps.refused.clone(),
@@ -375,4 +412,19 @@ impl World {
             .map(|n| n.meta.name.clone())
             .collect()
     }
+}
+
+/// What machines cost: those of node groups as these say, others by their type.
+fn prices(plan: &Plan) -> Prices {
+    Prices {
+        by_group: plan.node_groups.iter().map(|g| (g.of.clone(), g.template.price)).collect(),
+        by_type: INSTANCE_TYPES.iter().map(|kind| (kind.name.into(), kind.price)).collect(),
+    }
+}
+
+/// Whether anything in the plan makes Pods use CPU or memory.
+fn uses_anything(plan: &Plan) -> bool {
+    plan.behaviours.iter().any(|b| b.cpu.is_some() || b.memory.is_some())
+        || !plan.traffic.is_empty()
+        || plan.steps.iter().any(|step| matches!(step.step, Step::Load(_) | Step::Fill(_)))
 }

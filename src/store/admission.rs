@@ -53,6 +53,8 @@ pub struct Admission {
     pub not_ready_toleration_seconds: i64,
     /// `--default-unreachable-toleration-seconds`.
     pub unreachable_toleration_seconds: i64,
+    /// What the webhook of vertical autoscalers makes of new Pods.
+    pub resizers: Vec<super::webhook::Resizer>,
     admitted: LookupMap<(u64, i32, bool), Arc<PodSpec>>,
     /// Specs that LimitRanges have been applied to, by spec and ranges.
     pub(super) limited: LookupMap<(u64, u64), super::limits::Limited>,
@@ -63,6 +65,7 @@ impl Default for Admission {
         Self {
             not_ready_toleration_seconds: 300,
             unreachable_toleration_seconds: 300,
+            resizers: Vec::new(),
             admitted: LookupMap::default(),
             limited: LookupMap::default(),
         }
@@ -75,6 +78,7 @@ pub(super) fn admit<T: Stored>(store: &mut Store, object: &mut T) -> Result<Opti
     let object = object as &mut dyn std::any::Any;
     if let Some(pod) = object.downcast_mut::<Pod>() {
         let refusal = super::limits::admit_pod(store, pod);
+        super::webhook::mutate(store, pod);
         admit_pod(store, pod)?;
         return Ok(refusal);
     } else if let Some(node) = object.downcast_mut::<Node>() {

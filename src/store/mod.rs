@@ -21,6 +21,7 @@ mod resize;
 mod service;
 pub mod table;
 mod update;
+pub mod webhook;
 pub mod write;
 
 use std::sync::Arc;

@@ -49,8 +49,8 @@ fn the_reference_describes_every_shape_of_the_file() {
 fn the_tutorial_is_made_of_scenarios_that_can_be_read() {
     let page = wavetank::scenario::reference();
     let blocks: Vec<&str> = page.split("```yaml\n").skip(1).filter_map(|b| b.split("```").next()).collect();
-    let [head, behaviour, steps, requests, expectations] = blocks[..] else {
-        panic!("head, behaviour, steps, requests, expectations: {} blocks", blocks.len());
+    let [head, behaviour, steps, requests, expectations, autoscalers] = blocks[..] else {
+        panic!("head, behaviour, steps, requests, expectations, autoscalers: {} blocks", blocks.len());
     };
     let text = [head, behaviour, steps, expectations].concat();
     let shop =
@@ -67,6 +67,12 @@ fn the_tutorial_is_made_of_scenarios_that_can_be_read() {
     let told = wavetank::report::diagnostics::render(&found, &sources, false);
     let plan = plan.unwrap_or_else(|| panic!("{told}"));
     assert_eq!((plan.traffic.len(), plan.traffic[0].calls.len(), plan.expectations.len()), (2, 1, 2));
+    let head = "apiVersion: wavetank.dev/v1alpha1\nkind: Scenario\nmetadata: {name: autoscalers}\nspec:\n  duration: 40m\n";
+    let text = format!("{head}{autoscalers}");
+    let (plan, found) = wavetank::scenario::load_text(&files, "s/autoscalers.yaml", &text, &mut sources);
+    let told = wavetank::report::diagnostics::render(&found, &sources, false);
+    let plan = plan.unwrap_or_else(|| panic!("{told}"));
+    assert_eq!((plan.node_groups.len(), plan.steps.len(), plan.expectations.len()), (7, 1, 2));
 }
 
 /// What of a value a JSON Schema refuses, as far as the scenario's schema uses the language; none if it takes it.

@@ -14,6 +14,8 @@ use crate::api::object::Kind;
 
 /// Kinds that Kubernetes does not know and that something here acts on: group, kind, whether namespaced.
 const CUSTOM: &[(&str, &str, bool)] = &[
+    ("autoscaling.k8s.io", "VerticalPodAutoscaler", true),
+    ("autoscaling.k8s.io", "VerticalPodAutoscalerCheckpoint", true),
     ("snapshot.storage.k8s.io", "VolumeSnapshot", true),
     ("snapshot.storage.k8s.io", "VolumeSnapshotContent", false),
     ("snapshot.storage.k8s.io", "VolumeSnapshotClass", false),

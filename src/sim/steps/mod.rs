@@ -81,6 +81,7 @@ impl World {
             Step::Driver(_) => Ok(()),
             Step::AddNodes(nodes) => self.add_nodes(&nodes),
             Step::RemoveNode(nodes) => self.remove_nodes(&nodes),
+            Step::OutOfCapacity(short) => self.out_of_capacity(&short),
             Step::Evict { target, grace_period } => self.evict(&target, grace_period),
             Step::Crash { target, container, exit_code, reason } => {
                 self.crash(&target, container.as_ref(), exit_code, &reason)
@@ -129,6 +130,7 @@ pub fn summary(step: &Step) -> String {
         }
         Step::FailZone(zone) | Step::RestoreZone(zone) => zone.to_string(),
         Step::Driver(change) => driver_text(change),
+        Step::OutOfCapacity(short) => short.to_string(),
         Step::AddNodes(crate::plan::step::AddNodes::Nodes(nodes)) => {
             nodes.iter().map(|n| n.name().as_str()).collect::<Vec<_>>().join(", ")
         }

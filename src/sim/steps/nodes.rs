@@ -3,10 +3,10 @@
 use super::Refusal;
 use crate::api::{Node, ObjectKey, Taint};
 use crate::base::Str;
+use crate::cloud::fleet::Shortage;
 use crate::facts::Fact;
 use crate::plan::PlannedNode;
-use crate::plan::step::{AddNodes, NodeSet, TaintChange};
-use crate::sim::event::Event;
+use crate::plan::step::{AddNodes, NodeSet, OutOfCapacity, TaintChange};
 use crate::sim::world::World;
 
 impl World {
@@ -146,11 +146,8 @@ impl World {
         if parts.is_empty() {
             return Err(format!("there is no node group `{group}`"));
         }
-        let now = self.store.now();
         for index in 0..count {
-            let part = parts[index as usize % parts.len()];
-            let (at, node) = self.fleet.request(part, now, &self.plan.latencies, self.store.seed());
-            self.schedule(at, Event::NodeJoins(Box::new(node)));
+            self.request_machine(parts[index as usize % parts.len()]);
         }
         Ok(())
     }
@@ -165,6 +162,17 @@ impl World {
         if let Err(error) = self.with_kubelets(|kubelets, ctx| kubelets.join(node, csi_node, ctx)) {
             self.refuse("addNodes", format!("node {name} cannot join: {error}"));
         }
+        if let Some(group) = self.fleet.group_of(&name) {
+            self.shed_surplus(group);
+        }
+    }
+
+    /// The cloud has no machines of a kind to give for a while.
+    pub(super) fn out_of_capacity(&mut self, step: &OutOfCapacity) -> Result<(), Refusal> {
+        let until = step.duration.map(|duration| self.store.now() + duration);
+        let OutOfCapacity { instance_type, zone, .. } = step.clone();
+        self.run_short(Shortage { instance_type, zone, until });
+        Ok(())
     }
 
     /// The machines are terminated; the cloud's node controller finds their Nodes without one.

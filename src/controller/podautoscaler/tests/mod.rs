@@ -1,3 +1,5 @@
+mod looks;
+
 use std::sync::Arc;
 
 use super::*;
@@ -111,6 +113,7 @@ fn with_calculator<R>(pods: &str, request: Option<i64>, act: impl FnOnce(&Calcul
     })
 }
 
+/// `§1.4` to `§1.6`, and `§7` 2, 3, 7, 10: utilisation is truncated, ready Pods are multiplied, edges are inclusive.
 #[test]
 fn utilisation_decides_the_size() {
     // Present size, target in percent, Pods, expected size and reported percent. Worked out by hand.
@@ -163,6 +166,7 @@ fn utilisation_decides_the_size() {
     }
 }
 
+/// `§1.4` to `§1.6`: averages; memory and custom metrics know no start-up.
 #[test]
 fn averages_decide_the_size() {
     // Present size, target in millicores, Pods, expected size and reported average.
@@ -194,6 +198,7 @@ fn averages_decide_the_size() {
     assert_eq!(custom.unwrap().replicas, 4);
 }
 
+/// `§1.4`: values of objects and external metrics, as they are and per Pod.
 #[test]
 fn values_decide_the_size() {
     // Present size, value, target, Pods, expected size.
@@ -223,6 +228,7 @@ fn values_decide_the_size() {
     }
 }
 
+/// `§1.7`, inner texts, and `§7` 4.
 #[test]
 fn what_cannot_be_worked_out_is_said_in_upstreams_words() {
     for (pods, request, container, expected) in [
@@ -262,6 +268,7 @@ fn t(seconds: u64) -> SimTime {
     SimTime::from_secs(seconds)
 }
 
+/// `§1.8`, `§1.10` and `§7` 1, 5.
 #[test]
 fn without_a_behaviour_growth_at_most_doubles_and_shrinking_waits_five_minutes() {
     let bounds = |current| Bounds { min: 2, max: 10, current };
@@ -302,6 +309,7 @@ fn rules(text: &str) -> crate::api::k8s::autoscaling::v2::HPAScalingRules {
     }
 }
 
+/// `§1.9`, rates, and `§1.10`.
 #[test]
 fn policies_limit_the_rate() {
     const UP: &str = "0; Max; Pods 4 15, Percent 100 15";
@@ -346,6 +354,7 @@ fn policies_limit_the_rate() {
     }
 }
 
+/// `§1.9`, stabilisation.
 #[test]
 fn windows_hold_both_directions() {
     // Windows up and down, recommendations before (instant, size), present size, proposal at 400 s, result, reason.
@@ -376,6 +385,7 @@ fn windows_hold_both_directions() {
     }
 }
 
+/// `§1.2`: one look per period.
 #[test]
 fn a_sleeping_autoscaler_keeps_its_grid() {
     let period = SimDuration::from_millis(15_015);

@@ -1,0 +1,499 @@
+//! What a cluster costs: node-hours by group and machine type, their price, and how much of it is requested and used.
+//!
+//! A ledger hears of every change of nodes and Pods and keeps sums over time; it never looks at all of them.
+//!
+//! # Fidelity
+//! A machine is paid for from the registration of its Node to the end of it; clouds bill from the start of the machine,
+//! some seconds before. Prices are those on demand; disks, traffic, load balancers and the control plane cost nothing.
+//! What Pods use is looked at about once a minute while things happen.
+
+use std::collections::BTreeMap;
+
+use super::Count;
+use crate::api::node::{INSTANCE_TYPE_LABEL, NODE_GROUP_LABEL};
+use crate::api::{Node, Pod};
+use crate::base::{SimDuration, SimTime, Str};
+use crate::scheduler::framework::resources::{RequestOptions, pod_requests};
+use crate::store::{Change, ObjId};
+
+/// Usage is looked at again after so long.
+const SAMPLE_EVERY: SimDuration = SimDuration::from_mins(1);
+const NANOS_PER_HOUR: i128 = 3_600_000_000_000;
+
+/// CPU in millicores and memory in bytes: at an instant, or times nanoseconds over a span.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amounts {
+    /// Millicores.
+    pub cpu: i128,
+    /// Bytes.
+    pub memory: i128,
+}
+
+impl Amounts {
+    /// From millicores and bytes.
+    pub fn new(cpu: i64, memory: i64) -> Self {
+        Self { cpu: cpu.into(), memory: memory.into() }
+    }
+
+    fn add(&mut self, other: Self, times: i128) {
+        self.cpu += other.cpu * times;
+        self.memory += other.memory * times;
+    }
+
+    /// Millicore-hours and byte-hours of an amount that was summed up over nanoseconds.
+    fn per_hour(self) -> Self {
+        Self { cpu: self.cpu / NANOS_PER_HOUR, memory: self.memory / NANOS_PER_HOUR }
+    }
+}
+
+/// A rate that holds until it is changed, and its sum over time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Meter {
+    rate: Amounts,
+    sum: Amounts,
+    since: SimTime,
+}
+
+impl Meter {
+    fn at(&self, now: SimTime) -> Amounts {
+        let mut sum = self.sum;
+        sum.add(self.rate, now.since(self.since).as_nanos().into());
+        sum
+    }
+
+    fn change(&mut self, now: SimTime, by: Amounts, times: i128) {
+        self.sum = self.at(now);
+        self.since = now;
+        self.rate.add(by, times);
+    }
+
+    fn set(&mut self, now: SimTime, rate: Amounts) {
+        self.sum = self.at(now);
+        self.since = now;
+        self.rate = rate;
+    }
+}
+
+/// Machines that cost the same.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Line {
+    group: Str,
+    instance_type: Str,
+    price: u32,
+}
+
+/// Prices of machines in hundred-thousandths of a dollar per hour.
+#[derive(Clone, Debug, Default)]
+pub struct Prices {
+    /// Of the machines of a node group of the scenario.
+    pub by_group: BTreeMap<Str, u32>,
+    /// Of other machines, by their type.
+    pub by_type: BTreeMap<Str, u32>,
+}
+
+impl Prices {
+    fn line(&self, node: &Node) -> Line {
+        let label = |key: &str| node.meta.labels.get(key).cloned().unwrap_or_default();
+        let (group, instance_type) = (label(NODE_GROUP_LABEL), label(INSTANCE_TYPE_LABEL));
+        let known = self.by_group.get(&group).or_else(|| self.by_type.get(&instance_type));
+        let price = known.copied().unwrap_or(0);
+        Line { group, instance_type, price }
+    }
+}
+
+/// Keeps account of a cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    prices: Prices,
+    /// Nodes by what they cost: how many there are, and their sum over time (as `cpu` of a meter).
+    machines: BTreeMap<Line, Meter>,
+    allocatable: Meter,
+    requested: BTreeMap<Str, Meter>,
+    used: BTreeMap<Str, Meter>,
+    /// What a Pod on a node counts for.
+    pods: BTreeMap<ObjId, (Str, Amounts)>,
+    sampled: Option<SimTime>,
+}
+
+impl Ledger {
+    /// An empty one with these prices.
+    pub fn new(prices: Prices) -> Self {
+        Self { prices, ..Self::default() }
+    }
+
+    /// Hears of a change.
+    pub fn change(&mut self, change: &Change) {
+        if let Some((old, new)) = change.of::<Node>() {
+            self.node(change.at, old.map(AsRef::as_ref), new.map(AsRef::as_ref));
+        } else if let Some((old, new)) = change.of::<Pod>() {
+            let counts = |pod: &&Pod| pod.node_name.is_some() && !pod.is_terminal();
+            let (old, new) = (old.map(AsRef::as_ref), new.map(AsRef::as_ref));
+            let same = match (old.filter(counts), new.filter(counts)) {
+                (None, None) => true,
+                (Some(a), Some(b)) => {
+                    std::sync::Arc::ptr_eq(&a.spec, &b.spec)
+                        && a.status.containers.len() == b.status.containers.len()
+                }
+                (Some(_), None) | (None, Some(_)) => false,
+            };
+            if !same {
+                self.pod(change.at, change.id, new.filter(counts));
+            }
+        }
+    }
+
+    fn node(&mut self, now: SimTime, old: Option<&Node>, new: Option<&Node>) {
+        let (was, is) = (old.map(|n| self.prices.line(n)), new.map(|n| self.prices.line(n)));
+        if was != is {
+            let one = Amounts { cpu: 1, memory: 0 };
+            for (line, sign) in [(was, -1), (is, 1)] {
+                if let Some(line) = line {
+                    self.machines.entry(line).or_default().change(now, one, sign);
+                }
+            }
+        }
+        let room = |node: Option<&Node>| {
+            let list = node.map(|n| &n.status.allocatable);
+            list.map_or(Amounts::default(), |list| Amounts::new(list.cpu_milli(), list.memory()))
+        };
+        let (was, is) = (room(old), room(new));
+        if was != is {
+            self.allocatable.change(now, was, -1);
+            self.allocatable.change(now, is, 1);
+        }
+    }
+
+    fn pod(&mut self, now: SimTime, id: ObjId, pod: Option<&Pod>) {
+        if let Some((namespace, amounts)) = self.pods.remove(&id) {
+            self.requested.entry(namespace).or_default().change(now, amounts, -1);
+        }
+        let Some(pod) = pod else { return };
+        let requests = pod_requests(pod, RequestOptions { use_status: true, ..RequestOptions::default() });
+        let amounts = Amounts::new(requests.cpu_milli(), requests.memory());
+        let namespace = pod.meta.namespace.clone();
+        self.requested.entry(namespace.clone()).or_default().change(now, amounts, 1);
+        self.pods.insert(id, (namespace, amounts));
+    }
+
+    /// Whether it is time to look at what Pods use.
+    pub fn wants_usage(&self, now: SimTime) -> bool {
+        self.sampled.is_none_or(|at| now >= at + SAMPLE_EVERY)
+    }
+
+    /// What the Pods of each namespace use from now on.
+    pub fn usage(&mut self, now: SimTime, by_namespace: BTreeMap<Str, Amounts>) {
+        self.sampled = Some(now);
+        for (namespace, meter) in &mut self.used {
+            if !by_namespace.contains_key(namespace) {
+                meter.set(now, Amounts::default());
+            }
+        }
+        for (namespace, amounts) in by_namespace {
+            self.used.entry(namespace).or_default().set(now, amounts);
+        }
+    }
+
+    /// What was spent up to `now`, if nothing changes until then.
+    pub fn bill(&self, now: SimTime) -> Bill {
+        let machines = self.machines.iter().map(|(line, meter)| {
+            let node_nanos = meter.at(now).cpu;
+            MachineCost {
+                group: line.group.clone(),
+                instance_type: line.instance_type.clone(),
+                price: line.price,
+                node_nanos,
+            }
+        });
+        let names: std::collections::BTreeSet<&Str> = self.requested.keys().chain(self.used.keys()).collect();
+        let sum = |meters: &BTreeMap<Str, Meter>, name: &Str| {
+            meters.get(name).map_or(Amounts::default(), |meter| meter.at(now).per_hour())
+        };
+        let namespaces = names.into_iter().map(|name| NamespaceUse {
+            namespace: name.clone(),
+            requested: sum(&self.requested, name),
+            used: sum(&self.used, name),
+        });
+        Bill {
+            machines: machines.filter(|m| m.node_nanos > 0).collect(),
+            allocatable: self.allocatable.at(now).per_hour(),
+            namespaces: namespaces
+                .filter(|n| n.requested != Amounts::default() || n.used != Amounts::default())
+                .collect(),
+        }
+    }
+}
+
+/// Machines of a group and type, and what they cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MachineCost {
+    /// The scenario's node group; empty for nodes by name.
+    pub group: Str,
+    /// The machine type; empty if it has none.
+    pub instance_type: Str,
+    /// Hundred-thousandths of a dollar per hour; 0 if unknown.
+    pub price: u32,
+    /// Nanoseconds of nodes.
+    pub node_nanos: i128,
+}
+
+impl MachineCost {
+    /// Thousandths of an hour.
+    pub const fn node_millihours(&self) -> i128 {
+        self.node_nanos / (NANOS_PER_HOUR / 1000)
+    }
+
+    /// Hundred-thousandths of a dollar.
+    pub fn cost(&self) -> i128 {
+        self.node_nanos * i128::from(self.price) / NANOS_PER_HOUR
+    }
+}
+
+/// What the Pods of a namespace asked for and used: millicore-hours and byte-hours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamespaceUse {
+    /// The namespace.
+    pub namespace: Str,
+    /// Requested by Pods on nodes.
+    pub requested: Amounts,
+    /// Used.
+    pub used: Amounts,
+}
+
+/// What a run cost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bill {
+    /// By group and type.
+    pub machines: Vec<MachineCost>,
+    /// What Pods could have used: millicore-hours and byte-hours.
+    pub allocatable: Amounts,
+    /// By namespace.
+    pub namespaces: Vec<NamespaceUse>,
+}
+
+impl Bill {
+    /// Whether any machine has a price.
+    pub fn is_priced(&self) -> bool {
+        self.machines.iter().any(|m| m.price > 0)
+    }
+
+    fn of_group(&self, group: Option<&Str>) -> impl Iterator<Item = &MachineCost> {
+        self.machines.iter().filter(move |m| group.is_none_or(|group| m.group == *group))
+    }
+
+    /// Hundred-thousandths of a dollar, of a group or of all.
+    pub fn dollars(&self, group: Option<&Str>) -> i64 {
+        let nanos: i128 = self.of_group(group).map(|m| m.node_nanos * i128::from(m.price)).sum();
+        i64::try_from(nanos / NANOS_PER_HOUR).unwrap_or(i64::MAX)
+    }
+
+    /// Thousandths of node-hours, of a group or of all.
+    pub fn node_millihours(&self, group: Option<&Str>) -> i64 {
+        let nanos: i128 = self.of_group(group).map(|m| m.node_nanos).sum();
+        i64::try_from(nanos / (NANOS_PER_HOUR / 1000)).unwrap_or(i64::MAX)
+    }
+
+    /// Hundredths of what Pods could have used, rounded down.
+    pub fn share(&self, share: Share) -> i64 {
+        let sum = |of: &dyn Fn(&NamespaceUse) -> i128| self.namespaces.iter().map(of).sum::<i128>();
+        let (part, whole) = match share {
+            Share::CpuRequested => (sum(&|n| n.requested.cpu), self.allocatable.cpu),
+            Share::CpuUsed => (sum(&|n| n.used.cpu), self.allocatable.cpu),
+            Share::MemoryRequested => (sum(&|n| n.requested.memory), self.allocatable.memory),
+            Share::MemoryUsed => (sum(&|n| n.used.memory), self.allocatable.memory),
+        };
+        if whole == 0 { 0 } else { i64::try_from(part * 100 / whole).unwrap_or(i64::MAX) }
+    }
+}
+
+/// A part of what Pods could have used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Share {
+    /// CPU that was requested.
+    CpuRequested,
+    /// CPU that was used.
+    CpuUsed,
+    /// Memory that was requested.
+    MemoryRequested,
+    /// Memory that was used.
+    MemoryUsed,
+}
+
+impl Share {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::CpuRequested, Self::CpuUsed, Self::MemoryRequested, Self::MemoryUsed];
+
+    /// The name in the scenario file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CpuRequested => "cpuRequested",
+            Self::CpuUsed => "cpuUsed",
+            Self::MemoryRequested => "memoryRequested",
+            Self::MemoryUsed => "memoryUsed",
+        }
+    }
+}
+
+/// What a run may cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CostSubject {
+    /// Of this node group; none: of all nodes.
+    pub group: Option<Str>,
+    /// Dollars, in hundred-thousandths.
+    pub dollars: Option<Count>,
+    /// Hours of nodes, in thousandths.
+    pub node_hours: Option<Count>,
+    /// Shares in hundredths.
+    pub shares: Vec<(Share, Count)>,
+}
+
+/// Digits after the point of [`CostSubject::dollars`].
+pub const DOLLAR_DIGITS: u32 = 5;
+/// Digits after the point of [`CostSubject::node_hours`].
+pub const HOUR_DIGITS: u32 = 3;
+
+impl CostSubject {
+    /// Whether a bill is as wanted.
+    pub fn holds(&self, bill: &Bill) -> bool {
+        let group = self.group.as_ref();
+        self.dollars.is_none_or(|count| count.holds(bill.dollars(group)))
+            && self.node_hours.is_none_or(|count| count.holds(bill.node_millihours(group)))
+            && self.shares.iter().all(|(share, count)| count.holds(bill.share(*share)))
+    }
+
+    /// What a bill says of what is asked.
+    pub fn actual(&self, bill: &Bill) -> String {
+        let group = self.group.as_ref();
+        let mut parts = Vec::new();
+        if self.dollars.is_some() {
+            parts.push(format!("${}", decimal(bill.dollars(group), DOLLAR_DIGITS)));
+        }
+        if self.node_hours.is_some() {
+            parts.push(format!("{} node-hours", decimal(bill.node_millihours(group), HOUR_DIGITS)));
+        }
+        parts.extend(
+            self.shares.iter().map(|(share, _)| format!("{} {} %", share.as_str(), bill.share(*share))),
+        );
+        parts.join(", ")
+    }
+
+    /// What is wanted.
+    pub fn wanted(&self) -> String {
+        let mut parts = Vec::new();
+        if let Some(count) = self.dollars {
+            parts.push(format!("dollars {}", count.scaled(DOLLAR_DIGITS)));
+        }
+        if let Some(count) = self.node_hours {
+            parts.push(format!("nodeHours {}", count.scaled(HOUR_DIGITS)));
+        }
+        parts.extend(self.shares.iter().map(|(share, count)| format!("{} {count}", share.as_str())));
+        parts.join(", ")
+    }
+}
+
+/// A number of so many digits after the point, without zeros at its end beyond two digits.
+pub fn decimal(number: i64, digits: u32) -> String {
+    let unit = 10_i64.pow(digits);
+    let sign = if number < 0 { "-" } else { "" };
+    let (whole, rest) = (number.abs() / unit, number.abs() % unit);
+    let mut rest = format!("{rest:0width$}", width = digits as usize);
+    while rest.len() > 2 && rest.ends_with('0') {
+        rest.pop();
+    }
+    format!("{sign}{whole}.{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{ObjectKey, ResourceList};
+    use crate::base::Quantity;
+    use crate::store::{DeleteOptions, Store};
+    use crate::testkit;
+
+    fn node(name: &str, group: &str, instance_type: &str) -> Node {
+        let mut node = Node::default();
+        node.meta = crate::api::Meta::named("", name);
+        node.meta.labels =
+            [(NODE_GROUP_LABEL, group), (INSTANCE_TYPE_LABEL, instance_type)].into_iter().collect();
+        let room: ResourceList =
+            [("cpu", Quantity::from_milli(2000)), ("memory", Quantity::from_bytes(8 << 30))]
+                .into_iter()
+                .collect();
+        node.status.allocatable = room;
+        node
+    }
+
+    fn hear(ledger: &mut Ledger, store: &mut Store) {
+        for change in store.drain_changes() {
+            ledger.change(&change);
+        }
+    }
+
+    fn hours(count: u64) -> SimTime {
+        SimTime::ZERO + SimDuration::from_mins(60 * count)
+    }
+
+    #[test]
+    fn nodes_are_paid_for_while_they_are_there() {
+        let mut ledger = Ledger::new(Prices {
+            by_group: [("own".into(), 12_345)].into_iter().collect(),
+            by_type: [("m6i.large".into(), 9_600)].into_iter().collect(),
+        });
+        let mut store = testkit::store();
+        store.create(node("a", "own", "")).unwrap();
+        store.create(node("b", "", "m6i.large")).unwrap();
+        store.create(node("c", "", "")).unwrap();
+        hear(&mut ledger, &mut store);
+        store.advance(hours(1));
+        store.delete::<Node>(&ObjectKey::cluster("a"), &DeleteOptions::default()).unwrap();
+        hear(&mut ledger, &mut store);
+        let bill = ledger.bill(hours(3));
+        assert_eq!(bill.node_millihours(None), 7000);
+        // One hour of the own price and three of m6i.large at 0.096.
+        assert_eq!(bill.dollars(None), 12_345 + 3 * 9_600);
+        assert_eq!(bill.dollars(Some(&"own".into())), 12_345);
+        assert_eq!(bill.allocatable.cpu, 2000 + 3 * 4000);
+        assert!(bill.is_priced());
+    }
+
+    #[test]
+    fn requests_count_while_a_pod_holds_a_node_and_usage_as_it_was_seen() {
+        let mut ledger = Ledger::new(Prices::default());
+        let mut store = testkit::store();
+        store.create(node("a", "", "")).unwrap();
+        let mut pod = testkit::pod("p", "app=p");
+        std::sync::Arc::make_mut(&mut pod.spec).containers[0].requests =
+            [("cpu", Quantity::from_milli(500)), ("memory", Quantity::from_bytes(1 << 30))]
+                .into_iter()
+                .collect();
+        store.create(pod).unwrap();
+        hear(&mut ledger, &mut store);
+        store.advance(hours(1));
+        let key = ObjectKey::new("default", "p");
+        store.update::<Pod>(&key, |pod| pod.node_name = Some("a".into())).unwrap();
+        hear(&mut ledger, &mut store);
+        assert!(ledger.wants_usage(hours(1)));
+        ledger.usage(hours(1), [("default".into(), Amounts::new(200, 0))].into_iter().collect());
+        assert!(!ledger.wants_usage(hours(1) + SimDuration::from_secs(59)));
+        store.advance(hours(3));
+        ledger.usage(hours(3), BTreeMap::new());
+        store.update::<Pod>(&key, |pod| pod.status.phase = crate::api::Phase::Succeeded).unwrap();
+        hear(&mut ledger, &mut store);
+        let bill = ledger.bill(hours(4));
+        // Two of four hours 500m of 2000m, and 200m.
+        assert_eq!(bill.share(Share::CpuRequested), 12);
+        assert_eq!(bill.share(Share::CpuUsed), 5);
+        assert_eq!(bill.share(Share::MemoryRequested), 6);
+        assert_eq!(bill.namespaces[0].requested, Amounts::new(1000, 2 << 30));
+        assert!(!bill.is_priced());
+    }
+
+    #[test]
+    fn numbers_are_told_with_as_many_digits_as_they_have() {
+        for (number, digits, text) in
+            [(9_600, 5, "0.096"), (150_000, 5, "1.50"), (7, 3, "0.007"), (-1500, 3, "-1.50")]
+        {
+            assert_eq!(decimal(number, digits), text);
+        }
+    }
+}
