@@ -316,7 +316,7 @@ fn several_metrics_agree_on_the_largest_and_a_broken_one_blocks_shrinking() {
     assert_eq!(
         tank.events("FailedComputeMetricsReplicas"),
         [
-            "invalid metrics (1 invalid out of 1), first error is: failed to get gone external metric value: failed to get external metric gone: unable to get external metric default/gone/nil: not served"
+            "invalid metrics (1 invalid out of 1), first error is: failed to get gone external metric value: failed to get external metric gone: unable to get external metric default/gone/nil: unable to fetch metrics from external metrics API: not served"
         ]
     );
 }
