@@ -19,8 +19,8 @@ use crate::api::{Kind, LabelSelector, TaintEffect};
 use crate::base::diag::did_you_mean;
 use crate::base::{SimDuration, Str};
 use crate::plan::step::{
-    AddNodes, Cascade, Delete, Drain, Fill, FillAmount, FillMatter, FillPlace, Load, LoadAmount, OutOfCapacity,
-    PatchType, RolloutAction, Set, SetResources, Step, TaintChange, TimedStep,
+    AddNodes, Cascade, Delete, Drain, Fill, FillAmount, FillMatter, FillPlace, Load, LoadAmount,
+    OutOfCapacity, PatchType, RolloutAction, Set, SetResources, Step, TaintChange, TimedStep,
 };
 use crate::plan::{ResourceKind, Target};
 
