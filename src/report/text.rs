@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::RunReport;
 use super::story::Sort;
+use super::story::beat::short_time;
 use crate::expect::cost::{DOLLAR_DIGITS, HOUR_DIGITS, Share, decimal};
 use crate::expect::{Bill, Verdict, traffic};
 use crate::facts::traffic::Meter;
@@ -78,7 +79,7 @@ impl Page {
             let text = match beat.sort {
                 Sort::Step => self.paint(CYAN, &format!("▶ {sentence}")),
                 Sort::Refused => self.paint(RED, &format!("▶ {sentence}")),
-                Sort::Pending | Sort::Crash | Sort::Requests => self.paint(YELLOW, &sentence),
+                Sort::Pending | Sort::Crash | Sort::Warning | Sort::Requests => self.paint(YELLOW, &sentence),
                 Sort::Node | Sort::Workload | Sort::Evicted | Sort::Storage | Sort::Job => sentence,
             };
             let at = self.paint(DIM, &at);
@@ -246,12 +247,6 @@ impl Page {
             self.line(format!("  namespace {name}: {requested} core-hours requested, {used} used"));
         }
     }
-}
-
-/// An instant without needless digits: tenths of a second.
-fn short_time(at: crate::base::SimTime) -> String {
-    let tenths = at.as_nanos() / 100_000_000;
-    crate::base::SimDuration::from_millis(tenths * 100).to_string()
 }
 
 /// Text of several lines, all but the first indented.

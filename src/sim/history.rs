@@ -1,8 +1,11 @@
 //! What must hold between two states of one object, whatever the scenario: an observer for tests.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::api::policy::PodDisruptionBudget;
 use crate::api::storage::ClaimPhase;
-use crate::api::workload::Job;
-use crate::api::{Object, Pod, condition};
+use crate::api::workload::{Deployment, DeploymentStrategy, Job, ReplicaSet};
+use crate::api::{Meta, Object, Pod, Uid, condition};
 use crate::base::SimTime;
 use crate::facts::{Fact, Recorder};
 use crate::store::{Change, Verb};
@@ -16,6 +19,14 @@ pub struct History {
     at: SimTime,
     revision: u64,
     breaches: Vec<String>,
+    /// The active Pods of each controller.
+    active: BTreeMap<Uid, BTreeSet<Uid>>,
+    /// How many Pods each ReplicaSet and each Job may have at a time.
+    room: BTreeMap<Uid, i32>,
+    /// The ReplicaSets of each Deployment, with the Pods they want.
+    sets: BTreeMap<Uid, BTreeMap<Uid, i32>>,
+    /// How many Pods each Deployment may want, its surge included.
+    most: BTreeMap<Uid, i32>,
 }
 
 impl History {
@@ -39,6 +50,7 @@ impl History {
             self.note(change, "the clock ran backwards");
         }
         (self.revision, self.at) = (change.revision, change.at);
+        self.count(change);
         let Some(old) = &change.old else { return };
         let (before, after) = (old.meta(), change.object.meta());
         if before.uid != after.uid {
@@ -53,12 +65,69 @@ impl History {
         match (old, &change.object) {
             (Object::Pod(old), Object::Pod(new)) => self.pod(change, old, new),
             (Object::Job(old), Object::Job(new)) => self.job(change, old, new),
+            (Object::PodDisruptionBudget(old), Object::PodDisruptionBudget(new)) => {
+                self.budget(change, old, new);
+            }
             (Object::PersistentVolumeClaim(old), Object::PersistentVolumeClaim(new))
                 if old.phase == ClaimPhase::Bound && old.spec.volume_name != new.spec.volume_name =>
             {
                 self.note(change, "was bound to another volume");
             }
             _ => {}
+        }
+    }
+
+    /// Keeps count of Pods and of what is wanted: nobody makes more than that.
+    fn count(&mut self, change: &Change) {
+        let gone = change.verb == Verb::Deleted;
+        match &change.object {
+            Object::Pod(pod) => self.count_pod(change, pod, gone),
+            Object::Job(job) => {
+                self.room.insert(job.meta.uid.clone(), job.parallelism);
+            }
+            Object::Deployment(deployment) => {
+                self.most.insert(deployment.meta.uid.clone(), most(deployment));
+            }
+            Object::ReplicaSet(set) => self.count_set(change, set, gone),
+            _ => {}
+        }
+    }
+
+    fn count_pod(&mut self, change: &Change, pod: &Pod, gone: bool) {
+        let Some(owner) = pod.meta.controller() else { return };
+        let pods = self.active.entry(owner.uid.clone()).or_default();
+        if gone || !pod.is_active() {
+            pods.remove(&pod.meta.uid);
+            return;
+        }
+        let new = pods.insert(pod.meta.uid.clone());
+        let (has, room) = (pods.len(), self.room.get(&owner.uid).copied().unwrap_or(i32::MAX));
+        if new && change.verb == Verb::Added && i32::try_from(has).unwrap_or(i32::MAX) > room {
+            self.note(change, &format!("is one of {has}, and {} {} wants {room}", owner.kind, owner.name));
+        }
+    }
+
+    fn count_set(&mut self, change: &Change, set: &ReplicaSet, gone: bool) {
+        let wanted = if gone { 0 } else { set.replicas };
+        let before = self.room.insert(set.meta.uid.clone(), wanted).unwrap_or(0);
+        let Some(owner) = deployment_of(&set.meta) else { return };
+        let sets = self.sets.entry(owner.clone()).or_default();
+        sets.insert(set.meta.uid.clone(), wanted);
+        let (sum, most) = (sets.values().sum::<i32>(), self.most.get(&owner).copied().unwrap_or(i32::MAX));
+        if wanted > before && sum > most {
+            self.note(change, &format!("makes {sum} Pods of a Deployment that may have {most}"));
+        }
+    }
+
+    /// Each granted eviction takes one of those allowed.
+    fn budget(&mut self, change: &Change, old: &PodDisruptionBudget, new: &PodDisruptionBudget) {
+        let had = |name: &str| old.disrupted_pods.iter().any(|(pod, _)| pod == name);
+        let granted = new.disrupted_pods.iter().filter(|(pod, _)| !had(pod)).count();
+        if granted > 0 && (granted > 1 || old.disruptions_allowed < 1) {
+            self.note(change, &format!("granted {granted} evictions of {}", old.disruptions_allowed));
+        }
+        if new.disruptions_allowed < 0 {
+            self.note(change, "allows less than nothing");
         }
     }
 
@@ -82,6 +151,20 @@ impl History {
             self.note(change, "lost a success");
         }
     }
+}
+
+/// Pods that a Deployment may want in all its ReplicaSets together.
+fn most(deployment: &Deployment) -> i32 {
+    match &deployment.strategy {
+        DeploymentStrategy::Recreate => deployment.replicas,
+        DeploymentStrategy::RollingUpdate { max_surge, .. } => {
+            deployment.replicas + max_surge.resolve(deployment.replicas, true)
+        }
+    }
+}
+
+fn deployment_of(meta: &Meta) -> Option<Uid> {
+    meta.controller().filter(|o| o.kind == "Deployment").map(|o| o.uid.clone())
 }
 
 impl Recorder for History {

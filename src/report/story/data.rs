@@ -27,13 +27,13 @@ impl Narrator {
             }
             DataChange::Destroyed { lost: Some(lost) } if !matches!(fact.place, Place::Scratch { .. }) => {
                 let text = format!("is gone with its data, written {}", span(lost));
-                self.tell(fact.at, Sort::Storage, Some(fact.place.to_string()), text);
+                self.tell(fact.at, Sort::Storage, fact.place.to_string(), text);
             }
             DataChange::Copied { from } => {
                 let written =
                     fact.content.as_ref().map_or_else(String::new, |c| format!(", written {}", span(c)));
                 let text = format!("has the data of {from}{written}");
-                self.tell(fact.at, Sort::Storage, Some(fact.place.to_string()), text);
+                self.tell(fact.at, Sort::Storage, fact.place.to_string(), text);
             }
             DataChange::Closed { pod } => {
                 for (users, _) in self.data.last.values_mut() {
@@ -72,7 +72,7 @@ impl Narrator {
             }
             (Some(_) | None, _) => return,
         };
-        self.tell(fact.at, Sort::Storage, Some(pod.to_string()), text);
+        self.tell(fact.at, Sort::Storage, pod.to_string(), text);
     }
 
     /// A Pod is gone: another of its name is another one.

@@ -14,6 +14,7 @@ use crate::api::ObjectKey;
 use crate::base::{LookupMap, SimTime, Str};
 use crate::facts::Fact;
 use crate::plan::Step;
+use crate::plan::step::RolloutAction;
 
 /// What the steps remember between them.
 #[derive(Clone, Debug, Default)]
@@ -109,7 +110,15 @@ pub fn summary(step: &Step) -> String {
             parts.extend(set.env.iter().map(|(_, name, _)| format!("env {name}")));
             format!("{} {}", set.target, parts.join(", "))
         }
-        Step::Rollout { target, action } => format!("{action:?} {target}").to_lowercase(),
+        Step::Rollout { target, action } => match action {
+            RolloutAction::Undo { to_revision: None } => format!("undo {target}"),
+            RolloutAction::Undo { to_revision: Some(revision) } => {
+                format!("undo {target} to revision {revision}")
+            }
+            RolloutAction::Restart => format!("restart {target}"),
+            RolloutAction::Pause => format!("pause {target}"),
+            RolloutAction::Resume => format!("resume {target}"),
+        },
         Step::Patch { target, patch, .. } => format!("{target} {patch}"),
         Step::Label { target, labels } => format!("{target} {}", pairs(labels)),
         Step::Annotate { target, annotations } => format!("{target} {}", pairs(annotations)),

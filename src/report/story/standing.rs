@@ -1,0 +1,77 @@
+//! How things stand: workloads, and Pods that wait.
+
+use crate::api::pod::cond;
+use crate::api::workload::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use crate::api::{Meta, Object, Pod, condition};
+use crate::base::Str;
+use crate::store::Store;
+
+/// How a workload stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkloadLine {
+    /// Its namespace.
+    pub namespace: Str,
+    /// `deployment/web`.
+    pub name: String,
+    /// Pods wanted.
+    pub desired: i32,
+    /// Pods ready.
+    pub ready: i32,
+    /// Pods available.
+    pub available: i32,
+}
+
+/// How a workload stands; none for other kinds, and for ReplicaSets of a Deployment.
+pub fn workload_line(object: &Object) -> Option<WorkloadLine> {
+    let line = |meta: &Meta, kind: &str, desired, ready, available| WorkloadLine {
+        namespace: meta.namespace.clone(),
+        name: format!("{kind}/{}", meta.name),
+        desired,
+        ready,
+        available,
+    };
+    match object {
+        Object::Deployment(d) => {
+            let Deployment { meta, status, replicas, .. } = &**d;
+            Some(line(meta, "deployment", *replicas, status.ready_replicas, status.available_replicas))
+        }
+        Object::StatefulSet(s) => {
+            let StatefulSet { meta, status, replicas, .. } = &**s;
+            Some(line(meta, "statefulset", *replicas, status.ready_replicas, status.available_replicas))
+        }
+        Object::DaemonSet(d) => {
+            let DaemonSet { meta, status, .. } = &**d;
+            let desired = status.desired_number_scheduled;
+            Some(line(meta, "daemonset", desired, status.number_ready, status.number_available))
+        }
+        Object::ReplicaSet(r) if r.meta.controller().is_none() => {
+            let ReplicaSet { meta, status, replicas, .. } = &**r;
+            Some(line(meta, "replicaset", *replicas, status.ready_replicas, status.available_replicas))
+        }
+        _ => None,
+    }
+}
+
+/// How all workloads stand in a store, by namespace and name.
+pub fn closing(store: &Store) -> Vec<WorkloadLine> {
+    use crate::api::Kind;
+    let kinds = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet];
+    let mut lines: Vec<WorkloadLine> =
+        kinds.iter().flat_map(|kind| store.list_objects(*kind)).filter_map(|o| workload_line(&o)).collect();
+    lines.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    lines
+}
+
+/// Pods that wait for a node, with the scheduler's sentence.
+pub fn waiting(store: &Store) -> Vec<(String, String)> {
+    let mut pods: Vec<_> = store
+        .list::<Pod>()
+        .filter(|p| p.node_name.is_none() && !p.meta.is_deleting() && !p.is_terminal())
+        .map(|p| {
+            let why = condition::find(&p.status.conditions, cond::POD_SCHEDULED);
+            (p.meta.key().to_string(), why.map_or_else(String::new, |c| c.message.to_string()))
+        })
+        .collect();
+    pods.sort();
+    pods
+}
