@@ -62,8 +62,8 @@ impl Judge<'_> {
                 self.blame(format!("pod {key} is still being deleted"));
             } else if pod.node_name.is_some() {
                 let image_missing = pod.spec.containers.iter().any(|c| c.image.ends_with(":bad"));
-                let well = pod.is_terminal() || pod.is_ready();
-                if !well && !(image_missing && self.is_outdated(pod)) {
+                let left_alone = image_missing && self.is_outdated(pod);
+                if !(pod.is_terminal() || pod.is_ready() || left_alone) {
                     self.blame(format!("pod {key} has a node and is not Ready ({:?})", pod.status.phase));
                 }
             } else if pod.status.phase == Phase::Pending {
