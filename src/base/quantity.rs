@@ -321,7 +321,10 @@ mod tests {
             let q = q.with_format(if binary { Format::BinarySi } else { Format::DecimalSi });
             let back = Quantity::parse(&q.to_string()).unwrap();
             prop_assert_eq!(back, q);
-            prop_assert_eq!(back.to_string(), q.to_string());
+            // A plain number is read as decimal: what was binary without a suffix may be printed with one then.
+            if back.format() == q.format() {
+                prop_assert_eq!(back.to_string(), q.to_string());
+            }
         }
 
         #[test]

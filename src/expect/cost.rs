@@ -411,8 +411,7 @@ mod tests {
     use crate::testkit;
 
     fn node(name: &str, group: &str, instance_type: &str) -> Node {
-        let mut node = Node::default();
-        node.meta = crate::api::Meta::named("", name);
+        let mut node = Node { meta: crate::api::Meta::named("", name), ..Node::default() };
         node.meta.labels =
             [(NODE_GROUP_LABEL, group), (INSTANCE_TYPE_LABEL, instance_type)].into_iter().collect();
         let room: ResourceList =

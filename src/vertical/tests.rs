@@ -136,7 +136,7 @@ fn only_the_highest_memory_of_a_day_counts() {
     }
     let any = vpa(json!({}));
     let first = one(&any, &[("main", aggregate.clone())])[0].target.memory.unwrap();
-    assert!(first >= 1150 * MI && first < 1270 * MI, "{first}");
+    assert!((1150 * MI..1270 * MI).contains(&first), "{first}");
     // Five days of 300 Mi: the old peak weighs next to nothing, but the ninth tenth still feels it for a while.
     for day in 1..=5 {
         aggregate.add_memory(&mut container, 300 * MI, SimTime::from_secs(86_400 * day + 60), false);

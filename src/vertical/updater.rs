@@ -146,9 +146,11 @@ pub fn update(
     for (_, pod) in due {
         let pending = pod.status.phase == Phase::Pending;
         let Some(crew) = crew_of(pod).and_then(|uid| crews.get_mut(&uid)) else { continue };
-        if (pending || crew.may_lose_one()) && evict(store, pod) && !pending {
-            crew.evicted += 1;
+        if !pending && !crew.may_lose_one() {
+            continue;
         }
+        // A Pod that does not run yet is no loss to its crew.
+        crew.evicted += i64::from(evict(store, pod) && !pending);
     }
 }
 

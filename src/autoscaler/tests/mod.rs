@@ -67,9 +67,11 @@ fn group(text: &str) -> NodeGroup {
 impl Tank {
     pub fn new(groups: &[NodeGroup], flags: &Flags) -> Self {
         let fleet = Fleet::new(groups);
-        let mut latencies = Latencies::default();
-        latencies.node_boot = Delay::millis(60_000);
-        latencies.scaling_activity = Delay::ZERO;
+        let latencies = Latencies {
+            node_boot: Delay::millis(60_000),
+            scaling_activity: Delay::ZERO,
+            ..Latencies::default()
+        };
         let mut tank = Self {
             store: testkit::store(),
             scheduler: Scheduler::default(),

@@ -278,6 +278,6 @@ fn a_long_pass_that_finds_everything_lost_is_overtaken_by_the_taint_queues() {
     }
     h.advance_secs(300);
     let is_tainted = |name: &&str| taints(&h, name).contains(&UNREACHABLE_NO_EXECUTE.to_owned());
-    assert!(["a-1", "b-1", "c-1"].iter().any(|name| is_tainted(name)));
+    assert!(["a-1", "b-1", "c-1"].iter().any(is_tainted));
     assert_eq!(["a-2", "b-2", "c-2"].iter().filter(|name| is_tainted(name)).count(), 0);
 }

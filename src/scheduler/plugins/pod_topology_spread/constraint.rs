@@ -54,7 +54,7 @@ impl Keys {
     }
 
     /// How many there are.
-    pub const fn len(&self) -> usize {
+    pub const fn count(&self) -> usize {
         self.0.len()
     }
 

@@ -84,7 +84,7 @@ impl Spread {
 fn domains(pod: &Pod, constraint: &Constraint, keys: &Keys, index: usize, snapshot: &Snapshot) -> Domains {
     let Some(places) = keys.places(snapshot, index) else { return Domains::default() };
     let mut domains = Domains::of_places(places.len());
-    if keys.len() == 1 && constraint.includes_all(pod) {
+    if keys.count() == 1 && constraint.includes_all(pod) {
         (0..places.len()).filter(|place| places.nodes_in(*place) > 0).for_each(|place| domains.open(place));
         return domains;
     }
