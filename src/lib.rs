@@ -24,6 +24,8 @@
 //! | 8 | [`cli`] | the command line |
 //!
 //! A module imports lower layers only; `tests/tidy.rs` sees to it.
+//!
+//! [`bench`]: mod@bench
 
 pub mod base;
 

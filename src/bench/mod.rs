@@ -4,7 +4,7 @@
 //! * [`catalogue`]: the built-in workloads, those of upstream's `scheduler_perf` among them. [`config`]: workloads from a file in
 //!   upstream's format.
 //! * [`make`]: the objects of a workload. [`cluster`]: a scheduler with the API server played around it.
-//! * [`run`]: carries a workload out with the scheduler alone. [`whole`]: in the whole simulation.
+//! * [`run`](mod@run): carries a workload out with the scheduler alone. [`whole`]: in the whole simulation.
 //! * [`result`]: what was measured, and two results compared.
 //!
 //! Nothing here reads a clock: whoever measures hands in a [`Meter`].

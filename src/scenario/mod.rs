@@ -193,12 +193,17 @@ fn spec(reader: &mut Reader<'_>, tree: &Tree, mut plan: Plan, manifests: &mut Ma
         traffic::refuse_endless(reader, &plan.traffic);
     }
     plan.metrics = fields.each(reader, "metrics", traffic::metric);
+    let config = manifests.scheduler_config.take();
     let mut known = known(&cluster, &fields, manifests);
     plan.steps = steps(reader, &fields, &known, &cluster, manifests);
+    if let Some((_, span)) = manifests.scheduler_config.take() {
+        let help = "put it under `spec.manifests`, or into `cluster.settings.kube-scheduler.config`";
+        reader.cure::<()>(code::BAD_MANIFEST, span, "kube-scheduler reads its configuration when it starts", help);
+    }
     known.custom.clone_from(&manifests.custom);
     known.traffic = plan.traffic.iter().map(named_service).collect();
     plan.expectations = fields.each(reader, "expect", |r, t| expectations::expectation(r, t, &known));
-    if let Some((config, _)) = manifests.scheduler_config.take() {
+    if let Some((config, _)) = config {
         cluster.settings.kube_scheduler.config.get_or_insert_with(|| Arc::new(config));
     }
     Some(with_cluster(plan, cluster))
