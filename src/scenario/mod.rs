@@ -198,7 +198,12 @@ fn spec(reader: &mut Reader<'_>, tree: &Tree, mut plan: Plan, manifests: &mut Ma
     plan.steps = steps(reader, &fields, &known, &cluster, manifests);
     if let Some((_, span)) = manifests.scheduler_config.take() {
         let help = "put it under `spec.manifests`, or into `cluster.settings.kube-scheduler.config`";
-        reader.cure::<()>(code::BAD_MANIFEST, span, "kube-scheduler reads its configuration when it starts", help);
+        reader.cure::<()>(
+            code::BAD_MANIFEST,
+            span,
+            "kube-scheduler reads its configuration when it starts",
+            help,
+        );
     }
     known.custom.clone_from(&manifests.custom);
     known.traffic = plan.traffic.iter().map(named_service).collect();
