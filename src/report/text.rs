@@ -42,6 +42,7 @@ pub fn render(report: &RunReport, style: Style) -> String {
     page.expectations(report);
     if !style.quiet {
         page.closing(report);
+        page.cost(&report.outcome.cost);
         page.notes(report);
     }
     page.foot(report);
@@ -205,7 +206,6 @@ impl Page {
         }
         self.line(format!("{} · {verdict} · {}", outcome.scenario, outcome.simulated));
         self.line(format!("pods: {counts} · seed {} · digest {}", outcome.seed, outcome.digest));
-        self.cost(&outcome.cost);
     }
 
     /// What the nodes cost and what was made of them; in detail where prices are known.
@@ -220,15 +220,20 @@ impl Page {
         };
         let share = |share| bill.share(share);
         self.line(format!(
-            "cost: {hours} node-hours{price} · requested {} % of CPU, {} % of memory · used {} %, {} %",
+            "  cost: {hours} node-hours{price} · requested {} % of CPU, {} % of memory · used {} %, {} %",
             share(Share::CpuRequested),
             share(Share::MemoryRequested),
             share(Share::CpuUsed),
             share(Share::MemoryUsed),
         ));
-        if !bill.is_priced() {
-            return;
+        if bill.is_priced() {
+            self.bill(bill);
         }
+        self.line("");
+    }
+
+    /// The cost by machines, and what was made of them by namespace.
+    fn bill(&mut self, bill: &Bill) {
         for machines in &bill.machines {
             let known: Vec<&str> = [machines.group.as_str(), machines.instance_type.as_str()]
                 .into_iter()
@@ -238,13 +243,13 @@ impl Page {
             let number = |n: i128| i64::try_from(n).unwrap_or(i64::MAX);
             let hours = decimal(number(machines.node_millihours()), HOUR_DIGITS);
             let cost = decimal(number(machines.cost()), DOLLAR_DIGITS);
-            self.line(format!("  {name}: {hours} node-hours, ${cost}"));
+            self.line(format!("    {name}: {hours} node-hours, ${cost}"));
         }
         for namespace in &bill.namespaces {
             let cores = |n: i128| decimal(i64::try_from(n).unwrap_or(i64::MAX), HOUR_DIGITS);
             let (requested, used) = (cores(namespace.requested.cpu), cores(namespace.used.cpu));
             let name = &namespace.namespace;
-            self.line(format!("  namespace {name}: {requested} core-hours requested, {used} used"));
+            self.line(format!("    namespace {name}: {requested} core-hours requested, {used} used"));
         }
     }
 }
