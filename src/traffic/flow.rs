@@ -11,7 +11,7 @@
 //! * Calls are made one after the other. A Pod that waits for others needs no CPU and no room for it.
 //! * Probes are not slowed down by load.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use petgraph::graph::DiGraph;
@@ -35,12 +35,15 @@ const ROUNDS: usize = 3;
 /// Queues are not looked at more often than this.
 const LOOK_MIN: SimDuration = SimDuration::from_millis(100);
 
+/// The Pods of a node that answer requests: for each its places, by service and bearer.
+type Bearing = BTreeMap<ObjId, Vec<(usize, usize)>>;
+
 /// All services with their requests.
 #[derive(Clone, Debug)]
 pub struct Traffic {
     services: Vec<Service>,
     /// Callers before those they call.
-    order: Vec<usize>,
+    order: Arc<[usize]>,
     routes: Routes,
     profiles: Profiles,
     neighbours: BTreeMap<Str, Neighbours>,
@@ -109,7 +112,7 @@ impl Traffic {
             meter: Meter::default(),
         };
         Self {
-            order: order(services),
+            order: order(services).into(),
             routes: Routes::new(services),
             services: services.iter().map(service).collect(),
             profiles: Profiles::default(),
@@ -207,10 +210,12 @@ impl Traffic {
         self.fill_queues(now);
         self.routes.advance(now);
         let mut wakes = self.find_bearers(ctx);
+        let nodes = self.by_node();
+        self.find_neighbours(&nodes, ctx);
         for round in 0..ROUNDS {
             let arrivals = self.send(now);
             self.answer(&arrivals);
-            if !self.divide(ctx) && round > 0 {
+            if !self.divide(&nodes, ctx) && round > 0 {
                 break;
             }
         }
@@ -273,7 +278,7 @@ impl Traffic {
     /// Requests per second to each service, callers being worked out before those they call.
     fn send(&mut self, now: SimTime) -> Vec<f64> {
         let mut arrivals = vec![0.0; self.services.len()];
-        for index in self.order.clone() {
+        for index in Arc::clone(&self.order).iter().copied() {
             let service = &self.services[index];
             let noise = (self.seed, service.plan.name.as_str());
             let outside = service.plan.rate.as_ref().map_or(0.0, |rate| rate.at(now, self.calendar, noise));
@@ -298,7 +303,7 @@ impl Traffic {
 
     /// What becomes of the requests to each service, those that are called being worked out before their callers.
     fn answer(&mut self, arrivals: &[f64]) {
-        for index in self.order.clone().into_iter().rev() {
+        for index in Arc::clone(&self.order).iter().copied().rev() {
             let mut chance = 1.0;
             let mut response = self.services[index].own_response();
             for call in &self.services[index].plan.calls {
@@ -312,9 +317,9 @@ impl Traffic {
         }
     }
 
-    /// Divides the CPU of nodes among their Pods. Whether anybody gets another part than before.
-    fn divide(&mut self, ctx: &Ctx<'_>) -> bool {
-        let mut nodes: BTreeMap<Str, BTreeMap<ObjId, Vec<(usize, usize)>>> = BTreeMap::new();
+    /// The Pods that answer, by their nodes.
+    fn by_node(&self) -> BTreeMap<Str, Bearing> {
+        let mut nodes: BTreeMap<Str, Bearing> = BTreeMap::new();
         for (s, service) in self.services.iter().enumerate() {
             for (b, bearer) in service.bearers.iter().enumerate() {
                 if let Some(profile) = bearer.profile.as_ref().filter(|_| bearer.health == Health::Answers) {
@@ -327,27 +332,37 @@ impl Traffic {
                 }
             }
         }
-        let mut changed = false;
-        let mut used = BTreeMap::new();
-        let names: BTreeSet<&Str> = nodes.keys().collect();
-        self.neighbours.retain(|name, _| names.contains(name));
-        for (name, bearing) in &nodes {
-            let neighbours = match self.neighbours.remove(name) {
-                Some(known) => known,
-                None => {
-                    let profiles = &mut self.profiles;
-                    Neighbours::of(
-                        name,
-                        ctx.store,
-                        |id| bearing.contains_key(&id),
-                        |id| profiles.get(id, ctx.store, ctx.behaviours),
-                        ctx.load,
-                    )
-                }
-            };
-            changed |= self.divide_node(&neighbours, bearing, (ctx, &mut used));
+        nodes
+    }
+
+    /// Brings what is known of these nodes' other Pods up to date, and forgets that of others.
+    fn find_neighbours(&mut self, nodes: &BTreeMap<Str, Bearing>, ctx: &Ctx<'_>) {
+        self.neighbours.retain(|name, _| nodes.contains_key(name));
+        for (name, bearing) in nodes {
+            if self.neighbours.contains_key(name) {
+                continue;
+            }
+            let profiles = &mut self.profiles;
+            let neighbours = Neighbours::of(
+                name,
+                ctx.store,
+                |id| bearing.contains_key(&id),
+                |id| profiles.get(id, ctx.store, ctx.behaviours),
+                ctx.load,
+            );
             self.neighbours.insert(name.clone(), neighbours);
         }
+    }
+
+    /// Divides the CPU of nodes among their Pods. Whether anybody gets another part than before.
+    fn divide(&mut self, nodes: &BTreeMap<Str, Bearing>, ctx: &Ctx<'_>) -> bool {
+        let mut changed = false;
+        let mut used = BTreeMap::new();
+        let known = std::mem::take(&mut self.neighbours);
+        for (bearing, neighbours) in nodes.iter().filter_map(|(name, b)| Some((b, known.get(name)?))) {
+            changed |= self.divide_node(neighbours, bearing, (ctx, &mut used));
+        }
+        self.neighbours = known;
         self.used = used;
         changed
     }
@@ -355,7 +370,7 @@ impl Traffic {
     fn divide_node(
         &mut self,
         neighbours: &Neighbours,
-        bearing: &BTreeMap<ObjId, Vec<(usize, usize)>>,
+        bearing: &Bearing,
         (ctx, used): (&Ctx<'_>, &mut BTreeMap<ObjId, f64>),
     ) -> bool {
         let mut claims = Vec::with_capacity(bearing.len() + neighbours.claims.len());

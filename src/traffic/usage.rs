@@ -235,19 +235,17 @@ impl Usage {
 
     /// The part of a container in what its Pod uses: by what requests cost it, what it uses without any on top.
     fn part_of(&self, used: f64, pod: &Pod, container: Option<&str>) -> i64 {
+        if container.is_none() {
+            return libm::round(used) as i64;
+        }
         let of = |container, what: fn(&CpuUse) -> i64| {
             self.of_containers(pod, container, |b| b.cpu.as_ref().map(what)) as f64
         };
         let (idle, cost): (fn(&CpuUse) -> i64, fn(&CpuUse) -> i64) = (|c| c.idle, |c| c.per_request);
         let all = of(None, cost);
-        let share = |container| {
-            if all > 0.0 { of(container, cost) / all } else { 1.0 / pod.spec.containers.len().max(1) as f64 }
-        };
-        let part = match container {
-            None => used,
-            Some(_) => of(container, idle) + (used - of(None, idle)).max(0.0) * share(container),
-        };
-        libm::round(part) as i64
+        let share =
+            if all > 0.0 { of(container, cost) / all } else { 1.0 / pod.spec.containers.len().max(1) as f64 };
+        libm::round(of(container, idle) + (used - of(None, idle)).max(0.0) * share) as i64
     }
 
     /// The sum over the containers that are meant of what the first behaviour with an opinion says.
