@@ -13,8 +13,7 @@ impl World {
     pub(super) fn wake_autoscaler(&mut self) {
         let now = self.store.now();
         let Some(at) = self.autoscaler.next().map(|at| at.max(now)) else { return };
-        if self.autoscaler_wake.is_none_or(|wake| at < wake || wake < now) {
-            self.autoscaler_wake = Some(at);
+        if self.autoscaler_wake.set(at, now) {
             self.schedule(at, Event::Autoscaler);
         }
     }
@@ -22,7 +21,7 @@ impl World {
     /// The autoscaler's turn.
     pub(super) fn autoscale(&mut self) {
         let now = self.store.now();
-        self.autoscaler_wake = self.autoscaler_wake.filter(|wake| *wake > now);
+        self.autoscaler_wake.went_off(now);
         // The autoscaler watches for itself; it does not see the cluster with the scheduler's delay.
         let scheduler = self.scheduler.as_of(SimTime::MAX);
         let Some(framework) = scheduler.default_framework() else { return };
@@ -52,8 +51,7 @@ impl World {
     pub(super) fn wake_vertical(&mut self) {
         let now = self.store.now();
         let Some(at) = self.vertical.next(now).map(|at| at.max(now)) else { return };
-        if self.vertical_wake.is_none_or(|wake| at < wake || wake < now) {
-            self.vertical_wake = Some(at);
+        if self.vertical_wake.set(at, now) {
             self.schedule(at, Event::Vertical);
         }
     }
@@ -61,7 +59,7 @@ impl World {
     /// The vertical autoscaler's turn.
     pub(super) fn scale_vertically(&mut self) {
         let now = self.store.now();
-        self.vertical_wake = self.vertical_wake.filter(|wake| *wake > now);
+        self.vertical_wake.went_off(now);
         let evict = |store: &mut crate::store::Store, pod: &crate::api::ObjectKey| {
             eviction::evict(store, pod, None).is_ok()
         };

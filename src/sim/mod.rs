@@ -1,12 +1,13 @@
 //! The one place that owns everything and moves it: a [`World`], one queue of events, one dispatcher.
 //!
-//! * [`event`]: what can be due. * [`world`]: state and the loop. * [`bootstrap`]: the cluster before t = 0.
+//! * [`event`]: what can be due; `alarm`: that it is queued once. * [`world`]: state and the loop. * [`bootstrap`]: the cluster before t = 0.
 //! * [`scheduling`]: drives the scheduler and writes what it decides; `autoscaling` the cluster autoscaler, `traffic` the requests. * [`steps`]: carries out the scenario's verbs.
 //! * [`invariants`]: what must hold after every event. * [`history`]: what must hold between two states.
 //! * [`outcome`]: what a run comes to.
 //!
 //! *Invariant*: a run is a function of (plan, seed). Nothing here reads a file, a clock or a thread's identity.
 
+mod alarm;
 mod autoscaling;
 pub mod bootstrap;
 pub mod event;

@@ -23,8 +23,7 @@ impl World {
         }
         let now = self.store.now();
         let Some(at) = self.usage.traffic().next().map(|at| at.max(now)) else { return };
-        if self.traffic_wake.is_none_or(|wake| at < wake) {
-            self.traffic_wake = Some(at);
+        if self.traffic_wake.set(at, now) {
             self.schedule(at, Event::Traffic);
         }
     }
@@ -32,7 +31,7 @@ impl World {
     /// Flows are worked out anew; autoscalers hear of it if Pods use another amount of CPU now.
     pub(super) fn flow(&mut self) {
         let now = self.store.now();
-        self.traffic_wake = self.traffic_wake.filter(|wake| *wake > now);
+        self.traffic_wake.went_off(now);
         if self.usage.traffic().next().is_none_or(|at| at > now) {
             return;
         }

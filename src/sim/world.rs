@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::alarm::Alarm;
 use super::event::Event;
 use super::outcome::{Fault, Outcome, PodCounts};
 use super::scheduling::SchedulerDriver;
@@ -45,10 +46,10 @@ pub struct World {
     pub(super) fleet: Fleet,
     pub(super) disks: Disks,
     pub(super) autoscaler: ClusterAutoscaler,
-    pub(super) autoscaler_wake: Option<SimTime>,
-    pub(super) traffic_wake: Option<SimTime>,
+    pub(super) autoscaler_wake: Alarm,
+    pub(super) traffic_wake: Alarm,
     pub(super) vertical: Vertical,
-    pub(super) vertical_wake: Option<SimTime>,
+    pub(super) vertical_wake: Alarm,
     pub(super) steps: StepState,
     /// The manifest last applied to an object, as kubectl keeps it in an annotation.
     pub(super) applied: LookupMap<(Kind, ObjectKey), Arc<serde_json::Value>>,
@@ -110,8 +111,8 @@ impl World {
             autoscaler: ClusterAutoscaler::new(&plan.settings.cluster_autoscaler, &fleet),
             fleet,
             disks: Disks::default(),
-            autoscaler_wake: None,
-            traffic_wake: None,
+            autoscaler_wake: Alarm::default(),
+            traffic_wake: Alarm::default(),
             usage: Usage::new(
                 &plan.settings.metrics_server,
                 &plan.behaviours,
@@ -122,7 +123,7 @@ impl World {
                 seed,
             ),
             vertical: Vertical::new(&plan.settings),
-            vertical_wake: None,
+            vertical_wake: Alarm::default(),
             steps: StepState::default(),
             applied: LookupMap::new(),
             evaluator: Evaluator::new(&plan.expectations, Ledger::new(prices(plan))),

@@ -17,6 +17,7 @@ mod inbox;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::alarm::Alarm;
 use super::event::{Event, Placement, Preemption, PreemptionStage};
 use super::world::World;
 use crate::api::condition::{self, Condition};
@@ -44,7 +45,7 @@ pub struct SchedulerDriver {
     /// The cycle that runs ends then.
     busy_until: SimTime,
     /// The earliest wake-up that has been asked for and has not come.
-    wake: Option<SimTime>,
+    wake: Alarm,
     attempts: u64,
 }
 
@@ -60,7 +61,7 @@ impl SchedulerDriver {
                 u32::try_from(settings.kube_api_burst).unwrap_or(0),
             ),
             busy_until: SimTime::ZERO,
-            wake: None,
+            wake: Alarm::default(),
             attempts: 0,
         }
     }
@@ -115,8 +116,7 @@ impl World {
     pub(super) fn wake_scheduler(&mut self) {
         let now = self.store.now();
         let Some(at) = self.scheduler.next(now) else { return };
-        if self.scheduler.wake.is_none_or(|wake| at < wake || wake < now) {
-            self.scheduler.wake = Some(at);
+        if self.scheduler.wake.set(at, now) {
             self.schedule(at, Event::Scheduler);
         }
     }
@@ -125,7 +125,7 @@ impl World {
     pub(super) fn scheduling_cycle(&mut self) {
         let now = self.store.now();
         let driver = &mut self.scheduler;
-        driver.wake = driver.wake.filter(|wake| *wake > now);
+        driver.wake.went_off(now);
         if driver.busy_until > now {
             return;
         }
