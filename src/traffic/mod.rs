@@ -15,6 +15,13 @@ pub mod scrape;
 pub mod share;
 pub mod usage;
 
+use crate::api::Pod;
+
 pub use adapter::Adapter;
 pub use flow::Traffic;
 pub use usage::Usage;
+
+/// Whether a Pod gets a share of what comes to those that are selected: it is Ready and not being deleted.
+fn bears_load(pod: &Pod) -> bool {
+    pod.is_ready() && !pod.meta.is_deleting()
+}

@@ -14,6 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::bears_load;
 use crate::api::service::EndpointSlice;
 use crate::api::{LabelSelector, ObjectKey, Pod};
 use crate::base::{LookupMap, SimDuration, SimTime, Str};
@@ -98,7 +99,7 @@ impl Routes {
                 let selects = |s: &LabelSelector| s.matches(&meta.labels);
                 let bears = change.verb != Verb::Deleted
                     && route.namespace == meta.namespace
-                    && new.is_some_and(|pod| pod.is_ready() && !pod.meta.is_deleting())
+                    && new.is_some_and(|pod| bears_load(pod))
                     && route.selector.as_ref().is_some_and(selects);
                 let changed =
                     if bears { route.selected.insert(change.id) } else { route.selected.remove(&change.id) };

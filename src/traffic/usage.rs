@@ -20,6 +20,7 @@ use crate::store::metrics::{MetricsApi, NoMetrics, PodSample, Sample};
 use crate::store::{Change, ObjId, Store, Verb};
 
 use super::adapter::Adapter;
+use super::bears_load;
 use super::flow::{self, Traffic};
 use super::scrape::{Levels, Scrapes, Window};
 use crate::kernel::Seed;
@@ -97,11 +98,10 @@ impl Usage {
 
     /// Sets the load of an app; it takes the place of an earlier one with the same selector.
     pub fn set_load(&mut self, store: &Store, load: Load) {
-        let bears = |pod: &Pod| pod.is_ready() && !pod.meta.is_deleting();
         let ready = store
             .select_pods(&load.namespace, &load.selector)
             .into_iter()
-            .filter(|pod| bears(pod))
+            .filter(|pod| bears_load(pod))
             .filter_map(|pod| store.id_of::<Pod>(&pod.meta.key()))
             .collect();
         let same = |b: &Borne| b.load.namespace == load.namespace && b.load.selector == load.selector;
@@ -194,7 +194,7 @@ impl Usage {
         let mut changed: Vec<(Str, LabelSelector)> = Vec::new();
         for borne in &mut self.loads {
             let bears = change.verb != Verb::Deleted
-                && new.is_some_and(|pod| pod.is_ready() && !pod.meta.is_deleting())
+                && new.is_some_and(|pod| bears_load(pod))
                 && meta.namespace == borne.load.namespace
                 && borne.load.selector.matches(&meta.labels);
             let other = if bears { borne.ready.insert(change.id) } else { borne.ready.remove(&change.id) };
