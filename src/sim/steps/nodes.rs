@@ -2,9 +2,10 @@
 
 use super::Refusal;
 use crate::api::{Node, ObjectKey, Taint};
-use crate::base::Str;
+use crate::base::{SimTime, Str};
 use crate::cloud::fleet::Shortage;
 use crate::facts::Fact;
+use crate::kubelet::{self, Kubelets};
 use crate::plan::PlannedNode;
 use crate::plan::step::{AddNodes, NodeSet, OutOfCapacity, TaintChange};
 use crate::sim::world::World;
@@ -39,28 +40,14 @@ impl World {
     }
 
     pub(super) fn fail_nodes(&mut self, nodes: &NodeSet) -> Result<(), Refusal> {
-        let names = self.resolve_nodes(nodes)?;
-        let renewals: Vec<_> = names
-            .iter()
-            .filter_map(|name| {
-                let last = self.with_kubelets(|kubelets, ctx| kubelets.fail_node(name, ctx))?;
-                Some((name.clone(), last))
-            })
-            .collect();
+        let renewals = self.silence(nodes, Kubelets::fail_node)?;
         self.nodes_stopped("failNode", renewals);
         Ok(())
     }
 
     /// A machine that gives its Pods time goes silent later; that is no step of its own.
     pub(super) fn shut_down_nodes(&mut self, nodes: &NodeSet) -> Result<(), Refusal> {
-        let names = self.resolve_nodes(nodes)?;
-        let renewals: Vec<_> = names
-            .iter()
-            .filter_map(|name| {
-                let last = self.with_kubelets(|kubelets, ctx| kubelets.shut_down_node(name, ctx))?;
-                Some((name.clone(), last))
-            })
-            .collect();
+        let renewals = self.silence(nodes, Kubelets::shut_down_node)?;
         if !renewals.is_empty() {
             self.nodes_stopped("shutdownNode", renewals);
         }
@@ -83,14 +70,7 @@ impl World {
     }
 
     pub(super) fn stop_kubelets(&mut self, nodes: &NodeSet) -> Result<(), Refusal> {
-        let names = self.resolve_nodes(nodes)?;
-        let renewals: Vec<_> = names
-            .iter()
-            .filter_map(|name| {
-                let last = self.with_kubelets(|kubelets, ctx| kubelets.stop_kubelet(name, ctx))?;
-                Some((name.clone(), last))
-            })
-            .collect();
+        let renewals = self.silence(nodes, Kubelets::stop_kubelet)?;
         self.nodes_stopped("stopKubelet", renewals);
         Ok(())
     }
@@ -103,14 +83,7 @@ impl World {
     }
 
     pub(super) fn partition(&mut self, nodes: &NodeSet) -> Result<(), Refusal> {
-        let names = self.resolve_nodes(nodes)?;
-        let renewals: Vec<_> = names
-            .iter()
-            .filter_map(|name| {
-                let last = self.with_kubelets(|kubelets, ctx| kubelets.partition(name, ctx))?;
-                Some((name.clone(), last))
-            })
-            .collect();
+        let renewals = self.silence(nodes, Kubelets::partition)?;
         self.nodes_stopped("partition", renewals);
         Ok(())
     }
@@ -122,8 +95,22 @@ impl World {
         Ok(())
     }
 
+    /// Does to nodes what makes them silent. Those that were heard of until now, with their last lease renewals.
+    fn silence(
+        &mut self,
+        nodes: &NodeSet,
+        mut befall: impl FnMut(&mut Kubelets, &str, &mut kubelet::Ctx<'_>) -> Option<SimTime>,
+    ) -> Result<Vec<(Str, SimTime)>, Refusal> {
+        let mut renewals = Vec::new();
+        for name in self.resolve_nodes(nodes)? {
+            let last = self.with_kubelets(|kubelets, ctx| befall(kubelets, &name, ctx));
+            renewals.extend(last.map(|last| (name, last)));
+        }
+        Ok(renewals)
+    }
+
     /// Tells when the control plane last heard of nodes that went silent.
-    fn nodes_stopped(&mut self, verb: &'static str, last_lease_renewal: Vec<(Str, crate::base::SimTime)>) {
+    fn nodes_stopped(&mut self, verb: &'static str, last_lease_renewal: Vec<(Str, SimTime)>) {
         let names: Vec<&str> = last_lease_renewal.iter().map(|(name, _)| name.as_str()).collect();
         let summary = names.join(", ").into();
         self.fact(Fact::Action { at: self.store.now(), verb: verb.into(), summary, last_lease_renewal });
