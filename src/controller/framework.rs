@@ -137,13 +137,16 @@ pub struct Ctx<'a> {
     pub(super) budget: &'a mut ApiBudget,
     pub(super) source: Str,
     pub(super) calls: u64,
+    /// Whether Events wait for the calls, and how many do.
+    events_behind: bool,
+    waiting_events: u64,
     pub(super) metrics: &'a dyn MetricsApi,
 }
 
 impl<'a> Ctx<'a> {
     /// A context for a controller of this name.
     pub fn new(store: &'a mut Store, budget: &'a mut ApiBudget, source: Str) -> Self {
-        Self { store, budget, source, calls: 0, metrics: &NoMetrics }
+        Self { store, budget, source, calls: 0, events_behind: false, waiting_events: 0, metrics: &NoMetrics }
     }
 
     /// With metrics APIs.
@@ -181,6 +184,19 @@ impl<'a> Ctx<'a> {
     /// calls stops when this is not zero and asks to go on after it.
     pub fn throttled(&self) -> SimDuration {
         self.budget.wait(self.now())
+    }
+
+    /// From now on several workers call side by side: Events, which one goroutine sends one after another, fall behind
+    /// their calls.
+    pub const fn events_behind_calls(&mut self) {
+        self.events_behind = true;
+    }
+
+    /// Ends the work on a key.
+    pub(super) fn send_events(&mut self) {
+        for _ in 0..std::mem::take(&mut self.waiting_events) {
+            self.budget.spend_aside(self.store.now());
+        }
     }
 
     fn spend(&mut self) {
@@ -300,8 +316,11 @@ impl<'a> Ctx<'a> {
         message: impl Into<Str>,
     ) {
         // Events go through the same client and take from the same bucket, but nobody waits for them.
-        let now = self.store.now();
-        self.budget.spend_aside(now);
+        if self.events_behind {
+            self.waiting_events += 1;
+        } else {
+            self.budget.spend_aside(self.store.now());
+        }
         self.store.emit(Emit {
             source,
             host: Str::new(),

@@ -216,6 +216,7 @@ impl Slot {
         let name = self.controller.event_source();
         let mut ctx = Ctx::new(store, &mut self.budget, name.into()).with_metrics(metrics);
         let action = self.controller.reconcile(key, &mut ctx);
+        ctx.send_events();
         let calls = ctx.calls;
         let busy = config.sync_time + (config.call_time * calls).max(self.budget.wait(now));
         match action {

@@ -262,6 +262,7 @@ impl Kubelets {
                 if current {
                     match step {
                         NodeStep::Ready => self.network_ready(node, ctx),
+                        NodeStep::Heard => self.heard_again(node, ctx),
                         NodeStep::Resync => self.resync(node, ctx),
                         NodeStep::Monitor => self.monitor(node, ctx),
                         NodeStep::OutOfMemory => self.exhausted(node, ctx),
@@ -342,8 +343,19 @@ impl Kubelets {
         self.hear_again(number, ctx);
     }
 
+    /// Each kubelet finds its way to the API server by itself, after the latency `nodeReconnect`.
+    fn hear_again(&self, number: u32, ctx: &mut Ctx<'_>) {
+        let machine = &self.machines[number as usize];
+        if machine.hears() {
+            let entity = format!("{}/{}", machine.name, ctx.store.now().as_nanos());
+            let mut stream = ctx.store.seed().stream("node-reconnect", &entity);
+            let after = ctx.params.latencies.node_reconnect.sample(&mut stream);
+            self.node_at(number, after, NodeStep::Heard, ctx);
+        }
+    }
+
     /// Lease and status at once, the Pods after the latency `podResync`.
-    fn hear_again(&mut self, number: u32, ctx: &mut Ctx<'_>) {
+    fn heard_again(&mut self, number: u32, ctx: &mut Ctx<'_>) {
         let machine = &mut self.machines[number as usize];
         if !machine.hears() {
             return;
@@ -366,7 +378,7 @@ impl Kubelets {
         last
     }
 
-    /// The kubelet starts again: lease and status at once, its Pods after the latency `podResync`.
+    /// The kubelet starts again: lease and status after the latency `nodeReconnect`, its Pods after `podResync`.
     pub fn start_kubelet(&mut self, node: &str, ctx: &mut Ctx<'_>) {
         let Some(number) = self.machine(node) else { return };
         let machine = &mut self.machines[number as usize];
@@ -389,7 +401,7 @@ impl Kubelets {
         last
     }
 
-    /// The partition ends: lease and status at once, its Pods after the latency `podResync`.
+    /// The partition ends: lease and status after the latency `nodeReconnect`, its Pods after `podResync`.
     pub fn heal(&mut self, node: &str, ctx: &mut Ctx<'_>) {
         let Some(number) = self.machine(node) else { return };
         let machine = &mut self.machines[number as usize];

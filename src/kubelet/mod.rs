@@ -193,7 +193,9 @@ pub enum ContainerStep {
 pub enum NodeStep {
     /// It becomes Ready.
     Ready,
-    /// After a time without its agent or without the API server: its Pods are looked at.
+    /// After a time without its agent or without the API server: its lease and its status are written.
+    Heard,
+    /// Then its Pods are looked at.
     Resync,
     /// The eviction monitor looks at memory, disk and process numbers.
     Monitor,

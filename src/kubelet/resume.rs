@@ -134,7 +134,7 @@ impl Worker<'_, '_> {
     pub fn resync(&mut self) {
         let live = self.ctx.store.get_id::<Pod>(self.pod.id).cloned();
         let Some(live) = live else {
-            self.object_gone();
+            self.removed_meanwhile();
             return;
         };
         if self.machine.rebooted {
@@ -167,6 +167,17 @@ impl Worker<'_, '_> {
             (Stage::Volumes, None) => self.mount(),
             (Stage::Sandbox, None) => self.make_sandbox(),
             (Stage::Live, None) => self.pick_up(),
+        }
+    }
+
+    /// The object went while nobody looked: containers that nobody has begun to stop end now, as those of a Pod that was
+    /// marked meanwhile do.
+    fn removed_meanwhile(&mut self) {
+        let being_stopped = matches!(self.pod.stage, Stage::Terminating { .. });
+        self.object_gone();
+        if !being_stopped && matches!(self.pod.stage, Stage::Terminating { .. }) {
+            self.pod.new_epoch();
+            self.all_ended();
         }
     }
 

@@ -189,8 +189,13 @@ latencies! {
     zone_rebalance, "zoneRebalance", Delay::Constant(SimDuration::from_mins(2)), "2m",
         "From the instant at which the zones of a group with `spansZones` differ by two machines to the launch that evens them out.",
         "estimate for EC2 Auto Scaling's AZRebalance; no published measurement";
+    node_reconnect, "nodeReconnect",
+        Delay::Uniform { min: SimDuration::ZERO, max: SimDuration::from_millis(50) },
+        "{uniform: {min: 0s, max: 50ms}}",
+        "After `heal`, `startKubelet` or `restoreNode`: until the node's lease and first status are written.",
+        "measured on the recorded control plane: nodes that return together speak within some 30 ms of one another; a kubelet that backs off may take 7 s";
     pod_resync, "podResync", Delay::millis(1000), "1s",
-        "After `heal`: from the first status of the node to the new status of its Pods; Pods marked meanwhile end then.",
+        "After `heal`: from the first status of the node to the new status of its Pods; Pods marked or removed meanwhile end then.",
         "measured on the recorded control plane";
     volume_provision, "volumeProvision",
         Delay::LogNormal { median: SimDuration::from_millis(1500), sigma: 0.42 },

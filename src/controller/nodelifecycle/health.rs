@@ -21,10 +21,10 @@ const CONDITIONS: [&str; 4] = ["Ready", "MemoryPressure", "DiskPressure", "PIDPr
 /// The passes of the node monitor, and how long a node may be silent.
 #[derive(Clone, Copy, Debug)]
 pub struct Monitor {
-    /// The first pass.
-    epoch: SimTime,
     /// `--node-monitor-period`.
     period: SimDuration,
+    /// Where in the period the passes lie.
+    phase: SimDuration,
     /// `--node-monitor-grace-period`.
     grace: SimDuration,
     /// `--node-startup-grace-period`.
@@ -45,11 +45,11 @@ pub struct Watched {
 }
 
 impl Monitor {
-    /// From the flags; the first pass is at `epoch`.
-    pub const fn new(flags: &ControllerManager, epoch: SimTime) -> Self {
+    /// From the flags; `phase` says where in the period the passes lie.
+    pub const fn new(flags: &ControllerManager, phase: SimDuration) -> Self {
         Self {
-            epoch,
             period: flags.node_monitor_period,
+            phase,
             grace: flags.node_monitor_grace_period,
             startup_grace: flags.node_startup_grace_period,
         }
@@ -57,10 +57,7 @@ impl Monitor {
 
     /// The first pass at or after `at`.
     pub fn pass_from(&self, at: SimTime) -> SimTime {
-        if at <= self.epoch {
-            return self.epoch;
-        }
-        at.next_on_grid(SimDuration::from_nanos(self.epoch.as_nanos()), self.period)
+        at.next_on_grid(self.phase, self.period)
     }
 
     /// The first pass after `at`.
@@ -178,7 +175,7 @@ mod tests {
     }
 
     fn due_at(node: &Node, lease: Option<&Lease>, heartbeat: Option<u64>, now: u64) -> Option<u64> {
-        let monitor = Monitor::new(&ControllerManager::default(), s(0));
+        let monitor = Monitor::new(&ControllerManager::default(), SimDuration::ZERO);
         let watched = Watched { uid: Uid::new(), base: s(0), heartbeat: heartbeat.map(s), due: None };
         monitor.due(node, &watched, lease, (s(now), testkit::calendar())).map(|at| at.as_secs())
     }

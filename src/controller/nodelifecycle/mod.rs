@@ -8,11 +8,11 @@
 //!
 //! # Fidelity
 //! Upstream looks at every node every 5 s and at the taint queues every 100 ms. Here a pass is made only if
-//! something can have changed, in the same instants: on a grid of 5 s from the controller's start, and on a
-//! grid of 100 ms for taints. The Pods of a node are marked in the pass that finds it silent. A pass takes as
-//! long as its calls have to wait for the client's rate limit, and only its end judges the zones; until then
-//! taint queues are served beside it at the old rates, so that in a loss of all zones a node or more may be
-//! tainted `NoExecute` and stay so. Where no call has to wait none is (upstream's two loops race there).
+//! something can have changed, in the same instants: at the start and then on a grid of 5 s, whose phase is drawn from
+//! the seed (a control plane was there long before anything failed), and on a grid of 100 ms for taints. The Pods of a node are marked in the instant of the pass that finds it silent.
+//! A pass ends when its calls have been made, 25 ms each for 8 nodes side by side, or later if they wait for the client's
+//! rate limit; only its end judges the zones. Until then taint queues are served beside it at the old rates, so that in
+//! a loss of all zones a node may be tainted `NoExecute` and stay so, as in the race of upstream's two loops.
 
 pub mod health;
 pub mod pods;
@@ -37,6 +37,13 @@ use health::{Monitor, NAMESPACE_NODE_LEASE, Watched};
 use taints::{no_execute, opposite, ready_status};
 use zones::{Disruption, Rates, Zones};
 
+/// What a call of a pass, or of the loop over the taint queues, takes while nodes are marked side by side: measured on the
+/// recorded control plane.
+const CALL: SimDuration = SimDuration::from_millis(25);
+/// Nodes that a pass works on side by side. Upstream: `nodeUpdateWorkerSize`.
+const WORKERS: u64 = 8;
+/// Calls for a taint: the node is read, then written.
+const TAINT_CALLS: u64 = 2;
 /// How often the taint queues are served.
 const EVICTION_PERIOD: SimDuration = SimDuration::from_millis(100);
 /// The loop over nodes and taint queues.
@@ -61,6 +68,8 @@ pub struct NodeLifecycle {
     due: BTreeSet<(SimTime, Str)>,
     /// The pass that is planned, or under way if it lies behind.
     pass: Option<SimTime>,
+    /// The calls of that pass for one node at most, and for all.
+    pass_calls: (u64, u64),
     /// The last pass that was made.
     last_pass: Option<SimTime>,
     /// The next turn of the taint queues.
@@ -83,6 +92,7 @@ impl NodeLifecycle {
             stale: BTreeSet::new(),
             due: BTreeSet::new(),
             pass: None,
+            pass_calls: (0, 0),
             last_pass: None,
             tick: None,
             tainter_free: SimTime::ZERO,
@@ -96,7 +106,9 @@ impl NodeLifecycle {
             Some(monitor) => monitor,
             None => {
                 self.pass = Some(now);
-                *self.monitor.insert(Monitor::new(&self.flags, now))
+                let mut stream = ctx.seed().stream("node-monitor", "");
+                let phase = stream.duration_between(SimDuration::ZERO, self.flags.node_monitor_period);
+                *self.monitor.insert(Monitor::new(&self.flags, phase))
             }
         };
         self.refresh(ctx.store(), &monitor);
@@ -109,6 +121,7 @@ impl NodeLifecycle {
                 return Action::After(self.tick.map_or(wait, |at| at.since(now).min(wait)));
             }
             self.pass = None;
+            self.pass_calls = (0, 0);
             self.tainted_meanwhile.clear();
             self.last_pass = Some(now);
             self.refresh(ctx.store(), &monitor);
@@ -157,6 +170,7 @@ impl NodeLifecycle {
     /// A pass of the node monitor. If the client's rate limit stops it: when to go on.
     fn make_pass(&mut self, ctx: &mut Ctx<'_>) -> Option<SimDuration> {
         let now = ctx.now();
+        ctx.events_behind_calls();
         self.forget_removed(ctx);
         let hot: BTreeSet<Str> = self
             .attention
@@ -171,10 +185,15 @@ impl NodeLifecycle {
             if !wait.is_zero() {
                 return Some(wait);
             }
+            let before = ctx.calls;
             self.examine(ctx, &node);
+            let calls = ctx.calls - before;
+            self.pass_calls = (self.pass_calls.0.max(calls), self.pass_calls.1 + calls);
         }
         // All calls of the pass must have been made before zones are judged.
-        let wait = ctx.throttled();
+        let (longest, all) = self.pass_calls;
+        let end = self.pass.unwrap_or(now) + CALL * longest.max(all.div_ceil(WORKERS));
+        let wait = ctx.throttled().max(end.since(now));
         if !wait.is_zero() {
             return Some(wait);
         }
@@ -306,7 +325,7 @@ impl NodeLifecycle {
                     self.tainted_meanwhile.insert(name);
                 }
             }
-            self.tainter_free = now + ctx.throttled();
+            self.tainter_free = now + ctx.throttled().max(CALL * TAINT_CALLS);
         }
     }
 

@@ -6,8 +6,13 @@ use crate::api::{Condition, Meta, Phase, Taint};
 use crate::controller::testing::Harness;
 use crate::testkit;
 
+/// With a node monitor that passes at whole multiples of five seconds.
 fn harness() -> Harness {
-    Harness::new(vec![Box::new(NodeLifecycle::new(&ControllerManager::default()))])
+    let flags = ControllerManager::default();
+    let mut controller = NodeLifecycle::new(&flags);
+    controller.monitor = Some(Monitor::new(&flags, SimDuration::ZERO));
+    controller.pass = Some(SimTime::ZERO);
+    Harness::new(vec![Box::new(controller)])
 }
 
 /// Adds nodes `<zone>-<n>` that are ready and renew their leases at 3 s, 13 s …
@@ -167,6 +172,43 @@ fn the_loss_of_all_zones_stops_evictions_until_a_node_is_back() {
     assert!(taints(&h, "b-1").is_empty());
     // Seen at 340 s; the bucket of the zone was empty.
     assert_eq!(no_execute_at(&h, "a-1"), Some(350_000));
+}
+
+/// §6.6: the tainting loop may serve a node before the pass has come to judge the zones.
+#[test]
+fn in_the_loss_of_all_zones_one_node_may_be_tainted_while_they_are_counted() {
+    let tainted = |phase_ms: u64| {
+        let flags = ControllerManager::default();
+        let mut controller = NodeLifecycle::new(&flags);
+        controller.monitor = Some(Monitor::new(&flags, SimDuration::from_millis(phase_ms)));
+        controller.pass = Some(SimTime::ZERO);
+        let mut h = Harness::new(vec![Box::new(controller)]);
+        for name in ["a-1", "b-1", "c-1"] {
+            add_node(&mut h, name, &name[..1]);
+            for n in 0..2 {
+                let mut pod = testkit::pod(&format!("{name}-{n}"), "app=web");
+                pod.node_name = Some(name.into());
+                pod.status.conditions.push(Condition::new(
+                    cond::READY,
+                    ConditionStatus::True,
+                    "",
+                    "",
+                    h.store.timestamp(),
+                ));
+                h.store.create(pod).unwrap();
+            }
+        }
+        h.settle();
+        h.advance_secs(36);
+        ["a-1", "b-1", "c-1"].iter().for_each(|name| stop(&mut h, name));
+        h.advance_secs(300);
+        ["a-1", "b-1", "c-1"]
+            .iter()
+            .filter(|name| taints(&h, name).contains(&UNREACHABLE_NO_EXECUTE.to_string()))
+            .count()
+    };
+    // A pass of three calls takes 75 ms: the loop, which looks every 100 ms, comes into it or not.
+    assert_eq!([10, 50, 90].map(tainted), [0, 1, 1]);
 }
 
 /// §6.4.

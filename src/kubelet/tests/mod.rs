@@ -41,7 +41,7 @@ struct Rig {
 }
 
 impl Rig {
-    /// The node `n1`, images at hand in no time, starts and ends that take a second.
+    /// The node `n1`, images at hand in no time, starts and ends that take a second; who returns speaks at once.
     fn new() -> Self {
         let mut rig = Self::without_nodes();
         rig.join_ready("n1");
@@ -58,6 +58,7 @@ impl Rig {
                 container_start: second,
                 pod_termination: second,
                 node_ready: Delay::Constant(SimDuration::from_secs(2)),
+                node_reconnect: Delay::ZERO,
                 pod_resync: second,
                 volume_mount: Delay::ZERO,
                 lease_stagger: SimDuration::ZERO,

@@ -153,11 +153,57 @@ fn leases_are_renewed_by_rule_until_the_node_goes_silent() {
     };
     assert_eq!((lease(&rig), rig.kubelets.is_up("n1")), (30, false));
     rig.with(|k, ctx| k.heal("n1", ctx));
+    rig.run(75);
     assert_eq!((lease(&rig), rig.kubelets.is_up("n1")), (75, true));
     rig.run(80);
     assert_eq!(lease(&rig), 80);
     // A renewal that is due in the instant of the failure does not come.
     assert_eq!(rig.with(|k, ctx| k.fail_node("n1", ctx)), Some(SimTime::from_secs(75)));
+}
+
+#[test]
+fn nodes_that_return_together_speak_one_after_another() {
+    let mut rig = Rig::new();
+    rig.join_ready("n2");
+    rig.latencies.node_reconnect = Latencies::default().node_reconnect;
+    rig.run(12);
+    for node in ["n1", "n2"] {
+        rig.with(|k, ctx| k.partition(node, ctx));
+    }
+    rig.run(100);
+    for node in ["n1", "n2"] {
+        rig.with(|k, ctx| k.heal(node, ctx));
+    }
+    let spoke = |rig: &Rig, node: &str| rig.kubelets.last_renewal(node, rig.store.now()).unwrap();
+    assert_eq!(["n1", "n2"].map(|node| spoke(&rig, node).as_secs()), [10, 10], "not in the same instant");
+    rig.run(101);
+    let spoke = ["n1", "n2"].map(|node| {
+        let lease = rig.store.find::<Lease>("kube-node-lease", node).unwrap();
+        lease.renewals.unwrap().since
+    });
+    assert!(spoke[0] != spoke[1], "{spoke:?}");
+    assert!(
+        spoke.iter().all(|at| at.since(SimTime::from_secs(100)) <= SimDuration::from_millis(50)),
+        "{spoke:?}"
+    );
+}
+
+/// What was deleted by force meanwhile ends as what was marked does.
+#[test]
+fn containers_of_a_pod_that_went_during_a_partition_end_with_the_first_look() {
+    let mut rig = Rig::new();
+    rig.pod("goes", app());
+    rig.run(10);
+    let id = rig.store.id_of::<Pod>(&ObjectKey::new("default", "goes")).unwrap();
+    rig.with(|k, ctx| k.partition("n1", ctx));
+    rig.store.delete::<Pod>(&ObjectKey::new("default", "goes"), &DeleteOptions::force()).unwrap();
+    rig.run(100);
+    assert!(rig.kubelets.pods.contains_key(&id), "it runs on");
+    rig.with(|k, ctx| k.heal("n1", ctx));
+    rig.run(100);
+    assert!(rig.kubelets.pods.contains_key(&id));
+    rig.run(101);
+    assert!(!rig.kubelets.pods.contains_key(&id), "no second for its end beside the look");
 }
 
 /// §6.3, §6.5.

@@ -13,6 +13,9 @@ use wavetank::store::Store;
 
 use super::naive::{self, Cluster};
 
+/// A Pod must run this many seconds after it was made: pull, start and readiness, on a busy node too.
+const STARTS_WITHIN: i64 = 60;
+
 /// Collects what is wrong.
 pub struct Judge<'a> {
     store: &'a Store,
@@ -63,7 +66,7 @@ impl Judge<'_> {
             } else if pod.node_name.is_some() {
                 let image_missing = pod.spec.containers.iter().any(|c| c.image.ends_with(":bad"));
                 let left_alone = image_missing && self.is_outdated(pod);
-                if !(pod.is_terminal() || pod.is_ready() || left_alone) {
+                if !(pod.is_terminal() || pod.is_ready() || left_alone || self.is_new(pod)) {
                     self.blame(format!("pod {key} has a node and is not Ready ({:?})", pod.status.phase));
                 }
             } else if pod.status.phase == Phase::Pending {
@@ -74,8 +77,14 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether nobody mends a Pod: it is of an older template of a Deployment that waits for room, or its ReplicaSet is
-    /// an orphan.
+    /// Whether a Pod came so late (an autoscaler wanted it) that it may still be starting.
+    fn is_new(&self, pod: &Pod) -> bool {
+        let age = pod.meta.created.map(|at| self.store.timestamp().0 - at.0);
+        age.is_some_and(|seconds| seconds < STARTS_WITHIN)
+    }
+
+    /// Whether nobody mends a Pod: it is of an older template of a Deployment that waits for room or is forbidden more
+    /// Pods, or its ReplicaSet is an orphan.
     fn is_outdated(&self, pod: &Pod) -> bool {
         let set =
             pod.meta.controller().and_then(|o| self.store.find::<ReplicaSet>(&pod.meta.namespace, &o.name));
@@ -84,7 +93,7 @@ impl Judge<'_> {
         }
         let owner = set.and_then(|s| s.meta.controller());
         let deployment = owner.and_then(|o| self.store.find::<Deployment>(&pod.meta.namespace, &o.name));
-        deployment.is_some_and(|d| self.waits(&d.meta))
+        deployment.is_some_and(|d| self.waits(&d.meta) || is_forbidden(d))
     }
 
     /// A Pod without a node must have been told why, in words that are true.
@@ -137,6 +146,11 @@ impl Judge<'_> {
         self.pods_of(owner).iter().any(|p| p.node_name.is_none())
     }
 
+    /// Whether a controller has just made a Pod.
+    fn grows(&self, owner: &Meta) -> bool {
+        self.pods_of(owner).iter().any(|p| self.is_new(p))
+    }
+
     fn deployments(&mut self) {
         for deployment in self.store.list::<Deployment>() {
             let (status, wanted) = (&deployment.status, deployment.replicas);
@@ -149,9 +163,8 @@ impl Judge<'_> {
                 self.blame(format!("deployment {key} has not been looked at"));
             }
             let whole = [status.replicas, status.updated_replicas, status.available_replicas] == [wanted; 3];
-            let forbidden = deployment.meta.namespace == "team"
-                && condition::is_true(&status.conditions, "ReplicaFailure");
-            if !whole && !self.waits(&deployment.meta) && !forbidden {
+            let excused = self.waits(&deployment.meta) || self.grows(&deployment.meta);
+            if !whole && !excused && !is_forbidden(deployment) {
                 self.blame(format!("deployment {key} wants {wanted} and has {status:?}"));
             }
         }
@@ -331,4 +344,9 @@ impl Judge<'_> {
             }
         }
     }
+}
+
+/// Whether the quota of its namespace keeps a Deployment from what it wants.
+fn is_forbidden(deployment: &Deployment) -> bool {
+    deployment.meta.namespace == "team" && condition::is_true(&deployment.status.conditions, "ReplicaFailure")
 }
