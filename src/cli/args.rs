@@ -80,6 +80,9 @@ pub struct Run {
     /// Write a JUnit report to this file
     #[arg(long, value_name = "FILE")]
     pub junit: Option<String>,
+    /// Say on standard error where the time went: events and their time, by what was due
+    #[arg(long)]
+    pub stats: bool,
 }
 
 /// How a run is written.

@@ -5,8 +5,10 @@ use super::exit::Exit;
 use super::load::{self, Scenario};
 use super::output::Context;
 use super::progress::Progress;
+use super::run;
 use crate::api::{Kind, LabelSelector, Object, raise};
 use crate::base::Str;
+use crate::facts::NullRecorder;
 use crate::plan::{ResourceKind, Step};
 use crate::report::kubectl::{self, TableOptions, describe as description};
 use crate::scenario::kinds::{self, KnownKind};
@@ -262,7 +264,7 @@ pub fn world_at(look: &Look, context: &Context) -> Result<World, Exit> {
 fn run_to(scenario: &Scenario, look: &Look, context: &Context) -> Result<World, Exit> {
     let at = look.at.as_deref().map(|t| load::instant(t, "--at", context)).transpose()?;
     let mut progress = Progress::of_run(&scenario.plan, context);
-    let mut world = World::new(&scenario.plan, &mut progress);
+    let mut world = World::new(&scenario.plan, &mut NullRecorder);
     if let Some(at) = at.filter(|at| *at > world.end()) {
         let end = world.end();
         context
@@ -270,9 +272,9 @@ fn run_to(scenario: &Scenario, look: &Look, context: &Context) -> Result<World, 
         return Err(Exit::Input);
     }
     let until = at.unwrap_or_else(|| world.end());
-    let ran = world.run_until(until, &mut progress);
+    let ran = run::go_on(&mut world, until, &mut NullRecorder, &mut progress);
     drop(progress);
-    ran.map_err(|fault| super::run::explain(&fault, scenario, context))?;
+    ran.map_err(|fault| run::explain(&fault, scenario, context))?;
     Ok(world)
 }
 

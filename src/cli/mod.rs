@@ -20,6 +20,7 @@ pub mod run;
 pub mod schedule;
 pub mod schema;
 pub mod snapshot;
+pub mod stats;
 pub mod test;
 pub mod top;
 

@@ -6,25 +6,25 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output::Context;
-use crate::base::SimTime;
-use crate::facts::{Fact, Recorder};
+use super::run::Watch;
+use crate::api::Pod;
 use crate::plan::Plan;
+use crate::sim::World;
 
 /// Work that ends sooner shows nothing.
 const PATIENCE: Duration = Duration::from_millis(400);
-/// Facts between two looks at the clock.
-const FACTS_PER_LOOK: u32 = 256;
+/// Events between two looks at the clock.
+const EVENTS_PER_LOOK: u64 = 256;
 
 /// A bar on standard error that goes away when the work is done.
 #[derive(Debug)]
 pub struct Progress {
     bar: Option<ProgressBar>,
     shown: bool,
-    facts: u32,
 }
 
 impl Progress {
-    /// The progress of a run through its simulated time. As a [`Recorder`] it learns of it by itself.
+    /// The progress of a run through its simulated time.
     pub fn of_run(plan: &Plan, context: &Context) -> Self {
         let style = "{wide_bar} {msg}";
         Self::new(plan.duration.map_or(0, |d| d.as_nanos() / 1_000_000), style, context)
@@ -45,25 +45,13 @@ impl Progress {
             bar.set_style(style);
             bar
         });
-        Self { bar, shown: false, facts: 0 }
+        Self { bar, shown: false }
     }
 
     /// One of many runs is done.
     pub fn step(&mut self) {
         if let Some(bar) = &self.bar {
             bar.inc(1);
-            self.show();
-        }
-    }
-
-    fn at(&mut self, now: SimTime) {
-        self.facts = self.facts.wrapping_add(1);
-        if !self.facts.is_multiple_of(FACTS_PER_LOOK) {
-            return;
-        }
-        if let Some(bar) = &self.bar {
-            bar.set_position(now.as_nanos() / 1_000_000);
-            bar.set_message(format!("{}s simulated", now.as_secs()));
             self.show();
         }
     }
@@ -84,9 +72,16 @@ impl Drop for Progress {
     }
 }
 
-impl Recorder for Progress {
-    fn record(&mut self, fact: &Fact) {
-        self.at(fact.at());
+impl Watch for Progress {
+    fn event(&mut self, world: &World) {
+        let Some(bar) = self.bar.as_ref().filter(|_| world.events().is_multiple_of(EVENTS_PER_LOOK)) else {
+            return;
+        };
+        bar.set_position(world.now().as_nanos() / 1_000_000);
+        let rate = world.events() as f64 / bar.elapsed().as_secs_f64().max(1e-3);
+        let pods = world.store().count::<Pod>();
+        bar.set_message(format!("{}s simulated, {rate:.0} events/s, {pods} Pods", world.now().as_secs()));
+        self.show();
     }
 }
 

@@ -5,8 +5,9 @@ use super::exit::Exit;
 use super::load::{self, Scenario};
 use super::output::{Context, Draft};
 use super::progress::Progress;
+use super::stats::Stats;
 use crate::base::{SimDuration, SimTime};
-use crate::facts::{Recorder, Tee};
+use crate::facts::{NullRecorder, Recorder};
 use crate::plan::Plan;
 use crate::report::story::{self, Narrator};
 use crate::report::timeline::Timeline;
@@ -60,11 +61,12 @@ fn one(scenario: &Scenario, args: &Run, context: &Context) -> Result<RunReport, 
         }
         None => None,
     };
-    let mut progress = Progress::of_run(&scenario.plan, context);
+    let mut watch = (Progress::of_run(&scenario.plan, context), args.stats.then(Stats::begin));
     let ran = match &mut timeline {
-        Some((_, timeline)) => execute(scenario, &mut Tee(timeline, &mut progress)),
-        None => execute(scenario, &mut progress),
+        Some((_, timeline)) => execute(scenario, timeline, &mut watch),
+        None => execute(scenario, &mut NullRecorder, &mut watch),
     };
+    let (progress, stats) = watch;
     drop(progress);
     let report = ran.map_err(|fault| explain(&fault, scenario, context))?;
     if let Some((file, timeline)) = timeline {
@@ -76,7 +78,11 @@ fn one(scenario: &Scenario, args: &Run, context: &Context) -> Result<RunReport, 
         RunOutput::Text => text::render(&report, style),
         RunOutput::Json => json::render(&report),
     };
-    match context.print(&written) {
+    let printed = context.print(&written);
+    if let Some(stats) = stats {
+        context.say(&stats.render(report.outcome.simulated.since(SimTime::ZERO)));
+    }
+    match printed {
         Exit::Fine => Ok(report),
         failed @ (Exit::Failed | Exit::Input | Exit::Bug) => Err(failed),
     }
@@ -87,13 +93,36 @@ fn cannot_write(file: &str, error: &std::io::Error, context: &Context) -> Exit {
     Exit::Input
 }
 
+/// Looks on while a run goes on.
+pub trait Watch {
+    /// An event has been carried out with all that it set off, or the cluster has been set up.
+    fn event(&mut self, world: &World);
+}
+
+impl Watch for () {
+    fn event(&mut self, _: &World) {}
+}
+
+impl<A: Watch, B: Watch> Watch for (A, Option<B>) {
+    fn event(&mut self, world: &World) {
+        self.0.event(world);
+        if let Some(other) = &mut self.1 {
+            other.event(world);
+        }
+    }
+}
+
 /// Runs a scenario to its end and gathers what is to be reported.
 ///
 /// # Errors
 /// A limit was hit, an invariant broke, or something of ours failed in a way that nobody foresaw.
-pub fn execute(scenario: &Scenario, recorder: &mut dyn Recorder) -> Result<RunReport, Fault> {
+pub fn execute(
+    scenario: &Scenario,
+    recorder: &mut dyn Recorder,
+    watch: &mut dyn Watch,
+) -> Result<RunReport, Fault> {
     // A run that fails so is thrown away as a whole, so that nothing half done is seen again.
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| carry_out(scenario, recorder)))
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| carry_out(scenario, recorder, watch)))
         .unwrap_or_else(|payload| Err(Fault::Invariant { at: SimTime::ZERO, what: panic_text(&*payload) }))
 }
 
@@ -104,11 +133,16 @@ pub fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
     format!("panicked: {}", text.unwrap_or("for a reason that it did not tell"))
 }
 
-fn carry_out(scenario: &Scenario, recorder: &mut dyn Recorder) -> Result<RunReport, Fault> {
+fn carry_out(
+    scenario: &Scenario,
+    recorder: &mut dyn Recorder,
+    watch: &mut dyn Watch,
+) -> Result<RunReport, Fault> {
     let mut narrator = Narrator::default();
     let plan: &Plan = &scenario.plan;
-    let mut tee = Tee(&mut narrator, recorder);
+    let mut tee = crate::facts::Tee(&mut narrator, recorder);
     let mut world = World::new(plan, &mut tee);
+    go_on(&mut world, SimTime::MAX, &mut tee, watch)?;
     world.run_to_end(&mut tee)?;
     let mut notes = scenario.notes.clone();
     notes.dedup();
@@ -121,6 +155,23 @@ fn carry_out(scenario: &Scenario, recorder: &mut dyn Recorder) -> Result<RunRepo
         waiting: story::waiting(world.store()),
         notes,
     })
+}
+
+/// Goes on until everything that is due at `until` has happened, or the run ends.
+///
+/// # Errors
+/// A limit was hit or an invariant broke.
+pub fn go_on(
+    world: &mut World,
+    until: SimTime,
+    recorder: &mut dyn Recorder,
+    watch: &mut dyn Watch,
+) -> Result<(), Fault> {
+    watch.event(world);
+    while world.next_event_until(until, recorder)? {
+        watch.event(world);
+    }
+    world.run_until(until, recorder)
 }
 
 /// Says why a run ended early.

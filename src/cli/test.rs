@@ -144,7 +144,7 @@ fn prepare(
 }
 
 fn run_case(scenario: &Scenario, several: bool) -> Case {
-    let result = run::execute(scenario, &mut NullRecorder).map_err(Broken::Fault);
+    let result = run::execute(scenario, &mut NullRecorder, &mut ()).map_err(Broken::Fault);
     let seed = if several { format!(" (seed {})", scenario.plan.seed) } else { String::new() };
     Case { name: format!("{}{seed}", scenario.path), replay: run::replay(scenario), result }
 }

@@ -175,6 +175,16 @@ impl World {
         self.store.now()
     }
 
+    /// How many events have been carried out.
+    pub const fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// What the last event was: the name of a controller, or of what else was due.
+    pub fn last_event(&self) -> Option<&'static str> {
+        self.last.back().copied()
+    }
+
     /// When the run ends; [`SimTime::MAX`] if it ends when nothing is due any more.
     pub const fn end(&self) -> SimTime {
         self.end
@@ -212,6 +222,14 @@ impl World {
     /// A limit was hit or an invariant broke.
     pub fn next_event(&mut self, recorder: &mut dyn Recorder) -> Result<bool, Fault> {
         self.step_until(self.end, recorder)
+    }
+
+    /// Goes on by one event. False if nothing is due until `until`.
+    ///
+    /// # Errors
+    /// A limit was hit or an invariant broke.
+    pub fn next_event_until(&mut self, until: SimTime, recorder: &mut dyn Recorder) -> Result<bool, Fault> {
+        self.step_until(until.min(self.end), recorder)
     }
 
     fn step_until(&mut self, until: SimTime, recorder: &mut dyn Recorder) -> Result<bool, Fault> {

@@ -101,7 +101,9 @@ fn of_several(text: &str) -> String {
     let verb = match verb {
         "is" => "are",
         "has" => "have",
+        "makes" => "make",
         "stays" => "stay",
+        "wants" => "want",
         "waits:" => "wait:",
         other => other,
     };
@@ -112,4 +114,21 @@ fn of_several(text: &str) -> String {
 pub fn short_time(at: SimTime) -> String {
     let tenths = at.as_nanos() / 100_000_000;
     crate::base::SimDuration::from_millis(tenths * 100).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verbs_agree_with_several() {
+        for (one, several) in [
+            ("makes no progress: ProgressDeadlineExceeded", "make no progress: ProgressDeadlineExceeded"),
+            ("has fewer Pods available than it wants", "have fewer Pods available than they want"),
+            ("wants no Pods any more", "want no Pods any more"),
+            ("joined the cluster", "joined the cluster"),
+        ] {
+            assert_eq!(of_several(one), several);
+        }
+    }
 }
