@@ -218,6 +218,11 @@ pub const DIAG_CODES: &[DiagCode] = &[
         "no such class",
         "The claim names a StorageClass that neither the manifests nor the steps define; it stays Pending unless a volume of that class is there.",
     ),
+    row(
+        "WT0413",
+        "group over several zones",
+        "The cluster autoscaler takes a node group for one zone, the first; the cloud puts the next machine into whichever it likes. A Pod whose volume lies in another zone waits for ever, or for luck. One group for each zone lets the autoscaler choose.",
+    ),
 ];
 
 /// The row of `code`.

@@ -6,6 +6,7 @@ pub mod diag;
 pub mod diag_codes;
 pub mod lookup;
 pub mod quantity;
+pub mod sha256;
 pub mod text;
 pub mod time;
 

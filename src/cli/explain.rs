@@ -12,6 +12,7 @@ use crate::base::diag_codes;
 use crate::base::{SimTime, Str};
 use crate::facts::{Fact, NullRecorder, Recorder};
 use crate::report::explanation::{self, Subject};
+use crate::report::holding;
 use crate::report::text::{Style, wrap};
 use crate::scheduler::evaluation::Evaluation;
 use crate::scheduler::explain;
@@ -86,7 +87,7 @@ fn of_snapshot(paths: &[String], key: &ObjectKey, context: &Context) -> Exit {
     let Some(pod) = placer.get::<Pod>(key).cloned() else {
         return not_found(key, placer.list::<Pod>(), context);
     };
-    answer(&mut placer, &pod, None, context)
+    answer(&mut placer, &pod, (None, &[]), context)
 }
 
 fn of_scenario(args: &Explain, path: &str, key: &ObjectKey, context: &Context) -> Exit {
@@ -106,20 +107,22 @@ fn of_scenario(args: &Explain, path: &str, key: &ObjectKey, context: &Context) -
         false => None,
     };
     let mut placer = Placer::of(world.scheduler().inner().frameworks(), world.store());
-    answer(&mut placer, &pod, placed.as_ref().map(|(at, evaluation)| (*at, evaluation)), context)
+    let held = holding::of(world.store(), &pod);
+    let placed = placed.as_ref().map(|(at, evaluation)| (*at, evaluation));
+    answer(&mut placer, &pod, (placed, &held), context)
 }
 
 fn answer(
     placer: &mut Placer,
     pod: &Arc<Pod>,
-    placed: Option<(SimTime, &Evaluation)>,
+    (placed, held): (Option<(SimTime, &Evaluation)>, &[String]),
     context: &Context,
 ) -> Exit {
     let new = as_if_new(placer, pod);
     let now = explain::explain(placer, &new);
     let nodes: Vec<Arc<Node>> = placer.list::<Node>().cloned().collect();
     let nodes: BTreeMap<Str, &Node> = nodes.iter().map(|n| (n.meta.name.clone(), &**n)).collect();
-    let subject = Subject { pod, now: &now, placed, nodes: &nodes };
+    let subject = Subject { pod, now: &now, placed, held, nodes: &nodes };
     context.print(&explanation::render(&subject, Style { color: context.color, quiet: context.quiet }))
 }
 

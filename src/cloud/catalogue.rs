@@ -51,22 +51,35 @@ const fn limited(base: InstanceType, attach_limit: AttachLimit) -> InstanceType 
     InstanceType { attach_limit, ..base }
 }
 
+/// Types before Nitro attach 39 disks, whatever their interfaces.
+const fn before_nitro(base: InstanceType) -> InstanceType {
+    limited(base, AttachLimit::Dedicated(39))
+}
+
 const fn gpu(base: InstanceType, gpus: u32, attach_limit: AttachLimit) -> InstanceType {
     InstanceType { gpus, attach_limit, ..base }
 }
 
 /// The catalogue, by family and size.
 pub const INSTANCE_TYPES: &[InstanceType] = &[
+    before_nitro(amd("t2.medium", 2, 4, 17, 4_640)),
+    before_nitro(amd("t2.large", 2, 8, 35, 9_280)),
     amd("t3.micro", 2, 1, 4, 1_040),
     amd("t3.small", 2, 2, 11, 2_080),
     amd("t3.medium", 2, 4, 17, 4_160),
     amd("t3.large", 2, 8, 35, 8_320),
     amd("t3.xlarge", 4, 16, 58, 16_640),
+    before_nitro(amd("m4.large", 2, 8, 20, 10_000)),
+    before_nitro(amd("m4.xlarge", 4, 16, 58, 20_000)),
     amd("m5.large", 2, 8, 29, 9_600),
     amd("m5.xlarge", 4, 16, 58, 19_200),
     amd("m5.2xlarge", 8, 32, 58, 38_400),
     amd("m5.4xlarge", 16, 64, 234, 76_800),
     amd("m5.24xlarge", 96, 384, 737, 460_800),
+    limited(amd("m5.metal", 96, 384, 737, 460_800), AttachLimit::Shared(31)),
+    limited(amd("m5d.large", 2, 8, 29, 11_300), AttachLimit::Shared(26)),
+    limited(amd("m5d.4xlarge", 16, 64, 234, 90_400), AttachLimit::Shared(25)),
+    limited(amd("m5d.16xlarge", 64, 256, 737, 361_600), AttachLimit::Shared(23)),
     amd("m6i.large", 2, 8, 29, 9_600),
     amd("m6i.xlarge", 4, 16, 58, 19_200),
     amd("m6i.2xlarge", 8, 32, 58, 38_400),
@@ -75,15 +88,26 @@ pub const INSTANCE_TYPES: &[InstanceType] = &[
     arm("m6g.large", 2, 8, 29, 7_700),
     limited(amd("m7i.large", 2, 8, 29, 10_080), AttachLimit::Dedicated(32)),
     limited(amd("m7i.xlarge", 4, 16, 58, 20_160), AttachLimit::Dedicated(32)),
+    limited(amd("m7i.4xlarge", 16, 64, 234, 80_640), AttachLimit::Dedicated(32)),
+    limited(amd("m7i.16xlarge", 64, 256, 737, 322_560), AttachLimit::Dedicated(48)),
+    limited(amd("m7i.24xlarge", 96, 384, 737, 483_840), AttachLimit::Dedicated(64)),
+    limited(amd("m7i.48xlarge", 192, 768, 737, 967_680), AttachLimit::Dedicated(128)),
     arm("m7g.xlarge", 4, 16, 58, 16_320),
+    limited(arm("m7g.metal", 64, 256, 737, 261_120), AttachLimit::Shared(31)),
+    limited(arm("m8g.large", 2, 8, 29, 8_976), AttachLimit::Dedicated(32)),
+    limited(arm("m8g.xlarge", 4, 16, 58, 17_952), AttachLimit::Dedicated(32)),
+    before_nitro(amd("c4.large", 2, 4, 29, 10_000)),
     amd("c5.large", 2, 4, 29, 8_500),
     amd("c5.xlarge", 4, 8, 58, 17_000),
     amd("c6i.large", 2, 4, 29, 8_500),
     amd("c6i.xlarge", 4, 8, 58, 17_000),
     amd("c6i.4xlarge", 16, 32, 234, 68_000),
+    limited(amd("c7i.large", 2, 4, 29, 8_925), AttachLimit::Dedicated(32)),
     amd("r5.large", 2, 16, 29, 12_600),
     amd("r5.xlarge", 4, 32, 58, 25_200),
     amd("r6i.large", 2, 16, 29, 12_600),
+    limited(amd("r7i.large", 2, 16, 29, 13_230), AttachLimit::Dedicated(32)),
+    InstanceType { memory_mib: 15_616, ..before_nitro(amd("i3.large", 2, 15, 29, 15_600)) },
     gpu(amd("g4dn.xlarge", 4, 16, 29, 52_600), 1, AttachLimit::Shared(25)),
     gpu(amd("g5.xlarge", 4, 16, 58, 100_600), 1, AttachLimit::Shared(25)),
     gpu(amd("g5.2xlarge", 8, 32, 58, 121_200), 1, AttachLimit::Shared(25)),
@@ -139,9 +163,26 @@ mod tests {
         assert_eq!(names.len(), INSTANCE_TYPES.len());
     }
 
+    /// autoscaling-storage.md §5.6: the attach limit by family, for one root disk and two interfaces.
     #[test]
     fn attach_limits_are_those_the_driver_reports() {
-        assert_eq!(find("m5.large").unwrap().volumes(), 25);
-        assert_eq!(find("m7i.large").unwrap().volumes(), 31);
+        for (names, count) in [
+            (&["c4.large", "i3.large", "m4.large", "t2.medium"][..], 38),
+            (&["m5.large", "m6i.large", "t3.large", "m7g.xlarge"], 25),
+            (&["m5d.large"], 24),
+            (&["m5d.4xlarge"], 23),
+            (&["m5d.16xlarge"], 21),
+            (&["m5.metal", "m7g.metal"], 29),
+            (&["m7i.large", "m7i.4xlarge", "r7i.large", "m8g.large", "c7i.large"], 31),
+            (&["m7i.16xlarge"], 47),
+            (&["m7i.24xlarge"], 63),
+            (&["m7i.48xlarge"], 127),
+        ] {
+            for name in names {
+                assert_eq!(find(name).unwrap().volumes(), count, "{name}");
+            }
+        }
+        let tiny = limited(*find("m5.large").unwrap(), AttachLimit::Shared(1));
+        assert_eq!(tiny.volumes(), 1, "none would mean no limit");
     }
 }

@@ -437,7 +437,7 @@ mod tests {
 
     #[test]
     fn a_claim_takes_its_data_along_and_a_directory_does_not() {
-        // autoscaling-storage.md 5.10: hostPath, rescheduling elsewhere sees other data.
+        // autoscaling-storage.md §5.10: hostPath, rescheduling elsewhere sees other data.
         let directory = serde_json::json!({"name": "data", "hostPath": {"path": "/srv"}});
         for (volume, moves) in [(claimed(), true), (directory, false)] {
             let (mut disks, mut store) = (Disks::default(), store());
@@ -463,7 +463,7 @@ mod tests {
 
     #[test]
     fn a_disk_that_is_taken_away_is_written_no_more() {
-        // autoscaling-storage.md 5.9: the node may be cut off and run on.
+        // autoscaling-storage.md §5.9: the node may be cut off and run on.
         let (mut disks, mut store) = (Disks::default(), store());
         let attachment = VolumeAttachment {
             meta: Meta::named("", "csi-1"),
@@ -486,7 +486,7 @@ mod tests {
 
     #[test]
     fn scratch_goes_with_its_pod_and_directories_with_their_machine() {
-        // autoscaling-storage.md 5.10: emptyDir.
+        // autoscaling-storage.md §5.10: emptyDir.
         let (mut disks, mut store) = (Disks::default(), store());
         let scratch = serde_json::json!({"name": "data", "emptyDir": {}});
         let mut mine = pod("a", &scratch);

@@ -281,6 +281,7 @@ mod tests {
         assert_eq!(group.node_in(4, &"b".into()).zone, "b");
     }
 
+    /// autoscaling-storage.md §5.6, §7.44: nodes have both keys of a zone, and the driver reports them.
     #[test]
     fn nodes_carry_the_well_known_labels() {
         let template = NodeTemplate {
@@ -307,7 +308,10 @@ mod tests {
                 "wavetank.dev/node-group=w",
             ]
         );
-        assert_eq!(node.csi_node.drivers[0].allocatable, Some(25));
+        let driver = &node.csi_node.drivers[0];
+        assert_eq!(driver.allocatable, Some(25));
+        let keys = ["kubernetes.io/os", "topology.ebs.csi.aws.com/zone", "topology.kubernetes.io/zone"];
+        assert_eq!(driver.topology_keys, keys);
         assert_eq!(node.group.as_deref(), Some("w-eu-west-1b"));
     }
 

@@ -10,6 +10,7 @@ use super::{Ctx, KubeletEvent, NodeStep, VolumeUse, say};
 use crate::api::storage::{CsiNode, PersistentVolumeClaim, VolumeAttachment};
 use crate::api::{EventType, Kind, Node, ObjectKey, Pod};
 use crate::base::{LookupMap, SimDuration, SimTime, Str};
+use crate::params::Delay;
 use crate::params::traffic::Health;
 use crate::store::{ApiError, Change, ObjId, Verb};
 
@@ -29,7 +30,13 @@ impl Kubelets {
     ///
     /// # Errors
     /// The API server refuses the Node.
-    pub fn join_ready(&mut self, node: Node, csi_node: CsiNode, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
+    pub fn join_ready(
+        &mut self,
+        mut node: Node,
+        csi_node: CsiNode,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), ApiError> {
+        node.taints.retain(|taint| !machine::is_startup_taint(taint, &csi_node.drivers));
         let number = self.new_machine(&node);
         let machine = &mut self.machines[number as usize];
         machine.network = true;
@@ -42,9 +49,12 @@ impl Kubelets {
     ///
     /// # Errors
     /// The API server refuses the Node.
-    pub fn join(&mut self, node: Node, csi_node: CsiNode, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
+    pub fn join(&mut self, node: Node, mut csi_node: CsiNode, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
         let number = self.new_machine(&node);
         let machine = &mut self.machines[number as usize];
+        if ctx.params.latencies.driver_ready != Delay::ZERO {
+            machine.drivers = std::mem::take(&mut csi_node.drivers);
+        }
         machine::register(machine, node, csi_node, ctx)?;
         say::of_node(machine, EventType::Normal, "Starting", "Starting kubelet.", ctx);
         self.network_later(number, ctx);
@@ -267,6 +277,8 @@ impl Kubelets {
                         NodeStep::Monitor => self.monitor(node, ctx),
                         NodeStep::OutOfMemory => self.exhausted(node, ctx),
                         NodeStep::Images => self.collect_images(node, ctx),
+                        NodeStep::Drivers => self.drivers_ready(node, ctx),
+                        NodeStep::Volumes => self.volumes_reported(node, ctx),
                         NodeStep::Shutdown => self.shutdown_goes_on(node, ctx),
                     }
                 }
@@ -278,6 +290,13 @@ impl Kubelets {
         let machine = &mut self.machines[number as usize];
         machine.network = true;
         machine.post_status(ctx);
+        if machine.drivers.is_empty() {
+            machine.take_startup_taints_off(ctx);
+        } else {
+            let mut stream = ctx.store.seed().stream("driver-ready", &machine.name);
+            let after = ctx.params.latencies.driver_ready.sample(&mut stream);
+            self.node_at(number, after, NodeStep::Drivers, ctx);
+        }
         for pod in self.pods_of(number) {
             self.work(pod, ctx, |worker| {
                 if worker.pod.stage == Stage::Arrived {
@@ -285,6 +304,25 @@ impl Kubelets {
                 }
             });
         }
+    }
+
+    /// The CSI drivers of a new node register.
+    fn drivers_ready(&mut self, number: u32, ctx: &mut Ctx<'_>) {
+        let machine = &mut self.machines[number as usize];
+        let drivers = std::mem::take(&mut machine.drivers);
+        // A CSINode that somebody has deleted is not made anew.
+        let _ =
+            ctx.store.update::<CsiNode>(&ObjectKey::cluster(&machine.name), |node| node.drivers = drivers);
+        machine.take_startup_taints_off(ctx);
+    }
+
+    /// A node says which volumes it uses; Pods that waited for that go on.
+    fn volumes_reported(&mut self, number: u32, ctx: &mut Ctx<'_>) {
+        let machine = &mut self.machines[number as usize];
+        machine.report_planned = false;
+        machine.post_volumes(ctx);
+        let name = machine.name.clone();
+        self.wake(&Wait::Report(name), ctx);
     }
 
     pub(super) fn pods_of(&self, number: u32) -> Vec<ObjId> {
@@ -318,6 +356,7 @@ impl Kubelets {
         machine.network = false;
         machine.shutdown = None;
         machine.rebooted = true;
+        machine.report_planned = false;
         machine.epoch = machine.epoch.wrapping_add(1);
         machine.images.lose_power(now);
         for pod in self.pods_of(number) {

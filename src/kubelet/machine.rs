@@ -9,9 +9,10 @@ use super::pressure::{Pressure, Scarce};
 use super::shutdown::Shutdown;
 use super::{Ctx, say};
 use crate::api::policy::{Lease, Renewals};
-use crate::api::storage::CsiNode;
+use crate::api::storage::{CsiNode, CsiNodeDriver};
 use crate::api::{
-    Condition, ConditionStatus, EventType, Meta, Node, ObjectKey, OwnerReference, ResourceList, condition,
+    Condition, ConditionStatus, EventType, Meta, Node, ObjectKey, OwnerReference, ResourceList, Taint,
+    condition,
 };
 use crate::base::{SimDuration, SimTime, Str, Timestamp, text::lit};
 use crate::store::{ApiError, ObjId};
@@ -64,6 +65,12 @@ pub struct Machine {
     pub host_ports: BTreeMap<(i32, Str), u32>,
     /// Attachable volumes in use, by unique name, with the number of Pods.
     pub volumes: BTreeMap<Str, u32>,
+    /// Whether a status that says so is planned.
+    pub report_planned: bool,
+    /// Volumes that one Pod alone may use (`ReadWriteOncePod`), by name, with the Pod that has mounted them.
+    pub sole: BTreeMap<Str, ObjId>,
+    /// CSI drivers that have not registered yet.
+    pub drivers: Vec<CsiNodeDriver>,
     /// Memory, disk and process numbers that run short.
     pub pressure: Pressure,
     /// It is being shut down, with time for its Pods to end.
@@ -94,6 +101,9 @@ impl Machine {
             freed: false,
             host_ports: BTreeMap::new(),
             volumes: BTreeMap::new(),
+            report_planned: false,
+            sole: BTreeMap::new(),
+            drivers: Vec::new(),
             pressure: Pressure::default(),
             shutdown: None,
             renewals: None,
@@ -255,6 +265,19 @@ impl Machine {
         }
     }
 
+    /// Its CSI drivers have registered: the taints that kept Pods away until then come off.
+    pub fn take_startup_taints_off(&self, ctx: &mut Ctx<'_>) {
+        let Some(node) = ctx.store.find::<Node>("", &self.name) else { return };
+        let suffix = |taint: &Taint| taint.key.ends_with("/agent-not-ready");
+        let Some(csi_node) = ctx.store.find::<CsiNode>("", &self.name) else { return };
+        if self.hears() && node.taints.iter().any(suffix) {
+            let drivers = csi_node.drivers.clone();
+            let _ = ctx.store.update::<Node>(&ObjectKey::cluster(&self.name), |node| {
+                node.taints.retain(|taint| !is_startup_taint(taint, &drivers));
+            });
+        }
+    }
+
     /// Tells which volumes are in use, and nothing else.
     pub fn post_volumes(&self, ctx: &mut Ctx<'_>) {
         if self.hears() {
@@ -264,6 +287,13 @@ impl Machine {
             });
         }
     }
+}
+
+/// Whether a taint is one that a node's CSI driver takes off once it has registered.
+///
+/// Upstream: aws-ebs-csi-driver v1.53 `pkg/driver/node.go` (`removeNotReadyTaint`); other drivers do alike.
+pub fn is_startup_taint(taint: &Taint, drivers: &[CsiNodeDriver]) -> bool {
+    taint.key.strip_suffix("/agent-not-ready").is_some_and(|name| drivers.iter().any(|d| d.name == *name))
 }
 
 /// Registers a machine's Node, CSINode and lease.

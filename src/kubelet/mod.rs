@@ -37,7 +37,7 @@ use crate::api::{Labels, ObjectKey, PodSpec, Uid};
 use crate::base::{SimDuration, SimTime, Str};
 pub use crate::params::behaviour::ProbeKind;
 use crate::params::settings::Kubelet as KubeletSettings;
-use crate::params::{Behaviour, KubeVersion, Latencies};
+use crate::params::{Behaviour, KubeVersion, Latencies, Operations};
 use crate::store::{ObjId, Store};
 
 mod admission;
@@ -103,6 +103,8 @@ pub struct Params<'a> {
     pub latencies: &'a Latencies,
     /// What containers do. The first entry that matches and says something about a matter decides it.
     pub behaviours: &'a [Behaviour],
+    /// What is said of storage drivers.
+    pub operations: &'a Operations,
     /// Flags of every kubelet.
     pub settings: &'a KubeletSettings,
     /// The release that nodes report.
@@ -203,6 +205,10 @@ pub enum NodeStep {
     OutOfMemory,
     /// Images are collected.
     Images,
+    /// Its status says which volumes it uses.
+    Volumes,
+    /// Its CSI drivers register.
+    Drivers,
     /// The next Pods are ended before the machine goes off, or it goes off.
     Shutdown,
 }

@@ -18,7 +18,7 @@ pub struct Recipe {
     pub disk_limit: Option<Quantity>,
     /// Ports of the node: port, protocol.
     pub host_ports: Vec<(i32, Str)>,
-    /// Volumes that are claims: the volume's name and the claim's; none for an ephemeral one.
+    /// Volumes that are claims and that a container mounts: the volume's name and the claim's; none for an ephemeral one.
     pub claims: Vec<(Str, Option<Str>)>,
     /// Whether containers mount something that they could write into.
     pub keeps_data: bool,
@@ -58,7 +58,7 @@ impl Recipe {
             requests: requests(spec),
             disk_limit: total(spec, |c| &c.limits).get(EPHEMERAL_STORAGE).filter(|limit| !limit.is_zero()),
             host_ports: all().flat_map(host_ports).collect(),
-            claims: spec.volumes.iter().filter_map(claim).collect(),
+            claims: spec.volumes.iter().filter(|v| is_mounted(raw, &v.name)).filter_map(claim).collect(),
             keeps_data: spec.volumes.iter().any(|volume| keeps_data(&volume.source)),
             mounts: raw.volumes.iter().flatten().flat_map(mounts).collect(),
             env: containers().map(environment).collect(),
@@ -99,6 +99,16 @@ fn total(spec: &PodSpec, of: fn(&Container) -> &ResourceList) -> ResourceList {
 
 fn host_ports(container: &Container) -> impl Iterator<Item = (i32, Str)> {
     container.ports.iter().filter(|p| p.host_port > 0).map(|p| (p.host_port, p.protocol.clone()))
+}
+
+/// Whether a container mounts a volume; upstream passes over others.
+fn is_mounted(spec: &core::PodSpec, volume: &str) -> bool {
+    let containers = spec.init_containers.iter().flatten().chain(&spec.containers);
+    let used = |c: &core::Container| {
+        c.volume_mounts.iter().flatten().any(|m| m.name == volume)
+            || c.volume_devices.iter().flatten().any(|d| d.name == volume)
+    };
+    containers.into_iter().any(used)
 }
 
 fn claim(volume: &crate::api::volume::Volume) -> Option<(Str, Option<Str>)> {

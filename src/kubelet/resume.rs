@@ -21,7 +21,7 @@ impl Worker<'_, '_> {
         }
         match (step, self.pod.stage) {
             (PodStep::Mount, _) => self.mount(),
-            (PodStep::Mounted, Stage::Volumes) => self.make_sandbox(),
+            (PodStep::Mounted, Stage::Volumes) => self.mounted(),
             (PodStep::Start, Stage::Sandbox) => self.sandbox_made(),
             (PodStep::End, Stage::Terminating { .. }) => self.all_ended(),
             (PodStep::Deadline, _) => self.deadline(),

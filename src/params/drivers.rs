@@ -2,6 +2,15 @@
 //!
 //! The drivers are not run; this table stands for them. A driver that is not in it is there if a CSIDriver or a CSINode
 //! says so; it places volumes by the topology keys that CSINodes list for it, attaches them, and takes every access mode.
+//!
+//! # Fidelity
+//! * Object storage is an API that Pods call, and no volume; it has no kind of its own here. Give it a Deployment and a Service that
+//!   stand for it and an entry of `traffic` that others `calls`; `hang` is its outage. What the S3 driver shows of it as a folder
+//!   (volumes written by hand) has the life of any shared folder: files that cannot be changed in place are not told apart.
+//! * A driver's DaemonSet is not run: the driver is on every node whose CSINode lists it, `driverReady` after the node is Ready.
+//! * The number of volumes that a CSINode reports is that of its first registration; the feature gate
+//!   `MutableCSINodeAllocatableCount` is off, as upstream.
+//! * Sizes of shared folders are not enforced, as upstream; what is written takes no room on any volume.
 
 use crate::api::node::{EBS_ZONE_LABEL, HOSTNAME_LABEL, OS_LABEL, ZONE_LABEL};
 use crate::api::storage::{CsiDriver, CsiNode};
@@ -9,6 +18,10 @@ use crate::base::SimDuration;
 
 /// The EBS driver.
 pub const EBS: &str = "ebs.csi.aws.com";
+/// The EFS driver.
+pub const EFS: &str = "efs.csi.aws.com";
+/// The kubelet's own plugin for NFS.
+pub const IN_TREE_NFS: &str = "kubernetes.io/nfs";
 /// The provisioner that is none: volumes are made by hand.
 pub const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
 /// The label by which TopoLVM knows a node.
@@ -38,18 +51,24 @@ pub struct Driver {
     pub volume_keys: &'static [&'static str],
     /// Whether volumes are attached before they are mounted, if no CSIDriver says so.
     pub attaches: bool,
+    /// Whether the node mounts a volume once for itself before it does for each Pod (`STAGE_UNSTAGE_VOLUME`).
+    pub stages: bool,
     /// Whether file systems can be used from several nodes.
     pub shared: bool,
     /// Whether it takes snapshots, and makes volumes from them.
     pub snapshots: bool,
     /// Whether it makes volumes from others.
     pub clones: bool,
+    /// Whether it makes volumes at all: of others there are only those that were written by hand.
+    pub provisions: bool,
     /// What it makes.
     pub makes: Makes,
     /// The Pod that its provisioner runs in, in front of the replica's number.
     pub pod: &'static str,
     /// `--retry-interval-max` of its provisioner.
     pub retry_max: SimDuration,
+    /// `--timeout` of its provisioner, and of its attacher.
+    pub timeouts: (SimDuration, SimDuration),
     /// Where this was read.
     pub source: &'static str,
 }
@@ -68,12 +87,15 @@ const fn disk(
         node_keys: keys,
         volume_keys: keys,
         attaches: true,
+        stages: true,
         shared: false,
         snapshots: true,
         clones: true,
+        provisions: true,
         makes: Makes::Csi(""),
         pod,
         retry_max: FIVE_MINUTES,
+        timeouts: (SimDuration::from_secs(10), SimDuration::from_secs(15)),
         source,
     }
 }
@@ -84,6 +106,7 @@ const fn share(name: &'static str, handle: &'static str, pod: &'static str, sour
     Driver {
         shared: true,
         attaches: false,
+        stages: false,
         snapshots: false,
         clones: false,
         makes: Makes::Csi(handle),
@@ -98,7 +121,7 @@ const fn local(
     pod: &'static str,
     source: &'static str,
 ) -> Driver {
-    Driver { attaches: false, ..disk(name, keys, pod, source) }
+    Driver { attaches: false, stages: false, ..disk(name, keys, pod, source) }
 }
 
 /// The drivers that are known.
@@ -107,17 +130,18 @@ pub const DRIVERS: &[Driver] = &[
     Driver {
         // Since v1.33.0 new volumes carry the common zone key only, nodes report three.
         volume_keys: &[ZONE_LABEL], makes: Makes::Csi("vol-0"), retry_max: SimDuration::from_mins(30),
+        timeouts: (SimDuration::from_mins(1), SimDuration::from_mins(6)),
         ..disk(EBS, &[OS_LABEL, EBS_ZONE_LABEL, ZONE_LABEL], "ebs-csi-controller", "aws-ebs-csi-driver v1.53 pkg/driver/{node,controller}.go, chart")
     },
     disk("pd.csi.storage.gke.io", &["topology.gke.io/zone"], "csi-gce-pd-controller", "gcp-compute-persistent-disk-csi-driver docs"),
     disk("disk.csi.azure.com", &["topology.disk.csi.azure.com/zone"], "csi-azuredisk-controller", "azuredisk-csi-driver docs"),
-    share("efs.csi.aws.com", "fs-0", "efs-csi-controller", "aws-efs-csi-driver README, deploy/kubernetes"),
-    Driver { snapshots: true, clones: true, ..share("file.csi.azure.com", "", "csi-azurefile-controller", "azurefile-csi-driver docs") },
+    share(EFS, "fs-0", "efs-csi-controller", "aws-efs-csi-driver README, deploy/kubernetes"),
+    Driver { stages: true, snapshots: true, clones: true, ..share("file.csi.azure.com", "", "csi-azurefile-controller", "azurefile-csi-driver docs") },
     Driver { snapshots: true, clones: true, ..share("nfs.csi.k8s.io", "", "csi-nfs-controller", "csi-driver-nfs deploy") },
     // Buckets are not made by it: volumes are written by hand (mountpoint-s3-csi-driver README).
-    share("s3.csi.aws.com", "", "s3-csi-controller", "mountpoint-s3-csi-driver README"),
+    Driver { provisions: false, ..share("s3.csi.aws.com", "", "s3-csi-controller", "mountpoint-s3-csi-driver README") },
     local("topolvm.io", &[TOPOLVM_NODE_LABEL], "topolvm-controller", "topolvm charts/topolvm/templates/csidriver.yaml"),
-    Driver { attaches: true, ..local("hostpath.csi.k8s.io", &[HOSTPATH_NODE_LABEL], "csi-hostpathplugin", "csi-driver-host-path deploy") },
+    Driver { attaches: true, stages: true, ..local("hostpath.csi.k8s.io", &[HOSTPATH_NODE_LABEL], "csi-hostpathplugin", "csi-driver-host-path deploy") },
     Driver { makes: Makes::HostPath("/tmp/hostpath-provisioner"), snapshots: false, clones: false, ..local("k8s.io/minikube-hostpath", &[], "storage-provisioner", "minikube pkg/storage") },
     Driver { makes: Makes::HostPath("/opt/local-path-provisioner"), snapshots: false, clones: false, ..local("rancher.io/local-path", &[HOSTNAME_LABEL], "local-path-provisioner", "local-path-provisioner README") },
 ];
@@ -133,13 +157,17 @@ pub fn find(name: &str) -> Option<&'static Driver> {
     DRIVERS.iter().find(|d| d.name == name)
 }
 
-/// Whether somebody runs a driver: this table stands for it, a CSIDriver names it, or a CSINode lists it.
+/// Whether somebody makes volumes in a driver's name: this table stands for it, a CSIDriver names it, or a CSINode lists it.
 pub fn is_installed<'a>(
     name: &str,
     object: Option<&CsiDriver>,
     mut nodes: impl Iterator<Item = &'a CsiNode>,
 ) -> bool {
-    find(name).is_some() || object.is_some() || nodes.any(|node| node.drivers.iter().any(|d| d.name == name))
+    let known = find(name);
+    known.is_none_or(|driver| driver.provisions)
+        && (known.is_some()
+            || object.is_some()
+            || nodes.any(|node| node.drivers.iter().any(|d| d.name == name)))
 }
 
 /// What is known of a driver, or else assumed.
@@ -167,6 +195,21 @@ mod tests {
             assert!(driver.volume_keys.iter().all(|k| driver.node_keys.contains(k)), "{}", driver.name);
             assert!(driver.retry_max >= FIVE_MINUTES && !driver.source.is_empty(), "{}", driver.name);
         }
+    }
+
+    /// autoscaling-storage.md §5.10: which kinds are attached, shared, zonal, and made on demand.
+    #[test]
+    fn kinds_of_storage_differ_in_what_they_are() {
+        let kind = |name: &str| {
+            let d = find(name).unwrap();
+            (d.attaches, d.shared, !d.volume_keys.is_empty(), d.provisions)
+        };
+        assert_eq!(kind(EBS), (true, false, true, true), "one node, one zone");
+        assert_eq!(kind(EFS), (false, true, false, true), "no attach step, every zone");
+        assert_eq!(kind("nfs.csi.k8s.io"), (false, true, false, true));
+        assert_eq!(kind("s3.csi.aws.com"), (false, true, false, false), "volumes are written by hand");
+        assert_eq!(kind("topolvm.io"), (false, false, true, true), "inside a node");
+        assert!(!is_installed("s3.csi.aws.com", Some(&CsiDriver::default()), std::iter::empty()));
     }
 
     #[test]

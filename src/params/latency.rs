@@ -173,6 +173,9 @@ latencies! {
         "{uniform: {min: 10s, max: 20s}}",
         "From the Node object to its Ready: CNI and CSI DaemonSets start.",
         "estimate; no published measurement";
+    driver_ready, "driverReady", Delay::ZERO, "0s",
+        "From a new node's Ready to the registration of its CSI drivers, whose Pods start then: until it is over nothing can be attached or mounted there. A taint `<driver>/agent-not-ready` goes with it.",
+        "zero: the drivers are there with the node. Their images and Pods take some 10 s; estimate";
     node_boot, "nodeBoot",
         Delay::LogNormal { median: SimDuration::from_secs(32), sigma: 0.27 },
         "{lognormal: {median: 32s, sigma: 0.27}}",
@@ -217,6 +220,11 @@ latencies! {
         "{uniform: {min: 1s, max: 3s}}",
         "Formatting and mounting on the node, before `containerStart` begins. Zero if the scenario gives `containerStart` and not this.",
         "estimate for ext4 on EBS";
+    volume_report, "volumeReport",
+        Delay::Uniform { min: SimDuration::ZERO, max: SimDuration::from_secs(10) },
+        "{uniform: {min: 0s, max: 10s}}",
+        "From the instant at which a node begins or ceases to use a disk to the status of the node that says so: only then is it mounted, or detached. Zero if the scenario gives `containerStart` and not this.",
+        "pkg/kubelet/kubelet.go v1.34: the status is looked at every `nodeStatusUpdateFrequency`, 10 s";
     volume_snapshot, "volumeSnapshot",
         Delay::Uniform { min: SimDuration::from_secs(1), max: SimDuration::from_secs(3) },
         "{uniform: {min: 1s, max: 3s}}",
@@ -277,6 +285,31 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), PLAIN.len() + SPECIAL.len());
+    }
+
+    /// autoscaling-storage.md §6.4: what the driver's authors measured, and what is assumed.
+    #[test]
+    fn storage_takes_as_long_as_was_measured() {
+        let latencies = Latencies::default();
+        let seconds = SimDuration::from_secs;
+        let of = |delay: &Delay, n: u64| {
+            let seed = crate::kernel::Seed(1);
+            let mut all: Vec<SimDuration> =
+                (0..1000u64).map(|i| delay.sample(&mut seed.stream("latency", &i.to_string()))).collect();
+            all.sort_unstable();
+            all[n as usize]
+        };
+        let create = &latencies.volume_provision;
+        let (median, p99) = (of(create, 500), of(create, 990));
+        assert!(
+            median > SimDuration::from_millis(1350) && median < SimDuration::from_millis(1650),
+            "{median}"
+        );
+        assert!(p99 > SimDuration::from_millis(3300) && p99 < SimDuration::from_millis(4700), "{p99}");
+        for delay in [&latencies.volume_attach, &latencies.volume_detach] {
+            assert_eq!(*delay, Delay::Uniform { min: seconds(1), max: seconds(4) });
+        }
+        assert_eq!(latencies.volume_mount, Delay::Uniform { min: seconds(1), max: seconds(3) });
     }
 
     #[test]

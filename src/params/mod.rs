@@ -5,8 +5,10 @@
 
 pub mod behaviour;
 pub mod drivers;
+pub mod ebs;
 pub mod latency;
 pub mod metrics;
+pub mod mounts;
 pub mod operations;
 pub mod settings;
 pub mod traffic;

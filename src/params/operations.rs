@@ -24,15 +24,17 @@ pub enum Operation {
     Expand,
     /// Take a snapshot of one.
     Snapshot,
+    /// Mount one on a node.
+    Mount,
 }
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Create, Self::Delete, Self::Attach, Self::Detach, Self::Expand, Self::Snapshot];
+    pub const ALL: [Self; 7] =
+        [Self::Create, Self::Delete, Self::Attach, Self::Detach, Self::Expand, Self::Snapshot, Self::Mount];
     /// Their names in the scenario file.
     pub const WORDS: &'static [&'static str] =
-        &["create", "delete", "attach", "detach", "expand", "snapshot"];
+        &["create", "delete", "attach", "detach", "expand", "snapshot", "mount"];
 
     /// The name in the scenario file.
     pub const fn as_str(self) -> &'static str {
@@ -43,24 +45,13 @@ impl Operation {
             Self::Detach => "detach",
             Self::Expand => "expand",
             Self::Snapshot => "snapshot",
+            Self::Mount => "mount",
         }
     }
 
     /// The operation of this name.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|o| o.as_str() == word)
-    }
-
-    /// The call of EC2's API behind it.
-    const fn ec2(self) -> &'static str {
-        match self {
-            Self::Create => "CreateVolume",
-            Self::Delete => "DeleteVolume",
-            Self::Attach => "AttachVolume",
-            Self::Detach => "DetachVolume",
-            Self::Expand => "ModifyVolume",
-            Self::Snapshot => "CreateSnapshot",
-        }
     }
 }
 
@@ -79,6 +70,8 @@ pub struct DriverChange {
     pub room: Vec<(Str, Quantity)>,
     /// How many volumes a machine really takes, whatever its CSINode says.
     pub attach_limit: Option<usize>,
+    /// Zones in which a file system can be mounted.
+    pub mount_targets: Option<Vec<Str>>,
 }
 
 /// How drivers do, over time: what was said of them, in the order of the instants.
@@ -158,6 +151,11 @@ impl Operations {
     pub fn attach_limit(&self, driver: &str, now: SimTime) -> Option<usize> {
         self.last(driver, now, |change| change.attach_limit)
     }
+
+    /// Zones in which a file system can be mounted, if something was said of them.
+    pub fn mount_targets(&self, driver: &str, now: SimTime) -> Option<&[Str]> {
+        self.last(driver, now, |change| change.mount_targets.as_deref())
+    }
 }
 
 /// What a driver says of a call that failed: the gRPC status, without what callers put in front. `what` names the volume, or
@@ -182,33 +180,98 @@ pub fn words(
             }
         };
     }
-    let (front, inner) = match operation {
-        Operation::Create => {
-            (format!("Could not create volume {what}"), "could not create volume in EC2".to_owned())
-        }
-        Operation::Delete => {
-            (format!("Could not delete volume ID {what}"), "DeleteDisk could not delete volume".to_owned())
-        }
-        Operation::Attach => {
-            (format!("Could not attach volume {what}"), format!("could not attach volume {what}"))
-        }
-        Operation::Detach => {
-            (format!("Could not detach volume {what}"), format!("could not detach volume {what}"))
-        }
-        Operation::Expand => {
-            (format!("Could not resize volume {what}"), format!("unable to modify AWS volume {what}"))
-        }
-        Operation::Snapshot => {
-            (format!("Could not create snapshot {what}"), format!("error creating snapshot of volume {what}"))
+    let error = match trouble {
+        Trouble::Denied => Ec2Error {
+            status: 403,
+            ..Ec2Error::of("UnauthorizedOperation", "You are not authorized to perform this operation.")
+        },
+        Trouble::Error => {
+            Ec2Error { status: 503, ..Ec2Error::of("RequestLimitExceeded", "Request limit exceeded.") }
         }
     };
-    let (status, error) = match trouble {
-        Trouble::Denied => (403, "UnauthorizedOperation: You are not authorized to perform this operation."),
-        Trouble::Error => (503, "RequestLimitExceeded: Request limit exceeded."),
+    ec2_words(operation, what, &error, stream)
+}
+
+/// An error of EC2's API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ec2Error<'a> {
+    /// The code by which the driver passes it on.
+    pub grpc: &'a str,
+    /// The status of the answer.
+    pub status: u16,
+    /// EC2's own code.
+    pub code: &'a str,
+    /// What it says.
+    pub message: &'a str,
+}
+
+impl<'a> Ec2Error<'a> {
+    /// A request that is refused, which the driver passes on as Internal.
+    pub const fn of(code: &'a str, message: &'a str) -> Self {
+        Self { grpc: "Internal", status: 400, code, message }
+    }
+
+    /// The code by which the driver passes it on, for errors that it tells apart.
+    pub const fn passed_on_as(self, grpc: &'a str) -> Self {
+        Self { grpc, ..self }
+    }
+}
+
+/// The code for limits of the account or the machine.
+pub const RESOURCE_EXHAUSTED: &str = "ResourceExhausted";
+/// The code for requests that are wrong.
+pub const INVALID_ARGUMENT: &str = "InvalidArgument";
+
+/// What the EBS driver says of a call that EC2 refuses.
+pub fn ec2_words(operation: Operation, what: &str, error: &Ec2Error<'_>, stream: &mut Stream) -> String {
+    let (front, inner, call) = match operation {
+        Operation::Create => (
+            format!("Could not create volume {what}"),
+            "could not create volume in EC2".to_owned(),
+            "CreateVolume",
+        ),
+        Operation::Delete => (
+            format!("Could not delete volume ID {what}"),
+            "DeleteDisk could not delete volume".to_owned(),
+            "DeleteVolume",
+        ),
+        Operation::Attach if error.grpc == RESOURCE_EXHAUSTED => (
+            format!("Attachment limit exceeded for volume {}", what.replacen(" to node ", " on node ", 1)),
+            String::new(),
+            "AttachVolume",
+        ),
+        Operation::Attach => (
+            format!("Could not attach volume {what}"),
+            format!("could not attach volume {what}"),
+            "AttachVolume",
+        ),
+        Operation::Detach => (
+            format!("Could not detach volume {what}"),
+            format!("could not detach volume {what}"),
+            "DetachVolume",
+        ),
+        Operation::Expand => (
+            format!("Could not resize volume {what}"),
+            format!("unable to modify AWS volume {what}"),
+            "ModifyVolume",
+        ),
+        Operation::Snapshot => (
+            format!("Could not create snapshot {what}"),
+            format!("error creating snapshot of volume {what}"),
+            "CreateSnapshot",
+        ),
+        // No call of the cloud: the node's side has words of its own ([`super::mounts`]).
+        Operation::Mount => return format!("rpc error: code = Internal desc = cannot mount {what}"),
     };
-    let (call, request) = (operation.ec2(), stream.uuid());
+    let Ec2Error { grpc, status, code, message } = error;
+    let inner = match *grpc {
+        RESOURCE_EXHAUSTED => "limit exceeded",
+        INVALID_ARGUMENT => "invalid argument",
+        _ => &inner,
+    };
+    let request = stream.uuid();
     format!(
-        "rpc error: code = Internal desc = {front}: {inner}: operation error EC2: {call}, https response error StatusCode: {status}, RequestID: {request}, api error {error}"
+        "rpc error: code = {grpc} desc = {front}: {inner}: operation error EC2: {call}, https response error StatusCode: {status}, RequestID: {request}, api error {code}: {message}"
     )
 }
 

@@ -30,6 +30,8 @@ pub struct Subject<'a> {
     pub now: &'a Explanation,
     /// For a Pod with a node: the cycle in which it was placed, and when that was.
     pub placed: Option<(SimTime, &'a Evaluation)>,
+    /// What holds it on its node.
+    pub held: &'a [String],
     /// The nodes, by name.
     pub nodes: &'a BTreeMap<Str, &'a Node>,
 }
@@ -80,8 +82,17 @@ fn running(page: &mut Page, subject: &Subject<'_>, node: &Str) {
             refused_nodes(page, subject, &evaluation.nodes, &[]);
         }
     }
+    held(page, subject.held);
     chains(page, &subject.now.chains, subject);
     anew(page, subject, node);
+}
+
+/// What a Pod that does not run waits for on its node.
+fn held(page: &mut Page, held: &[String]) {
+    if !held.is_empty() {
+        page.heading("What it waits for there");
+        held.iter().for_each(|line| page.bullet(line));
+    }
 }
 
 /// What would become of a Pod without its scheduling gates.
@@ -274,7 +285,7 @@ fn others_words(others: usize) -> String {
 }
 
 const fn says_something(state: &ClaimState) -> bool {
-    !matches!(state, ClaimState::Bound { reach: None, .. })
+    !matches!(state, ClaimState::Bound { reach: None, directory: None, .. })
 }
 
 fn claim_words(state: &ClaimState) -> String {
@@ -300,6 +311,11 @@ fn claim_words(state: &ClaimState) -> String {
         }
         ClaimState::Unbound { class, .. } => {
             format!("is not bound yet, and its class {class} binds without waiting for a Pod")
+        }
+        ClaimState::Bound { volume, directory: Some(path), .. } => {
+            format!(
+                "is bound to {volume}, which is {path} of whichever node the Pod is on: elsewhere it finds other data"
+            )
         }
         ClaimState::Bound { volume, reach: None, .. } => {
             format!("is bound to {volume}, reachable from everywhere")

@@ -7,6 +7,7 @@
 
 pub mod diagnostics;
 pub mod explanation;
+pub mod holding;
 pub mod json;
 pub mod junit;
 pub mod kubectl;

@@ -520,7 +520,7 @@ fn thresholds(reader: &mut Reader<'_>, tree: &Tree) -> Option<Vec<Threshold>> {
 fn latencies(reader: &mut Reader<'_>, tree: &Tree) -> Option<Latencies> {
     let mut latencies = Latencies::default();
     let (mut pull, mut bandwidth) = (None, None);
-    let (mut start_given, mut mount_given) = (false, false);
+    let (mut start_given, mut mount_given, mut report_given) = (false, false, false);
     for (key, tree) in reader.entries(tree, "latencies by name") {
         match key.text.as_str() {
             "imagePull" => pull = delay(reader, tree),
@@ -530,6 +530,7 @@ fn latencies(reader: &mut Reader<'_>, tree: &Tree) -> Option<Latencies> {
             other => {
                 start_given |= other == "containerStart";
                 mount_given |= other == "volumeMount";
+                report_given |= other == "volumeReport";
                 let Some(slot) = latencies.get_mut(other) else {
                     let known: Vec<_> = PLAIN.iter().chain(SPECIAL).map(|l| l.name).collect();
                     reader.unknown_word::<()>(code::UNKNOWN_FIELD, key.span, ("latency", other), &known);
@@ -541,9 +542,12 @@ fn latencies(reader: &mut Reader<'_>, tree: &Tree) -> Option<Latencies> {
             }
         }
     }
+    // A scenario that says how long starting takes means all of it.
     if start_given && !mount_given {
-        // A scenario that says how long starting takes means all of it.
         latencies.volume_mount = Delay::ZERO;
+    }
+    if start_given && !report_given {
+        latencies.volume_report = Delay::ZERO;
     }
     image_pull(reader, &mut latencies, pull, bandwidth);
     Some(latencies)

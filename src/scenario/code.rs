@@ -69,3 +69,5 @@ pub const LINT_HOST_PATH: &str = "WT0410";
 pub const LINT_SHARED_DISK: &str = "WT0411";
 /// A claim whose class does not exist.
 pub const LINT_NO_CLASS: &str = "WT0412";
+/// A node group over several zones, whose autoscaler cannot choose the zone of a volume.
+pub const LINT_SPANNING_GROUP: &str = "WT0413";

@@ -28,12 +28,15 @@ pub fn driver(reader: &mut Reader<'_>, tree: &Tree) -> Option<DriverChange> {
     let latencies = fields.read(reader, "latencies", |reader, tree| by_operation(reader, tree, delay));
     let room = fields.read(reader, "room", |reader, tree| Some(by_zone(reader, tree)));
     let attach_limit = fields.read(reader, "attachLimit", integer::<u32>);
+    let mount_targets =
+        fields.get("mountTargets").is_some().then(|| fields.each(reader, "mountTargets", name));
     Some(DriverChange {
         driver: driver?,
         denied,
         error_rates: error_rates.unwrap_or_default(),
         latencies: latencies.unwrap_or_default(),
         room: room.unwrap_or_default(),
+        mount_targets,
         attach_limit: attach_limit.and_then(|limit| usize::try_from(limit).ok()),
     })
 }

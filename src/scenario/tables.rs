@@ -126,7 +126,7 @@ pub static CLUSTER: Shape = Shape {
 /// What a storage driver does otherwise than usual, from an instant on.
 pub static DRIVER: Shape = Shape {
     name: "Driver",
-    doc: "What a storage driver does otherwise than usual: from the start (`cluster.drivers`) or from a step on. What is not mentioned stays as it was. Operations are `create`, `delete`, `attach`, `detach`, `expand`, `snapshot`.",
+    doc: "What a storage driver does otherwise than usual: from the start (`cluster.drivers`) or from a step on. What is not mentioned stays as it was. Operations are `create`, `delete`, `attach`, `detach`, `expand`, `snapshot`, `mount`.",
     fields: &[&[
         required("name", Type::Text, "The driver: `ebs.csi.aws.com`."),
         defaulted(
@@ -158,6 +158,12 @@ pub static DRIVER: Shape = Shape {
             Type::Integer(0),
             "what the CSINode says",
             "How many volumes a machine really takes.",
+        ),
+        defaulted(
+            "mountTargets",
+            Type::List(&Type::Text),
+            "every zone",
+            "EFS: the zones in which its file systems have a mount target. Elsewhere mounts fail.",
         ),
     ]],
 };

@@ -14,12 +14,16 @@ pub struct Wording {
     /// Up to v1.32 the reason is `node(s) had volume node affinity conflict`; from v1.33 on
     /// `node(s) didn't match PersistentVolume's node affinity`.
     pub volume_conflict: bool,
+    /// Up to v1.33 the reason is `node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access
+    /// mode`; from v1.34 on `node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already
+    /// in-use by another pod`.
+    pub same_name: bool,
 }
 
 impl Default for Wording {
     /// v1.34.1, which `1.34` stands for.
     fn default() -> Self {
-        Self { names_taints: true, volume_conflict: false }
+        Self { names_taints: true, volume_conflict: false, same_name: false }
     }
 }
 
@@ -32,6 +36,7 @@ impl Wording {
         Self {
             names_taints: minor < 34 || (minor == 34 && patch.unwrap_or(0) < 2),
             volume_conflict: minor < 33,
+            same_name: minor < 34,
         }
     }
 }

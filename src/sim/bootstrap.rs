@@ -38,7 +38,7 @@ pub fn controllers(plan: &Plan) -> Manager {
 }
 
 /// What the plan says of drivers, at the start and by its steps.
-fn operations(plan: &Plan) -> Operations {
+pub fn operations(plan: &Plan) -> Operations {
     let start = plan.drivers.iter().map(|change| (SimTime::ZERO, change.clone()));
     let later = plan.steps.iter().filter_map(|timed| match &timed.step {
         Step::Driver(change) => Some((timed.at, (**change).clone())),

@@ -22,6 +22,7 @@ use crate::expect::cost::{Amounts, Ledger, Prices};
 use crate::facts::{DataFact, Fact, Recorder};
 use crate::kernel::{Digest, EventQueue, LimitHit, Limits, Seed};
 use crate::kubelet::{self, KubeletEvent, Kubelets, VolumeUse};
+use crate::params::Operations;
 use crate::plan::{Plan, Step};
 use crate::scheduler::Scheduler;
 use crate::scheduler::plugins::registry::Registry;
@@ -45,6 +46,8 @@ pub struct World {
     pub(super) usage: Usage,
     pub(super) fleet: Fleet,
     pub(super) disks: Disks,
+    /// What is said of storage drivers, and from when on.
+    operations: Operations,
     pub(super) autoscaler: ClusterAutoscaler,
     pub(super) autoscaler_wake: Alarm,
     pub(super) traffic_wake: Alarm,
@@ -111,6 +114,7 @@ impl World {
             autoscaler: ClusterAutoscaler::new(&plan.settings.cluster_autoscaler, &fleet),
             fleet,
             disks: Disks::default(),
+            operations: bootstrap::operations(plan),
             autoscaler_wake: Alarm::default(),
             traffic_wake: Alarm::default(),
             usage: Usage::new(
@@ -305,6 +309,7 @@ impl World {
             params: kubelet::Params {
                 latencies: &self.plan.latencies,
                 behaviours: &self.plan.behaviours,
+                operations: &self.operations,
                 settings: &self.plan.settings.kubelet,
                 version: self.plan.version,
                 events: true,

@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_bound_claim_may_grow_if_its_class_allows_it() {
-        // autoscaling-storage.md 5.11, expansion.
+        // autoscaling-storage.md §5.11, expansion.
         let grow = |c: &mut PersistentVolumeClaim| c.spec.requests = storage("20Gi");
         assert_eq!(edit(true, grow), "ok");
         assert_eq!(

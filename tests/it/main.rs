@@ -14,6 +14,7 @@ mod properties;
 mod readme;
 mod scenarios;
 mod schedule;
+mod storage;
 mod support;
 mod swarm;
 mod timelines;

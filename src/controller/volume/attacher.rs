@@ -9,12 +9,13 @@
 //!   the scheduler alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::api::storage::{CsiDriver, CsiNode, PersistentVolume, VolumeAttachment};
-use crate::api::{Kind, ObjectKey, Resource};
+use crate::api::{Kind, Node, ObjectKey, Resource};
 use crate::base::{LookupMap, SimDuration, SimTime, Str};
 use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
-use crate::params::operations::{self, Operation, Operations};
+use crate::params::operations::{self, Ec2Error, Operation, Operations, RESOURCE_EXHAUSTED};
 use crate::params::{Delay, drivers};
 use crate::store::{Change, Store};
 
@@ -39,10 +40,20 @@ pub struct Attacher {
     operations: Operations,
     /// Failed calls of an attachment in a row, and when the next one is made.
     failures: LookupMap<ObjectKey, (u32, SimTime)>,
-    /// Calls to drivers that have not returned: whether to detach, and when they do.
-    calls: BTreeMap<ObjectKey, (bool, SimTime)>,
+    /// What drivers are doing.
+    calls: BTreeMap<ObjectKey, Call>,
     /// Attachments of each volume.
     of_volume: BTreeMap<Str, BTreeSet<Str>>,
+}
+
+/// A call to a driver that has not returned.
+#[derive(Clone, Copy, Debug)]
+struct Call {
+    detach: bool,
+    /// When the driver is done.
+    due: SimTime,
+    /// When the attacher ceases to wait for it; the driver goes on.
+    ends: SimTime,
 }
 
 impl Attacher {
@@ -126,8 +137,11 @@ impl Attacher {
         if let Some((_, at)) = self.failures.get(key).filter(|(_, at)| *at > now) {
             return Action::After(at.since(now));
         }
-        let due = match self.calls.get(key) {
-            Some((doing, due)) if *doing == detach => *due,
+        let timeout = drivers::of(&attachment.attacher).timeouts.1;
+        let call = match self.calls.get(key) {
+            // A call that took too long is made again, and finds the driver at work.
+            Some(call) if call.detach == detach && call.ends < now => Call { ends: now + timeout, ..*call },
+            Some(call) if call.detach == detach => *call,
             _ => {
                 if !detach {
                     hold(&attachment, ctx);
@@ -144,12 +158,16 @@ impl Attacher {
                 } else {
                     now
                 };
-                self.calls.insert(key.clone(), (detach, due));
-                due
+                Call { detach, due, ends: now + timeout }
             }
         };
-        if due > now {
-            return Action::After(due.since(now));
+        self.calls.insert(key.clone(), call);
+        if call.due > now {
+            if call.ends > now {
+                return Action::After(call.due.min(call.ends).since(now));
+            }
+            let why = "rpc error: code = DeadlineExceeded desc = context deadline exceeded";
+            return self.fail(key, operation, why.to_owned(), ctx);
         }
         self.calls.remove(key);
         if let Some(why) = self.refusal(&attachment, operation, ctx) {
@@ -171,27 +189,42 @@ impl Attacher {
     /// Why the driver refuses a call, if it does.
     fn refusal(&self, attachment: &VolumeAttachment, operation: Operation, ctx: &Ctx<'_>) -> Option<String> {
         let (driver, now, seed) = (&attachment.attacher, ctx.now(), ctx.seed());
-        let volume = ctx.store().find::<PersistentVolume>("", &attachment.pv_name);
+        let store = ctx.store();
+        let volume = store.find::<PersistentVolume>("", &attachment.pv_name);
         let handle = volume.and_then(|v| v.source.csi()).map(|(_, handle)| handle).unwrap_or_default();
-        let limit = self.operations.attach_limit(driver, now).filter(|_| operation == Operation::Attach);
-        if let Some(limit) = limit {
-            let there = |a: &&std::sync::Arc<VolumeAttachment>| {
-                a.attached && a.attacher == *driver && a.node_name == attachment.node_name
-            };
-            if ctx.store().list::<VolumeAttachment>().filter(there).count() >= limit {
-                let node = node_id(&attachment.node_name, driver, ctx.store());
-                return Some(format!(
-                    "rpc error: code = ResourceExhausted desc = Could not attach volume {handle:?} to node {node:?}: could not attach volume {handle:?} to node {node:?}: operation error EC2: AttachVolume, https response error StatusCode: 400, api error AttachmentLimitExceeded: Volume attachment limit exceeded"
-                ));
-            }
-        }
         let uid = &attachment.meta.uid;
-        let trouble = self.operations.trouble(driver, operation, uid, (now, seed))?;
         let mut stream = seed.stream_of("request-id", &[uid.as_bytes(), &now.as_nanos().to_le_bytes()]);
         let way = if operation == Operation::Attach { "to" } else { "from" };
-        let node = node_id(&attachment.node_name, driver, ctx.store());
+        let node = node_id(&attachment.node_name, driver, store);
         let what = format!("{handle:?} {way} node {node:?}");
+        if operation == Operation::Attach {
+            if lacks_driver(&attachment.node_name, driver, store) {
+                return Some(format!("CSINode {} does not contain driver {driver}", attachment.node_name));
+            }
+            if volume.is_some_and(|v| is_out_of_reach(v, attachment, store)) {
+                let why = format!(
+                    "The volume '{handle}' is not in the same availability zone as instance '{node}'"
+                );
+                let error = Ec2Error::of("InvalidVolume.ZoneMismatch", &why);
+                return Some(operations::ec2_words(operation, &what, &error, &mut stream));
+            }
+            if self.is_full(attachment, ctx) {
+                let error = Ec2Error::of("AttachmentLimitExceeded", "Volume attachment limit exceeded");
+                let error = error.passed_on_as(RESOURCE_EXHAUSTED);
+                return Some(operations::ec2_words(operation, &what, &error, &mut stream));
+            }
+        }
+        let trouble = self.operations.trouble(driver, operation, uid, (now, seed))?;
         Some(operations::words(driver, operation, &what, trouble, &mut stream))
+    }
+
+    /// Whether the machine has as many volumes as it can have, by what the scenario says.
+    fn is_full(&self, attachment: &VolumeAttachment, ctx: &Ctx<'_>) -> bool {
+        let there = |a: &&Arc<VolumeAttachment>| {
+            a.attached && a.attacher == attachment.attacher && a.node_name == attachment.node_name
+        };
+        let limit = self.operations.attach_limit(&attachment.attacher, ctx.now());
+        limit.is_some_and(|limit| ctx.store().list::<VolumeAttachment>().filter(there).count() >= limit)
     }
 
     /// Writes down why a call failed, for the attach/detach controller to read, and tries again later.
@@ -221,6 +254,21 @@ impl Attacher {
         }
         Action::Done
     }
+}
+
+/// Whether a node has not the driver, which others have: it has not registered there yet.
+fn lacks_driver(node: &str, driver: &str, store: &Store) -> bool {
+    let lists = |node: &CsiNode| node.drivers.iter().any(|d| d.name == *driver);
+    let own = store.find::<CsiNode>("", node);
+    own.is_some_and(|own| !lists(own)) && store.list::<CsiNode>().any(|other| lists(other))
+}
+
+/// Whether a zonal disk is to be attached to a machine of another zone: Pods that name their node come there.
+fn is_out_of_reach(volume: &PersistentVolume, attachment: &VolumeAttachment, store: &Store) -> bool {
+    let Some(node) = store.find::<Node>("", &attachment.node_name) else { return false };
+    let affinity = volume.node_affinity.as_ref();
+    drivers::find(&attachment.attacher).is_some_and(|driver| !driver.volume_keys.is_empty())
+        && affinity.is_some_and(|a| !a.matches(&node.meta.name, &node.meta.labels))
 }
 
 /// The node's name at the driver.

@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn another_claim_of_the_name_is_in_the_way() {
-        // autoscaling-storage.md 5.10, generic ephemeral volumes: conflict.
+        // autoscaling-storage.md §5.10, generic ephemeral volumes: conflict.
         let mut h = Harness::new(vec![EphemeralVolumes::boxed()]);
         h.store.create(claim("job-tmp", None)).unwrap();
         h.store.create(pod()).unwrap();

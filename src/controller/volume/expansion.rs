@@ -362,7 +362,7 @@ mod tests {
 
     #[test]
     fn a_mounted_claim_grows_in_upstreams_steps() {
-        // autoscaling-storage.md 5.11, expansion: events.
+        // autoscaling-storage.md §5.11, expansion: events.
         let mut h = bound();
         start_pod(&mut h);
         grow(&mut h, "20Gi");
@@ -415,7 +415,7 @@ mod tests {
 
     #[test]
     fn an_ebs_volume_rests_for_six_hours() {
-        // autoscaling-storage.md 5.6, modify cooldown.
+        // autoscaling-storage.md §5.6, modify cooldown.
         let mut h = bound();
         start_pod(&mut h);
         grow(&mut h, "20Gi");

@@ -14,7 +14,6 @@ pub mod ephemeral;
 pub mod expansion;
 pub mod protection;
 pub mod provisioner;
-pub mod sha256;
 pub mod snapshot;
 #[cfg(test)]
 pub mod testing;

@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_claim_stays_while_a_pod_with_a_node_names_it() {
-        // autoscaling-storage.md 5.11: ended Pods hold a claim, Pods that never were scheduled do not.
+        // autoscaling-storage.md §5.11: ended Pods hold a claim, Pods that never were scheduled do not.
         use crate::api::Phase;
         type Edit = fn(&mut Pod);
         let cases: &[(&str, Option<&str>, Edit, bool)] = &[

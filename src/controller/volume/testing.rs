@@ -80,6 +80,8 @@ pub fn pod_with(name: &str, claim: &str, node: Option<&str>) -> Pod {
     let mut spec = (*pod.spec).clone();
     let source = VolumeSource::Claim { claim: claim.into(), read_only: false };
     spec.volumes.push(Volume { name: "data".into(), source });
+    // Specs of one fingerprint are taken for the same.
+    spec.fingerprint = claim.bytes().fold(7, |sum, byte| sum * 31 + u64::from(byte));
     pod.spec = Arc::new(spec);
     pod.node_name = node.map(Str::from);
     pod

@@ -5,6 +5,7 @@ mod nodes;
 mod pods;
 mod pressure;
 mod shutdown;
+mod volumes;
 
 use std::collections::BTreeMap;
 
@@ -17,12 +18,12 @@ use crate::api::lower::lower_pod;
 use crate::api::node::Node;
 use crate::api::policy::Lease;
 use crate::api::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, PODS};
-use crate::api::storage::{ClaimPhase, CsiNode, PersistentVolume, PersistentVolumeClaim, VolumeAttachment};
+use crate::api::storage::CsiNode;
 use crate::api::{ContainerState, Event, LabelSelector, Meta, ObjectKey, Pod, condition};
 use crate::base::{Quantity, SimDuration, SimTime, SourceId, Span, Str};
 use crate::params::behaviour::{Behaviour, Completion, Growing, Matches, MemoryUse};
 use crate::params::settings::Kubelet as KubeletSettings;
-use crate::params::{Delay, ImagePull, KubeVersion, Latencies};
+use crate::params::{Delay, ImagePull, KubeVersion, Latencies, Operations};
 use crate::store::{Change, DeleteOptions, Store, Verb};
 use crate::testkit;
 
@@ -32,6 +33,7 @@ struct Rig {
     kubelets: Kubelets,
     latencies: Latencies,
     behaviours: Vec<Behaviour>,
+    operations: Operations,
     settings: KubeletSettings,
     timers: BTreeMap<(SimTime, u64), KubeletEvent>,
     sequence: u64,
@@ -61,10 +63,12 @@ impl Rig {
                 node_reconnect: Delay::ZERO,
                 pod_resync: second,
                 volume_mount: Delay::ZERO,
+                volume_report: Delay::ZERO,
                 lease_stagger: SimDuration::ZERO,
                 ..Latencies::default()
             },
             behaviours: Vec::new(),
+            operations: Operations::default(),
             settings: KubeletSettings::default(),
             timers: BTreeMap::new(),
             sequence: 0,
@@ -80,6 +84,7 @@ impl Rig {
             params: Params {
                 latencies: &self.latencies,
                 behaviours: &self.behaviours,
+                operations: &self.operations,
                 settings: &self.settings,
                 version: KubeVersion::default(),
                 events: true,

@@ -61,61 +61,6 @@ fn a_config_map_that_comes_late_is_used() {
     )));
 }
 
-/// §7.2, §7.12.
-#[test]
-fn a_pod_waits_for_claim_and_attachment() {
-    let mut rig = Rig::new();
-    let mut spec = app();
-    spec["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]);
-    rig.store
-        .create(PersistentVolumeClaim { meta: Meta::named("default", "data"), ..Default::default() })
-        .unwrap();
-    rig.pod("db", spec);
-    rig.run(10);
-    let volume = PersistentVolume {
-        meta: Meta::named("", "pv1"),
-        capacity: Default::default(),
-        access_modes: Vec::new(),
-        claim_ref: None,
-        reclaim_policy: Default::default(),
-        storage_class: Str::new(),
-        block: false,
-        node_affinity: None,
-        source: crate::api::storage::PvSource::Csi { driver: "ebs".into(), handle: "vol-1".into() },
-        attributes_class: None,
-        mount_options: Vec::new(),
-        rest: None,
-        phase: Default::default(),
-        reason: Str::new(),
-        message: Str::new(),
-    };
-    rig.store.create(volume).unwrap();
-    rig.store
-        .update::<PersistentVolumeClaim>(&ObjectKey::new("default", "data"), |claim| {
-            claim.phase = ClaimPhase::Bound;
-            claim.spec.volume_name = "pv1".into();
-        })
-        .unwrap();
-    rig.settle();
-    let in_use = |rig: &Rig| rig.store.find::<Node>("", "n1").unwrap().status.volumes_in_use.clone();
-    assert_eq!(in_use(&rig), ["kubernetes.io/csi/ebs^vol-1"]);
-    rig.run(20);
-    let attachment = VolumeAttachment {
-        meta: Meta::named("", "csi-1"),
-        attacher: "ebs".into(),
-        node_name: "n1".into(),
-        pv_name: "pv1".into(),
-        attached: true,
-        ..Default::default()
-    };
-    rig.store.create(attachment).unwrap();
-    rig.run(30);
-    assert_eq!(rig.trace(), ["0 db Pending 0/1 ContainerCreating", "21 db Running 1/1 Ready"]);
-    rig.delete("db", None);
-    rig.run(40);
-    assert!(in_use(&rig).is_empty());
-}
-
 /// §6.9.
 #[test]
 fn a_node_joins_and_becomes_ready() {
@@ -302,7 +247,7 @@ fn a_static_pod_outlives_its_mirror() {
 
 #[test]
 fn volumes_are_in_use_while_containers_run_whatever_the_api_hears() {
-    // autoscaling-storage.md 5.10: what a Pod writes, it writes as long as its containers run.
+    // autoscaling-storage.md §5.10: what a Pod writes, it writes as long as its containers run.
     let mut rig = Rig::new();
     let mut spec = app();
     spec["volumes"] = json!([{"name": "data", "hostPath": {"path": "/data"}}]);

@@ -2,8 +2,9 @@
 
 use crate::api::pod::cond;
 use crate::api::workload::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
-use crate::api::{Meta, Object, Pod, condition};
+use crate::api::{Meta, Object, Phase, Pod, condition};
 use crate::base::Str;
+use crate::report::holding::last_warning;
 use crate::store::Store;
 
 /// How a workload stands.
@@ -62,15 +63,22 @@ pub fn closing(store: &Store) -> Vec<WorkloadLine> {
     lines
 }
 
-/// Pods that wait for a node, with the scheduler's sentence.
+/// Pods that are Pending: those that wait for a node with the scheduler's sentence, others with the last complaint.
 pub fn waiting(store: &Store) -> Vec<(String, String)> {
+    let why = |pod: &Pod| match &pod.node_name {
+        None => {
+            let said = condition::find(&pod.status.conditions, cond::POD_SCHEDULED);
+            Some(said.map_or_else(String::new, |c| c.message.to_string()))
+        }
+        Some(_) => {
+            let said = last_warning(store, pod)?;
+            Some(format!("{}: {}", said.reason, said.message.trim_end().replace('\n', " ")))
+        }
+    };
     let mut pods: Vec<_> = store
         .list::<Pod>()
-        .filter(|p| p.node_name.is_none() && !p.meta.is_deleting() && !p.is_terminal())
-        .map(|p| {
-            let why = condition::find(&p.status.conditions, cond::POD_SCHEDULED);
-            (p.meta.key().to_string(), why.map_or_else(String::new, |c| c.message.to_string()))
-        })
+        .filter(|p| p.status.phase == Phase::Pending && !p.meta.is_deleting())
+        .filter_map(|p| Some((p.meta.key().to_string(), why(p)?)))
         .collect();
     pods.sort();
     pods

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::{code, objects, pods_of, warn};
 use crate::api::k8s::core::v1::{PersistentVolumeClaimSpec, PodSpec};
-use crate::api::storage::{AccessMode, StorageClass, migrated_driver};
+use crate::api::storage::{AccessMode, PvSource, StorageClass, migrated_driver};
 use crate::api::workload::ClaimTemplate;
 use crate::api::{Object, ObjectKey};
 use crate::base::{Diagnostic, Span, Str};
-use crate::params::drivers;
+use crate::params::drivers::{self, Makes};
 use crate::plan::Plan;
 
 /// Warnings about storage.
@@ -17,6 +17,8 @@ pub(super) fn lint(plan: &Plan, out: &mut Vec<Diagnostic>) {
     immediate(plan, out);
     no_driver(plan, out);
     host_paths(plan, out);
+    host_volumes(plan, out);
+    spanning_groups(plan, out);
     shared_disks(plan, out);
     missing_classes(plan, out);
 }
@@ -110,6 +112,64 @@ fn host_paths(plan: &Plan, out: &mut Vec<Diagnostic>) {
         let message = format!("{kind} `{name}` writes into `{path}` of whichever node its Pods are on");
         let help = "a Pod that moves finds another node's directory: use a claim";
         out.push(warn(code::LINT_HOST_PATH, planned.origin, message, help));
+    }
+}
+
+/// Volumes that are directories of nodes, though they can be reached from every node.
+fn host_volumes(plan: &Plan, out: &mut Vec<Diagnostic>) {
+    if plan.nodes.len() < 2 {
+        return;
+    }
+    let used = classes_in_use(plan);
+    let help =
+        "a Pod that moves finds another node's directory: use a `local` volume with node affinity, or a disk";
+    for planned in objects(plan) {
+        let message = match &planned.object {
+            Object::PersistentVolume(v) if v.node_affinity.is_none() => match &v.source {
+                PvSource::HostPath(path) => {
+                    format!("the volume `{}` is `{path}` of whichever node its Pod is on", v.meta.name)
+                }
+                _ => continue,
+            },
+            Object::StorageClass(class) if is_in_use(class, &used) => {
+                let driver = drivers::of(&class.provisioner);
+                let (Makes::HostPath(folder), true) = (driver.makes, driver.volume_keys.is_empty()) else {
+                    continue;
+                };
+                let name = &class.meta.name;
+                format!(
+                    "volumes of the class `{name}` are below `{folder}` of whichever node their Pod is on"
+                )
+            }
+            _ => continue,
+        };
+        out.push(warn(code::LINT_HOST_PATH, planned.origin, message, help));
+    }
+}
+
+/// Node groups over several zones that an autoscaler manages, while there are claims for volumes of one zone.
+fn spanning_groups(plan: &Plan, out: &mut Vec<Diagnostic>) {
+    let managed = plan.node_groups.iter().find(|g| g.spans_zones() && g.bounds.is_some());
+    let Some(group) = managed else { return };
+    let used = classes_in_use(plan);
+    let zonal = |class: &StorageClass| {
+        let driver = migrated_driver(&class.provisioner).unwrap_or(&class.provisioner);
+        drivers::of(driver).volume_keys.iter().any(|key| key.ends_with("/zone"))
+    };
+    let found = objects(plan).find_map(|planned| match &planned.object {
+        Object::StorageClass(class) if is_in_use(class, &used) && zonal(class) => {
+            Some((&class.meta.name, planned.origin))
+        }
+        _ => None,
+    });
+    if let Some((class, origin)) = found {
+        let message = format!(
+            "volumes of the class `{class}` lie in one zone, and the node group `{}` spans {}: the autoscaler cannot ask for a node in the zone of a volume",
+            group.of,
+            group.zones.len()
+        );
+        let help = "leave out `spansZones`: one group for each zone";
+        out.push(warn(code::LINT_SPANNING_GROUP, origin, message, help));
     }
 }
 

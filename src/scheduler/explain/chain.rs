@@ -2,7 +2,7 @@
 
 use crate::api::node::HOSTNAME_LABEL;
 use crate::api::selector::{NodeSelectorTerm, Operator};
-use crate::api::storage::{ClaimPhase, migrated_driver};
+use crate::api::storage::{ClaimPhase, PvSource, migrated_driver};
 use crate::api::{ObjectKey, Pod};
 use crate::base::Str;
 use crate::params::drivers;
@@ -44,6 +44,8 @@ pub enum ClaimState {
         volume: Str,
         /// From where the volume can be reached, in words; none if from everywhere.
         reach: Option<String>,
+        /// The directory that it is, of whichever node it is mounted on.
+        directory: Option<Str>,
         /// The nodes that can reach it, with what they have against the Pod; sorted by name.
         nodes: Vec<(Str, Vec<Status>)>,
         /// How many nodes cannot.
@@ -83,6 +85,10 @@ fn state(snapshot: &Snapshot, key: &ObjectKey, refusals: &[(Str, Vec<Status>)]) 
     let nodes: Vec<_> = refusals.iter().filter(|(name, _)| reaches(name)).cloned().collect();
     ClaimState::Bound {
         volume,
+        directory: match &found.source {
+            PvSource::HostPath(path) if affinity.is_none() => Some(path.clone()),
+            _ => None,
+        },
         reach: affinity.map(|a| a.terms.iter().map(words).collect::<Vec<_>>().join(" or ")),
         others: refusals.len() - nodes.len(),
         nodes,

@@ -8,6 +8,7 @@ use crate::api::storage::AccessMode;
 use crate::api::volume::VolumeSource;
 use crate::api::{Object, ObjectKey, Pod, PodSpec};
 use crate::base::Str;
+use crate::scheduler::decision::Wording;
 use crate::scheduler::framework::{
     ActionType, ClusterEvent, CycleState, EnqueueExtensions, EventResource, Extensions, Filter, Hint,
     NodeInfo, PodInfo, PreFilter, PreFiltered, Setup, Snapshot, Status, cause,
@@ -20,12 +21,17 @@ const DISK_CONFLICT: &str = "node(s) had no available disk";
 const IN_USE: &str = "node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already \
                       in-use by another pod";
 
+const IN_USE_BEFORE_1_34: &str =
+    "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode";
+
 #[derive(Debug)]
-struct VolumeRestrictions;
+struct VolumeRestrictions {
+    wording: Wording,
+}
 
 /// Makes the plugin.
-pub fn new(_: &Setup<'_>) -> Extensions {
-    Extensions::of(NAME, VolumeRestrictions).pre_filter().filter().enqueue().done()
+pub fn new(setup: &Setup<'_>) -> Extensions {
+    Extensions::of(NAME, VolumeRestrictions { wording: setup.wording }).pre_filter().filter().enqueue().done()
 }
 
 /// Claims of the Pod that one Pod alone may use, and how many Pods with a node use them.
@@ -152,7 +158,8 @@ impl Filter for VolumeRestrictions {
             return Err(Status::unschedulable(DISK_CONFLICT, cause::DISK_CONFLICT));
         }
         if state.read::<OncePod>().is_some_and(|once| once.users > 0) {
-            return Err(Status::unschedulable(IN_USE, cause::READ_WRITE_ONCE_POD_IN_USE));
+            let text = if self.wording.same_name { IN_USE_BEFORE_1_34 } else { IN_USE };
+            return Err(Status::unschedulable(text, cause::READ_WRITE_ONCE_POD_IN_USE));
         }
         Ok(())
     }

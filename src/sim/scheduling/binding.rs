@@ -5,11 +5,12 @@
 use crate::api::condition::{self, Condition};
 use crate::api::pod::cond;
 use crate::api::storage::{self, ClaimPhase, ClaimRef, PersistentVolume, PersistentVolumeClaim};
-use crate::api::{ConditionStatus, EventType, ObjectKey, Pod};
+use crate::api::{ConditionStatus, EventType, Node, ObjectKey, Pod};
 use crate::base::{SimDuration, text::lit};
 use crate::scheduler::VolumeStep;
 use crate::sim::event::{Event, Placement};
 use crate::sim::world::World;
+use crate::store::Store;
 
 use super::CALL_TIME;
 
@@ -69,39 +70,11 @@ impl World {
 
     /// Upstream: `volumebinding/binder.go` `checkBindings`, v1.34.
     fn claims_bound(&self, placement: &Placement) -> Result<bool, String> {
-        let node = self.store.find::<crate::api::Node>("", &placement.node);
+        let node = self.store.find::<Node>("", &placement.node);
         let node = node.ok_or_else(|| format!("failed to get node {:?}: not found", placement.node))?;
         let mut all = true;
         for step in &placement.volumes {
-            let (VolumeStep::Provision { claim, .. }
-            | VolumeStep::Bind { claim, .. }
-            | VolumeStep::Wait { claim }) = step;
-            let Some(pvc) = self.store.get::<PersistentVolumeClaim>(claim) else {
-                return Err(format!("failed to get pvc {claim} from the cache: not found"));
-            };
-            let volume = match step {
-                VolumeStep::Bind { volume, .. } => volume,
-                VolumeStep::Provision { .. } | VolumeStep::Wait { .. } => &pvc.spec.volume_name,
-            };
-            if let VolumeStep::Provision { node, .. } = step {
-                still_selected(pvc, node)?;
-            }
-            if let Some(pv) = self.store.find::<PersistentVolume>("", volume) {
-                let reachable =
-                    pv.node_affinity.as_ref().is_none_or(|a| a.matches(&node.meta.name, &node.meta.labels));
-                if !reachable {
-                    let (pv, node) = (&pv.meta.name, &node.meta.name);
-                    return Err(format!(
-                        "pv {pv:?} node affinity doesn't match node {node:?}: no matching NodeSelectorTerms"
-                    ));
-                }
-                let reserved = pv.claim_ref.as_ref().is_some_and(|r| !r.uid.is_empty());
-                if matches!(step, VolumeStep::Bind { .. }) && !reserved {
-                    return Err(format!("ClaimRef got reset for pv {:?}", pv.meta.name));
-                }
-            }
-            all &= pvc.phase == ClaimPhase::Bound
-                && pvc.meta.annotations.contains_key(storage::annotation::BIND_COMPLETED);
+            all &= is_done(&self.store, node, step)?;
         }
         Ok(all)
     }
@@ -164,6 +137,41 @@ impl World {
     }
 }
 
+/// Whether a claim is bound by now.
+///
+/// # Errors
+/// Why it never will be as it was meant, in upstream's words.
+fn is_done(store: &Store, node: &Node, step: &VolumeStep) -> Result<bool, String> {
+    let (VolumeStep::Provision { claim, .. } | VolumeStep::Bind { claim, .. } | VolumeStep::Wait { claim }) =
+        step;
+    let Some(pvc) = store.get::<PersistentVolumeClaim>(claim) else {
+        return Err(format!("failed to get pvc {claim} from the cache: not found"));
+    };
+    let volume = match step {
+        VolumeStep::Bind { volume, .. } => volume,
+        VolumeStep::Provision { .. } | VolumeStep::Wait { .. } => &pvc.spec.volume_name,
+    };
+    if let VolumeStep::Provision { node, .. } = step {
+        still_selected(pvc, node)?;
+    }
+    if let Some(pv) = store.find::<PersistentVolume>("", volume) {
+        let reachable =
+            pv.node_affinity.as_ref().is_none_or(|a| a.matches(&node.meta.name, &node.meta.labels));
+        if !reachable {
+            let (pv, node) = (&pv.meta.name, &node.meta.name);
+            return Err(format!(
+                "pv {pv:?} node affinity doesn't match node {node:?}: no matching NodeSelectorTerms"
+            ));
+        }
+        let reserved = pv.claim_ref.as_ref().is_some_and(|r| !r.uid.is_empty());
+        if matches!(step, VolumeStep::Bind { .. }) && !reserved {
+            return Err(format!("ClaimRef got reset for pv {:?}", pv.meta.name));
+        }
+    }
+    Ok(pvc.phase == ClaimPhase::Bound
+        && pvc.meta.annotations.contains_key(storage::annotation::BIND_COMPLETED))
+}
+
 /// Whether the provisioner still works for the node that was chosen. If it has given the claim back, the scheduler begins
 /// again.
 fn still_selected(claim: &PersistentVolumeClaim, node: &str) -> Result<(), String> {
@@ -174,5 +182,93 @@ fn still_selected(claim: &PersistentVolumeClaim, node: &str) -> Result<(), Strin
             Err(format!("selectedNode annotation reset for PVC {name:?}"))
         }
         None | Some(_) => Err(format!("provisioning failed for PVC {name:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::selector::{NodeSelectorTerm, Operator, Requirement};
+    use crate::api::storage::{PvSource, annotation};
+    use crate::api::{Labels, Meta, NodeSelector};
+    use crate::base::Str;
+    use crate::testkit;
+
+    fn volume(zone: &str, uid: &str) -> PersistentVolume {
+        let zone = Requirement { key: "zone".into(), operator: Operator::In, values: vec![zone.into()] };
+        let term = NodeSelectorTerm { expressions: vec![zone], fields: Vec::new() };
+        PersistentVolume {
+            meta: Meta::named("", "pv"),
+            capacity: Default::default(),
+            access_modes: Vec::new(),
+            claim_ref: Some(ClaimRef { key: ObjectKey::new("default", "data"), uid: uid.into() }),
+            reclaim_policy: Default::default(),
+            storage_class: Str::new(),
+            block: false,
+            node_affinity: Some(NodeSelector { terms: vec![term] }),
+            source: PvSource::Local("/".into()),
+            attributes_class: None,
+            mount_options: Vec::new(),
+            rest: None,
+            phase: Default::default(),
+            reason: Str::new(),
+            message: Str::new(),
+        }
+    }
+
+    /// A claim with annotations, bound to `pv` if they say so.
+    fn claim(annotations: &[(&str, &str)]) -> PersistentVolumeClaim {
+        let annotations: Labels = annotations.iter().copied().collect();
+        let bound = annotations.contains_key(annotation::BIND_COMPLETED);
+        let meta = Meta { annotations, ..Meta::named("default", "data") };
+        let mut claim = PersistentVolumeClaim { meta, ..Default::default() };
+        if bound {
+            claim.phase = ClaimPhase::Bound;
+            claim.spec.volume_name = "pv".into();
+        }
+        claim
+    }
+
+    /// autoscaling-storage.md §5.2: failures in PreBind.
+    #[test]
+    fn claims_that_go_wrong_while_they_are_waited_for_are_named() {
+        let key = ObjectKey::new("default", "data");
+        let make = VolumeStep::Provision { claim: key.clone(), node: "n".into() };
+        let take = VolumeStep::Bind { claim: key, volume: "pv".into() };
+        let selected = (annotation::SELECTED_NODE, "n");
+        let done = (annotation::BIND_COMPLETED, "yes");
+        let other = ("example.com/x", "y");
+        let affinity = "pv \"pv\" node affinity doesn't match node \"n\": no matching NodeSelectorTerms";
+        for (what, step, annotations, pv, expected) in [
+            ("it is being made", &make, &[selected][..], None, Ok(false)),
+            ("it is bound", &make, &[selected, done], Some(volume("a", "u")), Ok(true)),
+            ("it was given back", &make, &[other], None, Err("provisioning failed for PVC \"data\"")),
+            (
+                "it was given to another node",
+                &make,
+                &[(annotation::SELECTED_NODE, "m")],
+                None,
+                Err("provisioning failed for PVC \"data\""),
+            ),
+            ("nothing is left", &make, &[], None, Err("selectedNode annotation reset for PVC \"data\"")),
+            ("it was made elsewhere", &make, &[selected, done], Some(volume("b", "u")), Err(affinity)),
+            ("it is being bound", &take, &[other], Some(volume("a", "u")), Ok(false)),
+            (
+                "the volume was taken away",
+                &take,
+                &[other],
+                Some(volume("a", "")),
+                Err("ClaimRef got reset for pv \"pv\""),
+            ),
+        ] {
+            let mut store = testkit::store();
+            let meta = Meta { labels: testkit::labels("zone=a"), ..Meta::named("", "n") };
+            let node = Node { meta, ..Node::default() };
+            store.create(claim(annotations)).unwrap();
+            pv.into_iter().for_each(|pv| {
+                store.create(pv).unwrap();
+            });
+            assert_eq!(is_done(&store, &node, step), expected.map_err(str::to_owned), "{what}");
+        }
     }
 }

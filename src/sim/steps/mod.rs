@@ -164,6 +164,7 @@ fn driver_text(change: &crate::params::DriverChange) -> String {
     parts.extend(change.latencies.iter().map(|(o, d)| format!("{} takes {}", o.as_str(), d.typical())));
     parts.extend(change.room.iter().map(|(zone, room)| format!("{room} in {zone}")));
     parts.extend(change.attach_limit.map(|limit| format!("{limit} volumes to a machine")));
+    parts.extend(change.mount_targets.as_ref().map(|zones| format!("mount targets in {}", zones.join(", "))));
     parts.join(", ")
 }
 

@@ -20,6 +20,10 @@ impl Author {
         let at = FAULTS_UNTIL + 60;
         let mut steps: Vec<String> =
             ZONES.iter().map(|z| format!("    - {{at: {at}s, restoreZone: {z}}}")).collect();
+        steps.push(format!(
+            "    - {{at: {at}s, driver: {{name: ebs.csi.aws.com, denied: [], errorRates: {{create: 0, attach: 0, detach: 0, mount: 0}}, \
+             latencies: {{attach: 2s, mount: 1s}}}}}}"
+        ));
         for node in &self.nodes {
             for verb in ["restoreNode", "startKubelet", "heal", "uncordon"] {
                 steps.push(format!("    - {{at: {at}s, {verb}: {node}}}"));
@@ -56,9 +60,10 @@ impl Author {
     }
 
     fn fault(&mut self, number: u64) -> String {
-        match self.random.below(3) {
-            0 => self.of_nodes(number),
-            1 => self.of_workloads(),
+        match self.random.below(10) {
+            0..=2 => self.of_nodes(number),
+            3..=5 => self.of_workloads(),
+            6 => self.of_storage(),
             _ => self.of_pods(),
         }
     }
@@ -90,6 +95,26 @@ impl Author {
                 self.nodes.push(name);
                 format!("addNodes: {{nodes: [{line}]}}")
             }
+        }
+    }
+
+    fn of_storage(&mut self) -> String {
+        match self.random.below(3) {
+            0 => format!(
+                "driver: {{name: ebs.csi.aws.com, denied: [{}]}}",
+                self.one_of(&["create", "attach", "detach", "mount", "delete, create"])
+            ),
+            1 => {
+                let rate = self.one_of(&["0.2", "0.5", "0.9"]);
+                format!(
+                    "driver: {{name: ebs.csi.aws.com, errorRates: {{attach: {rate}, detach: {rate}, mount: {rate}, create: {rate}}}}}"
+                )
+            }
+            _ => format!(
+                "driver: {{name: ebs.csi.aws.com, latencies: {{attach: {}, mount: {}}}}}",
+                self.one_of(&["1s", "30s", "3m"]),
+                self.one_of(&["1s", "20s"])
+            ),
         }
     }
 

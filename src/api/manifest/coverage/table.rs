@@ -235,8 +235,8 @@ sections! {
     }
     CLAIM = "PersistentVolumeClaim" {
         "accessModes" => Simulated,
-        "dataSource" => NotSimulated,
-        "dataSourceRef" => NotSimulated,
+        "dataSource" => Simulated,
+        "dataSourceRef" => Simulated,
         "resources" => Simulated,
         "selector" => Simulated,
         "storageClassName" => Simulated,

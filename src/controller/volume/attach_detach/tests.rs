@@ -1,13 +1,16 @@
 use super::*;
 use crate::api::condition::{self, Condition};
 use crate::api::node::ZONE_LABEL;
-use crate::api::storage::AccessMode;
-use crate::api::{ConditionStatus, ContainerState, ContainerStatus, Meta, Taint, TaintEffect};
+use crate::api::selector::{NodeSelectorTerm, Operator, Requirement};
+use crate::api::storage::{AccessMode, CsiNode, PvSource};
+use crate::api::{ConditionStatus, ContainerState, ContainerStatus, Meta, NodeSelector, Taint, TaintEffect};
 use crate::controller::testing::Harness;
 use crate::controller::volume::attacher::Attacher;
 use crate::controller::volume::binder::Binder;
-use crate::controller::volume::testing::{attachments, claim, pod_with, put_node, reserved_for, volume};
-use crate::params::{Delay, Operations};
+use crate::controller::volume::testing::{
+    attachments, claim, live_claim, pod_with, put_node, reserved_for, volume,
+};
+use crate::params::{Delay, DriverChange, Operation, Operations};
 use crate::store::DeleteOptions;
 use crate::testkit;
 
@@ -73,14 +76,14 @@ fn make_unready(h: &mut Harness, name: &str) {
 
 #[test]
 fn a_volume_is_attached_where_a_pod_wants_it_and_the_node_is_told() {
-    // autoscaling-storage.md 5.7: name of the attachment, success, finalizers of 5.11.
+    // autoscaling-storage.md §5.7: name of the attachment, success, finalizers of 5.11.
     let mut h = cluster();
     run(&mut h, "web", "n1");
     h.advance_millis(200);
     assert_eq!(attachments(&h), ["pv on n1"]);
     let attachment = h.store.list::<VolumeAttachment>().next().unwrap().clone();
     // sha256 of handle, driver and node.
-    let hash = crate::controller::volume::sha256::hex("h-pvdisk.example.comn1");
+    let hash = crate::base::sha256::hex("h-pvdisk.example.comn1");
     assert_eq!(attachment.meta.name, format!("csi-{hash}").as_str());
     assert_eq!(attachment.meta.finalizers, ["external-attacher/disk-example-com"]);
     h.advance_millis(1000);
@@ -95,7 +98,7 @@ fn a_volume_is_attached_where_a_pod_wants_it_and_the_node_is_told() {
 
 #[test]
 fn a_volume_that_nobody_wants_is_detached_once_the_kubelet_lets_it_go() {
-    // autoscaling-storage.md 5.7, detach is allowed when.
+    // autoscaling-storage.md §5.7, detach is allowed when.
     let mut h = cluster();
     run(&mut h, "web", "n1");
     h.advance_secs(3);
@@ -111,6 +114,7 @@ fn a_volume_that_nobody_wants_is_detached_once_the_kubelet_lets_it_go() {
     assert!(attachments(&h).is_empty());
 }
 
+/// autoscaling-storage.md §5.7: a Pod leaves the desired state when it ends.
 #[test]
 fn an_ended_pod_wants_nothing() {
     let mut h = cluster();
@@ -132,7 +136,7 @@ fn an_ended_pod_wants_nothing() {
 
 #[test]
 fn a_disk_has_one_node_and_the_second_is_told_so_once() {
-    // autoscaling-storage.md 5.7, exclusive volumes.
+    // autoscaling-storage.md §5.7, exclusive volumes.
     let mut h = cluster();
     run(&mut h, "old", "n1");
     h.advance_secs(3);
@@ -153,7 +157,7 @@ fn a_disk_has_one_node_and_the_second_is_told_so_once() {
 
 #[test]
 fn two_pods_of_one_node_share_a_disk() {
-    // autoscaling-storage.md 5.7: RWO means one node, not one Pod.
+    // autoscaling-storage.md §5.7: RWO means one node, not one Pod.
     let mut h = cluster();
     run(&mut h, "a", "n1");
     run(&mut h, "b", "n1");
@@ -168,6 +172,7 @@ fn two_pods_of_one_node_share_a_disk() {
     assert_eq!(attachments(&h), ["pv on n1 attached"]);
 }
 
+/// autoscaling-storage.md §5.7, §5.10: ReadWriteMany is not exclusive.
 #[test]
 fn a_shared_volume_goes_to_many_nodes() {
     let mut h = cluster();
@@ -184,7 +189,7 @@ fn a_shared_volume_goes_to_many_nodes() {
 
 #[test]
 fn the_users_of_a_disk_are_named_as_far_as_the_pod_may_know() {
-    // autoscaling-storage.md 5.7, the table of texts.
+    // autoscaling-storage.md §5.7, the table of texts.
     let pods = |list: &[(&str, &str)]| -> Vec<Arc<Pod>> {
         list.iter()
             .map(|(namespace, name)| {
@@ -221,7 +226,7 @@ fn failed_node() -> Harness {
 
 #[test]
 fn a_dead_node_is_waited_for_six_minutes() {
-    // autoscaling-storage.md 5.7 and 5.9: the span begins when the Pod is gone.
+    // autoscaling-storage.md §5.7 and 5.9: the span begins when the Pod is gone.
     let mut h = failed_node();
     h.advance_secs(600);
     assert_eq!(attachments(&h), ["pv on n1 attached"], "the Pod on the dead node still wants it");
@@ -234,6 +239,7 @@ fn a_dead_node_is_waited_for_six_minutes() {
     assert_eq!(attachments(&h), ["pv on n2 attached"]);
 }
 
+/// autoscaling-storage.md §5.7, §7.37: a healthy node is waited for without limit.
 #[test]
 fn a_node_that_comes_back_in_time_lets_go_by_itself() {
     let mut h = failed_node();
@@ -253,7 +259,7 @@ fn a_node_that_comes_back_in_time_lets_go_by_itself() {
 
 #[test]
 fn the_out_of_service_taint_ends_the_wait_at_once() {
-    // autoscaling-storage.md 5.7: the key is tested, the effect is not.
+    // autoscaling-storage.md §5.7: the key is tested, the effect is not.
     let mut h = failed_node();
     remove(&mut h, "old");
     h.advance_secs(10);
@@ -268,6 +274,7 @@ fn the_out_of_service_taint_ends_the_wait_at_once() {
     assert_eq!(attachments(&h), ["pv on n1 deleting"]);
 }
 
+/// autoscaling-storage.md §5.9: the Node is deleted.
 #[test]
 fn a_deleted_node_is_waited_for_too() {
     let mut h = failed_node();
@@ -279,6 +286,7 @@ fn a_deleted_node_is_waited_for_too() {
     assert_eq!(attachments(&h), ["pv on n2 attached"]);
 }
 
+/// autoscaling-storage.md §5.7: the state is reconciled with the cloud every minute.
 #[test]
 fn an_attachment_that_somebody_deletes_is_missed_within_a_minute() {
     let mut h = cluster();
@@ -292,6 +300,7 @@ fn an_attachment_that_somebody_deletes_is_missed_within_a_minute() {
     assert_eq!(attachments(&h), ["pv on n1 attached"]);
 }
 
+/// autoscaling-storage.md §5.7: the wait for an attachment.
 #[test]
 fn an_attacher_that_never_answers_is_given_up_after_two_minutes() {
     let mut h = cluster();
@@ -311,8 +320,7 @@ fn an_attacher_that_never_answers_is_given_up_after_two_minutes() {
 
 #[test]
 fn drivers_that_do_not_attach_have_no_attachments() {
-    // autoscaling-storage.md 5.10: EFS, NFS.
-    use crate::api::storage::PvSource;
+    // autoscaling-storage.md §5.10: EFS, NFS.
     for source in [
         PvSource::Csi { driver: "efs.csi.aws.com".into(), handle: "fs-1".into() },
         PvSource::Nfs { server: "s".into(), path: "/".into() },
@@ -339,4 +347,144 @@ fn looks_lie_half_a_second_apart_and_more() {
     assert!((1025..=1128).contains(&look(700)), "{}", look(700));
     assert!((1576..=1734).contains(&look(1200)), "{}", look(1200));
     assert_eq!(look(119_999), 120_000, "never after the deadline");
+}
+
+/// Another driver, or nodes without it.
+fn ebs_cluster(zone: &str, listed: &[&str]) -> Harness {
+    let sync = SimDuration::from_mins(1);
+    let attacher = Attacher::boxed(SECOND, SECOND, Operations::default());
+    let mut h = Harness::new(vec![Binder::boxed(), AttachDetach::boxed(sync), attacher]);
+    for node in ["n1", "n2"] {
+        let driver = if listed.contains(&node) { drivers::EBS } else { "other.example.com" };
+        put_node(&mut h, node, "a", driver, &[ZONE_LABEL]);
+    }
+    let mut pv = volume("pv", "static", "10Gi");
+    pv.claim_ref = reserved_for("data", "");
+    pv.source = PvSource::Csi { driver: drivers::EBS.into(), handle: "vol-1".into() };
+    let expression =
+        Requirement { key: ZONE_LABEL.into(), operator: Operator::In, values: vec![zone.into()] };
+    let term = NodeSelectorTerm { expressions: vec![expression], fields: Vec::new() };
+    pv.node_affinity = Some(NodeSelector { terms: vec![term] });
+    h.store.create(pv).unwrap();
+    let mut pvc = claim("data", Some("static"));
+    pvc.spec.volume_name = "pv".into();
+    h.store.create(pvc).unwrap();
+    h.advance_secs(1);
+    run(&mut h, "web", "n1");
+    h
+}
+
+/// autoscaling-storage.md §5.6, §5.10: EBS lies in one zone. A Pod that names its node comes past the scheduler, not past EC2.
+#[test]
+fn a_disk_of_another_zone_is_not_attached() {
+    let mut h = ebs_cluster("b", &["n1", "n2"]);
+    h.advance_secs(5);
+    let said = h.events_of("FailedAttachVolume");
+    let front = "AttachVolume.Attach failed for volume \"pv\" : rpc error: code = Internal desc = Could not attach volume \"vol-1\" to node \"n1\"";
+    let end = "api error InvalidVolume.ZoneMismatch: The volume 'vol-1' is not in the same availability zone as instance 'n1'";
+    assert!(said[0].starts_with(front) && said[0].ends_with(end), "{said:?}");
+    assert_eq!(attachments(&h), ["pv on n1"]);
+}
+
+/// autoscaling-storage.md §5.6: before the driver has registered on a node, the attacher does not know the machine.
+#[test]
+fn a_node_whose_driver_has_not_registered_gets_no_disk() {
+    let mut h = ebs_cluster("a", &["n2"]);
+    h.advance_secs(5);
+    let why =
+        "AttachVolume.Attach failed for volume \"pv\" : CSINode n1 does not contain driver ebs.csi.aws.com";
+    assert_eq!(h.events_of("FailedAttachVolume")[0], why);
+    let listed = h.store.find::<CsiNode>("", "n2").unwrap().drivers.clone();
+    h.store.update::<CsiNode>(&ObjectKey::cluster("n1"), |n| n.drivers = listed).unwrap();
+    h.advance_secs(60);
+    assert_eq!(attachments(&h), ["pv on n1 attached"]);
+}
+
+/// autoscaling-storage.md §5.7: external-attacher tries again after 1 s, 2 s, 4 s …; the controller, whose own pauses are
+/// 0.5 s, 1 s, 2 s …, reads the last error of the attachment each time it looks.
+#[test]
+fn attachers_try_again_after_twice_the_time() {
+    let mut h = ebs_cluster("b", &["n1", "n2"]);
+    h.advance_secs(60);
+    let tries = |h: &Harness| {
+        let of = |c: &&Change| {
+            c.of::<VolumeAttachment>().is_some_and(|(_, new)| new.is_some_and(|a| !a.attach_error.is_empty()))
+        };
+        h.log.iter().filter(of).map(|c| c.at.as_secs_f64() as u64).collect::<Vec<_>>()
+    };
+    let at = tries(&h);
+    assert!(
+        at.len() == 6 && at.windows(2).map(|w| w[1] - w[0]).eq([2, 3, 5, 9, 17]),
+        "a second each, and 1, 2, 4, 8, 16 s between: {at:?}"
+    );
+    let events = h.store.list::<crate::api::Event>().filter(|e| e.reason == "FailedAttachVolume");
+    let said: i32 = events.map(|e| e.count).sum();
+    assert!((6..20).contains(&said), "{said}");
+}
+
+/// autoscaling-storage.md §5.7: in one pass what is not wanted is detached before anything is attached.
+#[test]
+fn detaching_comes_before_attaching() {
+    let mut h = cluster();
+    run(&mut h, "old", "n1");
+    h.advance_secs(3);
+    remove(&mut h, "old");
+    run(&mut h, "new", "n2");
+    h.advance_millis(200);
+    assert_eq!(attachments(&h), ["pv on n1 deleting"], "the disk goes first");
+    assert!(h.events_of("FailedAttachVolume").is_empty(), "and so nobody is told of a Multi-Attach");
+    h.advance_secs(4);
+    assert_eq!(attachments(&h), ["pv on n2 attached"]);
+}
+
+/// autoscaling-storage.md §5.7, §7.49: one loop looks at all nodes, every 100 ms.
+#[test]
+fn one_pass_serves_all_nodes() {
+    let mut h = cluster();
+    let mut other = volume("pv2", "static", "10Gi");
+    other.claim_ref = reserved_for("more", "");
+    h.store.create(other).unwrap();
+    let mut pvc = claim("more", Some("static"));
+    pvc.spec.volume_name = "pv2".into();
+    h.store.create(pvc).unwrap();
+    h.advance_millis(15_010);
+    assert_eq!(live_claim(&h, "more").phase, ClaimPhase::Bound);
+    run(&mut h, "one", "n1");
+    h.advance_millis(20);
+    h.store.create(pod_with("two", "more", Some("n2"))).unwrap();
+    h.advance_millis(200);
+    let made = |c: &&Change| c.kind() == Kind::VolumeAttachment && c.verb == Verb::Added;
+    let at: Vec<SimTime> = h.log.iter().filter(made).map(|c| c.at).collect();
+    assert!(at.len() == 2 && at[0] == at[1], "in the same pass: {at:?}");
+}
+
+/// autoscaling-storage.md §5.7: external-attacher waits 15 s for a call (with the EBS chart six minutes) and makes it again.
+#[test]
+fn a_slow_attachment_is_asked_for_again() {
+    for (driver, errors) in [(DRIVER, true), (drivers::EBS, false)] {
+        let slow = DriverChange {
+            driver: driver.into(),
+            latencies: vec![(Operation::Attach, Delay::millis(40_000))],
+            ..DriverChange::default()
+        };
+        let attacher = Attacher::boxed(SECOND, SECOND, Operations::new(vec![(SimTime::ZERO, slow)]));
+        let mut h =
+            Harness::new(vec![Binder::boxed(), AttachDetach::boxed(SimDuration::from_mins(1)), attacher]);
+        put_node(&mut h, "n1", "a", driver, &[ZONE_LABEL]);
+        let mut pv = volume("pv", "static", "10Gi");
+        pv.source = PvSource::Csi { driver: driver.into(), handle: "vol-1".into() };
+        pv.claim_ref = reserved_for("data", "");
+        h.store.create(pv).unwrap();
+        let mut pvc = claim("data", Some("static"));
+        pvc.spec.volume_name = "pv".into();
+        h.store.create(pvc).unwrap();
+        h.advance_secs(1);
+        run(&mut h, "web", "n1");
+        h.advance_secs(39);
+        let late = "AttachVolume.Attach failed for volume \"pv\" : rpc error: code = DeadlineExceeded desc = context deadline exceeded";
+        let said = h.events_of("FailedAttachVolume");
+        assert_eq!(said.first().map(String::as_str), errors.then_some(late), "{driver}");
+        h.advance_secs(30);
+        assert_eq!(attachments(&h), ["pv on n1 attached"], "{driver}");
+    }
 }

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::ObjectRef;
 use crate::api::storage::VolumeAttachment;
+use crate::base::sha256;
 use crate::base::{SimDuration, SimTime, Str};
-use crate::controller::volume::sha256;
 use crate::kernel::Seed;
 
 /// How long attaching and detaching may take (`csi_attacher.go`: `csiTimeout`).

@@ -24,7 +24,7 @@ fn remove<T: crate::store::Stored>(h: &mut Harness, key: &ObjectKey) {
 
 #[test]
 fn a_binding_takes_four_writes_in_upstreams_order() {
-    // autoscaling-storage.md 5.4: PV claimRef, PV phase, PVC volumeName, PVC phase.
+    // autoscaling-storage.md §5.4: PV claimRef, PV phase, PVC volumeName, PVC phase.
     let mut h = harness();
     h.store.create(volume("pv", "static", "20Gi")).unwrap();
     h.advance_millis(100);
@@ -56,7 +56,7 @@ fn a_binding_takes_four_writes_in_upstreams_order() {
 
 #[test]
 fn the_smallest_volume_of_the_narrowest_modes_is_taken() {
-    // autoscaling-storage.md 5.3.
+    // autoscaling-storage.md §5.3, on the controller's path: claimRef, size, mode, attributes, class, selector, access modes.
     type Edit = fn(&mut PersistentVolume);
     type Wish = fn(&mut PersistentVolumeClaim);
     let many: Edit = |v| v.access_modes.push(AccessMode::ReadWriteMany);
@@ -104,7 +104,7 @@ fn the_smallest_volume_of_the_narrowest_modes_is_taken() {
 
 #[test]
 fn claims_say_whom_they_wait_for() {
-    // autoscaling-storage.md 5.4, unbound claim without a volume's name.
+    // autoscaling-storage.md §5.4, unbound claim without a volume's name.
     let external = "ExternalProvisioning: Waiting for a volume to be created either by the external provisioner \
                     'disk.example.com' or manually by the system administrator. If volume creation is delayed, please \
                     verify that the provisioner is running and correctly registered.";
@@ -148,6 +148,7 @@ fn claims_say_whom_they_wait_for() {
     }
 }
 
+/// autoscaling-storage.md §5.4: resync.
 #[test]
 fn waiting_claims_are_looked_at_every_fifteen_seconds() {
     let mut h = harness();
@@ -162,6 +163,7 @@ fn waiting_claims_are_looked_at_every_fifteen_seconds() {
     assert_eq!(live_claim(&h, "data").phase, ClaimPhase::Bound);
 }
 
+/// autoscaling-storage.md §5.4, §5.3 step 8, §7.42: free volumes are not for claims of a delayed class.
 #[test]
 fn a_chosen_node_sets_the_provisioner_off() {
     let mut h = harness();
@@ -197,6 +199,7 @@ fn in_tree_classes_are_the_drivers() {
     assert_eq!(provisioner.as_deref(), Some("ebs.csi.aws.com"));
 }
 
+/// autoscaling-storage.md §5.4: the default class is assigned retroactively.
 #[test]
 fn the_default_class_is_assigned_also_later() {
     let mut h = harness();
@@ -213,7 +216,7 @@ fn the_default_class_is_assigned_also_later() {
 
 #[test]
 fn a_named_volume_must_satisfy_the_claim() {
-    // autoscaling-storage.md 5.4, unbound claim with spec.volumeName.
+    // autoscaling-storage.md §5.4, unbound claim with spec.volumeName.
     type Edit = fn(&mut PersistentVolume);
     let mismatch = |why: &str| format!("VolumeMismatch: Cannot bind to requested volume \"pv\": {why}");
     let cases: &[(Edit, String)] = &[
@@ -241,6 +244,7 @@ fn a_named_volume_must_satisfy_the_claim() {
     }
 }
 
+/// autoscaling-storage.md §5.4: the volume that is named is absent.
 #[test]
 fn a_named_volume_may_come_later_and_is_not_marked_as_chosen_here() {
     let mut h = harness();
@@ -272,6 +276,7 @@ fn bound(policy: ReclaimPolicy) -> Harness {
     h
 }
 
+/// autoscaling-storage.md §5.4: the volume of a bound claim is gone.
 #[test]
 fn a_claim_whose_volume_is_gone_is_lost() {
     let mut h = bound(ReclaimPolicy::Retain);
@@ -287,6 +292,7 @@ fn a_claim_whose_volume_is_gone_is_lost() {
     assert_eq!(live_claim(&h, "data").phase, ClaimPhase::Lost, "it is not this claim's volume");
 }
 
+/// autoscaling-storage.md §5.4, PV phases: Retain; §7.39.
 #[test]
 fn a_released_volume_is_retained_and_never_taken_again() {
     let mut h = bound(ReclaimPolicy::Retain);
@@ -308,7 +314,7 @@ fn a_released_volume_is_retained_and_never_taken_again() {
 
 #[test]
 fn what_cannot_be_deleted_fails_and_says_so() {
-    // autoscaling-storage.md 5.4, PV phases: Delete.
+    // autoscaling-storage.md §5.4, PV phases: Delete.
     type Case = (PvSource, &'static str, Option<&'static str>);
     use crate::api::storage::PvSource;
     let nfs = PvSource::Nfs { server: "s".into(), path: "/".into() };
@@ -358,4 +364,90 @@ fn a_volume_whose_claim_is_bound_elsewhere_is_given_back_or_dropped() {
         h.advance_secs(1);
         assert_eq!(live_volume(&h, "other").phase.as_str(), expected);
     }
+}
+
+/// autoscaling-storage.md §5.4, §5.3: a volume that is being deleted is nobody's choice.
+#[test]
+fn a_volume_that_is_being_deleted_is_not_bound() {
+    for named in [true, false] {
+        let mut h = harness();
+        let mut pv = volume("pv", "static", "10Gi");
+        pv.meta.finalizers.push("example.com/held".into());
+        let key = h.store.create(pv).unwrap().meta.key();
+        h.advance_millis(100);
+        h.store.delete::<PersistentVolume>(&key, &force()).unwrap();
+        let mut pvc = claim("data", Some("static"));
+        pvc.spec.volume_name = if named { "pv".into() } else { Str::new() };
+        h.store.create(pvc).unwrap();
+        h.advance_millis(100);
+        let why = "Cannot bind to requested volume \"pv\": the volume is marked for deletion \"pv\"";
+        assert_eq!(h.events_of("VolumeMismatch"), if named { vec![why] } else { vec![] });
+        assert_eq!(live_claim(&h, "data").phase, ClaimPhase::Pending);
+    }
+}
+
+/// autoscaling-storage.md §5.4: a named volume is bound without a look at the claim's selector.
+#[test]
+fn a_named_volume_is_bound_whatever_the_selector_says() {
+    let mut h = harness();
+    h.store.create(volume("pv", "static", "10Gi")).unwrap();
+    let mut pvc = claim("data", Some("static"));
+    pvc.spec.volume_name = "pv".into();
+    pvc.spec.selector = Some(LabelSelector::parse("disk=ssd").unwrap());
+    h.store.create(pvc).unwrap();
+    h.advance_millis(100);
+    assert_eq!(live_claim(&h, "data").phase, ClaimPhase::Bound);
+}
+
+/// autoscaling-storage.md §5.4: a bound claim whose volume belongs to another is lost.
+#[test]
+fn two_claims_of_one_volume_are_one_too_many() {
+    let mut h = bound(ReclaimPolicy::Retain);
+    h.store
+        .update::<PersistentVolume>(&ObjectKey::cluster("pv"), |v| {
+            v.claim_ref = reserved_for("other", "another uid");
+        })
+        .unwrap();
+    h.store
+        .update::<PersistentVolumeClaim>(&ObjectKey::new("default", "data"), |c| {
+            c.meta.annotations = c.meta.annotations.with("touched", "yes");
+        })
+        .unwrap();
+    h.advance_secs(1);
+    assert_eq!(live_claim(&h, "data").phase, ClaimPhase::Lost);
+    let why = "Two claims are bound to the same volume, this one is bound incorrectly";
+    assert_eq!(h.events_of("ClaimMisbound"), [why]);
+}
+
+/// autoscaling-storage.md §5.4: a volume that an administrator has reserved by name stays Available until the claim comes.
+#[test]
+fn a_volume_that_is_reserved_waits_for_its_claim() {
+    let mut h = harness();
+    let mut pv = volume("pv", "static", "10Gi");
+    pv.claim_ref = reserved_for("data", "");
+    h.store.create(pv).unwrap();
+    h.advance_secs(60);
+    assert_eq!(live_volume(&h, "pv").phase, VolumePhase::Available);
+    h.store.create(claim("other", Some("static"))).unwrap();
+    h.advance_secs(60);
+    assert_eq!(live_claim(&h, "other").phase, ClaimPhase::Pending, "another claim does not get it");
+    h.store.create(claim("data", Some("static"))).unwrap();
+    h.advance_millis(100);
+    assert_eq!(live_claim(&h, "data").spec.volume_name, "pv");
+}
+
+/// autoscaling-storage.md §5.4, Recycle: the volume is scrubbed and free again.
+#[test]
+fn a_recycled_volume_is_available_again() {
+    use crate::api::storage::PvSource;
+    let mut h = bound(ReclaimPolicy::Recycle);
+    let nfs = PvSource::Nfs { server: "s".into(), path: "/".into() };
+    h.store.update::<PersistentVolume>(&ObjectKey::cluster("pv"), |v| v.source = nfs).unwrap();
+    remove::<PersistentVolumeClaim>(&mut h, &ObjectKey::new("default", "data"));
+    h.advance_secs(5);
+    assert_eq!(h.events_of("VolumeRecycled"), ["Volume recycled"]);
+    assert_eq!(live_volume(&h, "pv").phase, VolumePhase::Available);
+    h.store.create(claim("next", Some("static"))).unwrap();
+    h.advance_secs(1);
+    assert_eq!(live_claim(&h, "next").phase, ClaimPhase::Bound);
 }

@@ -16,6 +16,8 @@ use crate::base::{Quantity, Str};
 use crate::controller::framework::{Action, Ctx};
 use crate::params::Operation;
 use crate::params::drivers::{self, Makes};
+use crate::params::ebs::{self, Refusal};
+use crate::params::operations::{self, Ec2Error, INVALID_ARGUMENT};
 
 /// Why there is no volume.
 enum Failure {
@@ -33,12 +35,8 @@ impl Provisioner {
     /// Begins or ends the making of a volume for a claim.
     pub(super) fn sync_claim(&mut self, key: &ObjectKey, ctx: &mut Ctx<'_>) -> Action {
         let now = ctx.now();
-        if let Some(operation) = self.calls.get(key) {
-            if operation.due > now {
-                return Action::After(operation.due.since(now));
-            }
-            let operation = self.calls.remove(key);
-            return operation.map_or(Action::Done, |operation| self.finish(&operation, ctx));
+        if let Some(call) = self.calls.get(key).cloned() {
+            return self.go_on(key, call, ctx);
         }
         let Some(claim) = ctx.store().get::<PersistentVolumeClaim>(key).cloned() else { return Action::Done };
         let (true, Some(driver)) = (claim.spec.volume_name.is_empty(), wanted_from(&claim).cloned()) else {
@@ -66,15 +64,51 @@ impl Provisioner {
                 let mut stream = ctx.seed().stream("volume-provision", &claim.meta.uid);
                 let delay = self.said.latency(&driver, Operation::Create, now).unwrap_or(self.provision);
                 let due = now + delay.sample(&mut stream);
-                let operation = Call { claim, driver, place, due };
-                if due > now {
-                    self.calls.insert(key.clone(), operation);
-                    return Action::After(due.since(now));
-                }
-                self.finish(&operation, ctx)
+                let ends = now + drivers::of(&driver).timeouts.0;
+                let call = Call { claim, driver, place, due, ends: Some(ends) };
+                self.go_on(key, call, ctx)
             }
             Err(failure) => self.fail(&claim, &driver, failure, ctx),
         }
+    }
+
+    /// A call to the driver goes on, returns, or takes too long: then the driver works on, and the provisioner asks anew.
+    fn go_on(&mut self, key: &ObjectKey, mut call: Call, ctx: &mut Ctx<'_>) -> Action {
+        let now = ctx.now();
+        let held_back = self.held_back(&call.claim.meta.uid, now);
+        if call.due <= now && held_back.is_none() {
+            self.calls.remove(key);
+            return self.finish(&call, ctx);
+        }
+        if let Some(left) = held_back {
+            self.calls.insert(key.clone(), call);
+            return Action::After(left);
+        }
+        let (busy, timeout) = (call.driver == drivers::EBS, drivers::of(&call.driver).timeouts.0);
+        let why = match call.ends {
+            Some(ends) if ends > now => {
+                let next = call.due.min(ends);
+                self.calls.insert(key.clone(), call);
+                return Action::After(next.since(now));
+            }
+            // Only then may the next call be made.
+            Some(_) => "rpc error: code = DeadlineExceeded desc = context deadline exceeded".to_owned(),
+            None if busy => format!(
+                "rpc error: code = Aborted desc = Create volume request for {} is already in progress",
+                volume_name(&call.claim)
+            ),
+            None => {
+                call.ends = Some(now + timeout);
+                return self.go_on(key, call, ctx);
+            }
+        };
+        call.ends = None;
+        let class = call.claim.class();
+        let message = format!("failed to provision volume with StorageClass \"{class}\": {why}");
+        say(ctx, &call.driver, &call.claim, EventType::Warning, "ProvisioningFailed", message);
+        let again = self.back_off(&call.claim.meta.uid, &call.driver, now);
+        self.calls.insert(key.clone(), call);
+        again
     }
 
     /// The driver's call returns.
@@ -85,6 +119,7 @@ impl Provisioner {
         };
         let granted = self
             .trouble(operation, &class, ctx)
+            .and_then(|()| check_ebs(operation, &class, ctx))
             .and_then(|()| self.room(operation, &class, ctx))
             .and_then(|()| take_capacity(claim, &class, driver, ctx));
         if let Err(failure) = granted {
@@ -176,6 +211,11 @@ impl Provisioner {
                 self.back_off(&claim.meta.uid, driver, now)
             }
             Failure::NotOurs => Action::Done,
+            // Without a node that was chosen there is nothing that the scheduler could choose anew.
+            Failure::Reschedule(why) if !claim.meta.annotations.contains_key(annotation::SELECTED_NODE) => {
+                warn(ctx, why);
+                self.back_off(&claim.meta.uid, driver, now)
+            }
             Failure::Reschedule(why) => {
                 warn(ctx, why);
                 // A claim that has vanished needs no node.
@@ -229,6 +269,9 @@ fn begin(
     if matches!(known.makes, Makes::HostPath(_)) && !known.volume_keys.is_empty() && node.is_none() {
         return Err(Failure::Retry(format!("{prefix}configuration error, no node was specified")));
     }
+    if claim.spec.selector.is_some() {
+        return Err(Failure::Retry(format!("{prefix}claim Selector is not supported")));
+    }
     if !known.shared && !claim.spec.block {
         check_modes(claim, driver)?;
     }
@@ -245,8 +288,12 @@ fn begin(
             None => Ok(Some(place)),
         };
     }
-    topology::place(ctx.store(), driver, class, &claim.meta.name, node.as_deref())
-        .map_err(|why| Failure::Retry(format!("{prefix}error generating accessibility requirements: {why}")))
+    topology::place(ctx.store(), driver, class, &claim.meta.name, node.as_deref()).map_err(|why| match why {
+        topology::Unplaced::Gone(why) => Failure::Reschedule(format!("{prefix}{why}")),
+        topology::Unplaced::Now(why) => {
+            Failure::Retry(format!("{prefix}error generating accessibility requirements: {why}"))
+        }
+    })
 }
 
 /// What stands in front of every failure.
@@ -265,14 +312,45 @@ fn check_modes(claim: &PersistentVolumeClaim, driver: &str) -> Result<(), Failur
     if words.is_empty() {
         return Ok(());
     }
-    // The words of the EBS driver (`pkg/driver/controller.go`); others say the same in their own.
-    let words = words.join(", ");
+    // The words of the EBS driver (`pkg/driver/controller.go`); others say more.
     let why = if driver == drivers::EBS {
-        format!("Volume capabilities {words} not supported. Only AccessModes[ReadWriteOnce] supported.")
+        "Volume capabilities not supported".to_owned()
     } else {
-        format!("Volume capabilities {words} not supported")
+        format!("Volume capabilities {} not supported", words.join(", "))
     };
     Err(Failure::Infeasible(format!("rpc error: code = InvalidArgument desc = {why}")))
+}
+
+/// Whether EBS makes such volumes.
+fn check_ebs(call: &Call, class: &StorageClass, ctx: &Ctx<'_>) -> Result<(), Failure> {
+    let Call { claim, driver, .. } = call;
+    if *driver != drivers::EBS {
+        return Ok(());
+    }
+    let gib = u64::try_from(size(claim, driver).get(STORAGE).unwrap_or(Quantity::ZERO).value() >> 30);
+    let shared = claim.spec.block && claim.spec.access_modes.contains(&AccessMode::ReadWriteMany);
+    let Err(refusal) = ebs::check(&class.parameters, gib.unwrap_or(0), shared) else { return Ok(()) };
+    let (front, name) = (front(class), volume_name(claim));
+    Err(match refusal {
+        Refusal::Argument(why) => {
+            Failure::Infeasible(format!("rpc error: code = InvalidArgument desc = {why}"))
+        }
+        Refusal::Driver(why) => Failure::Retry(format!(
+            "{front}rpc error: code = Internal desc = Could not create volume {name:?}: {why}"
+        )),
+        Refusal::Ec2 { code, message, wrong } => {
+            let mut stream = super::request_id(ctx, &name);
+            let error = Ec2Error::of(code, &message);
+            let say = |error: &Ec2Error<'_>, stream: &mut _| {
+                operations::ec2_words(Operation::Create, &format!("{name:?}"), error, stream)
+            };
+            if wrong {
+                Failure::Infeasible(say(&error.passed_on_as(INVALID_ARGUMENT), &mut stream))
+            } else {
+                Failure::Retry(format!("{front}{}", say(&error, &mut stream)))
+            }
+        }
+    })
 }
 
 /// Takes the room for a volume from the capacity of its place, for drivers that publish theirs.

@@ -40,7 +40,7 @@ use crate::api::storage::{
 use crate::api::{Kind, ObjectKey, Resource};
 use crate::base::{LookupMap, SimDuration, SimTime, Str};
 use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
-use crate::kernel::Seed;
+use crate::kernel::{Seed, Stream};
 use crate::params::operations::{self, Operation, Operations, Trouble};
 use crate::params::{Delay, drivers};
 use crate::store::{Change, Store};
@@ -77,7 +77,10 @@ struct Call {
     claim: Arc<PersistentVolumeClaim>,
     driver: Str,
     place: Option<topology::Segment>,
+    /// When the driver is done.
     due: SimTime,
+    /// When the provisioner ceases to wait for it; none between two calls.
+    ends: Option<SimTime>,
 }
 
 impl Provisioner {
@@ -109,9 +112,12 @@ impl Provisioner {
 
 /// What a driver says of a call that failed.
 fn words(ctx: &Ctx<'_>, driver: &str, (operation, what): (Operation, &str), trouble: Trouble) -> String {
-    let parts = [what.as_bytes(), &ctx.now().as_nanos().to_le_bytes()];
-    let mut stream = ctx.seed().stream_of("request-id", &parts);
-    operations::words(driver, operation, &format!("{what:?}"), trouble, &mut stream)
+    operations::words(driver, operation, &format!("{what:?}"), trouble, &mut request_id(ctx, what))
+}
+
+/// Where the identity of a request to the cloud comes from.
+fn request_id(ctx: &Ctx<'_>, what: &str) -> Stream {
+    ctx.seed().stream_of("request-id", &[what.as_bytes(), &ctx.now().as_nanos().to_le_bytes()])
 }
 
 /// The source of a provisioner's Events: `<provisioner>_<host name>_<uuid>`.

@@ -13,17 +13,25 @@ use crate::store::Store;
 /// One place: labels with their values, ordered by key.
 pub(super) type Segment = Vec<(Str, Str)>;
 
+/// Why there is no place, in upstream's words.
+pub(super) enum Unplaced {
+    /// What the chosen node says of its drivers is gone: another must be chosen.
+    Gone(String),
+    /// It may be otherwise later.
+    Now(String),
+}
+
 /// The place for the volume of a claim; none if the driver does not know of places.
 ///
 /// # Errors
-/// Upstream's words, without the part in front that says that requirements could not be generated.
+/// Why not, without the part in front that says that requirements could not be generated.
 pub(super) fn place(
     store: &Store,
     driver: &str,
     class: &StorageClass,
     claim: &str,
     selected: Option<&Node>,
-) -> Result<Option<Segment>, String> {
+) -> Result<Option<Segment>, Unplaced> {
     let known = drivers::find(driver);
     if drivers::of(driver).volume_keys.is_empty() {
         return Ok(None);
@@ -32,13 +40,19 @@ pub(super) fn place(
     let Some(node) = selected else {
         let assumed = || known.map(assumed_keys);
         let Some(keys) = registered().or_else(assumed) else { return Ok(None) };
-        return immediate(store, &keys, class, claim).map(Some);
+        return immediate(store, &keys, class, claim).map(Some).map_err(Unplaced::Now);
     };
-    let own = store.find::<CsiNode>("", &node.meta.name).and_then(|csi| keys_of(csi, driver));
-    let keys = match own {
+    let csi_node = store.find::<CsiNode>("", &node.meta.name);
+    let keys = match csi_node.and_then(|csi| keys_of(csi, driver)) {
         Some(keys) => keys,
         None if registered().is_some() => {
-            return Err(format!("no topology key found for node {}", node.meta.name));
+            let name = &node.meta.name;
+            return Err(match csi_node {
+                Some(_) => Unplaced::Now(format!("no topology key found for node {name}")),
+                None => Unplaced::Gone(format!(
+                    "failed to get selected CSINode {name}: csinode.storage.k8s.io \"{name}\" not found"
+                )),
+            });
         }
         // No node at all says that it has the driver: then those that are known are taken to run everywhere.
         None => match known {
@@ -46,7 +60,7 @@ pub(super) fn place(
             None => return Ok(None),
         },
     };
-    delayed(node, &keys, class).map(Some)
+    delayed(node, &keys, class).map(Some).map_err(Unplaced::Now)
 }
 
 fn keys_of(node: &CsiNode, driver: &str) -> Option<Vec<Str>> {
@@ -203,7 +217,7 @@ mod tests {
 
     #[test]
     fn claims_of_a_set_follow_one_another() {
-        // autoscaling-storage.md 5.5, Immediate.
+        // autoscaling-storage.md §5.5, Immediate.
         let (hash, index) = hash_and_index("data-web-2");
         assert_eq!((hash, index), (hash_and_index("logs-web-0").0, 2));
         assert_eq!(hash_and_index("web-1"), (hash, 1), "the name alone counts");

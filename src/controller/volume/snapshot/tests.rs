@@ -67,7 +67,7 @@ fn live(h: &Harness, kind: &str) -> Option<Arc<Inert>> {
 
 #[test]
 fn a_snapshot_is_cut_at_once_and_ready_later() {
-    // autoscaling-storage.md 5.11, snapshots.
+    // autoscaling-storage.md §5.11, snapshots.
     let mut h = cluster("Delete", Operations::default());
     h.store.create(snapshot_of("data", "ebs")).unwrap();
     h.advance_millis(500);
@@ -175,7 +175,7 @@ fn sourced(name: &str, size: &str, kind: &str, from: &str) -> PersistentVolumeCl
 
 #[test]
 fn a_volume_is_made_from_a_snapshot_that_is_ready_and_small_enough() {
-    // autoscaling-storage.md 5.11: the snapshot must be readyToUse.
+    // autoscaling-storage.md §5.11: the snapshot must be readyToUse.
     let mut h = cluster("Delete", Operations::default());
     h.store.create(snapshot_of("data", "ebs")).unwrap();
     h.advance_secs(2);

@@ -332,6 +332,23 @@ mod tests {
         }))
     }
 
+    /// The same, reserved for a claim by name.
+    fn reserved(name: &str, zone: &str, claim: &str) -> Object {
+        let Object::PersistentVolume(volume) = volume(name, 9, zone) else { unreachable!("a volume") };
+        let mut volume = PersistentVolume::clone(&volume);
+        let key = ObjectKey::new("default", claim);
+        volume.claim_ref = Some(crate::api::storage::ClaimRef { key, uid: Str::new() });
+        Object::PersistentVolume(Arc::new(volume))
+    }
+
+    /// The same claim, but of so many units.
+    fn sized(object: &Object, units: i64) -> Object {
+        let Object::PersistentVolumeClaim(claim) = object else { unreachable!("a claim") };
+        let mut claim = PersistentVolumeClaim::clone(claim);
+        claim.spec.requests = [("storage", Quantity::from_units(units))].into_iter().collect();
+        Object::PersistentVolumeClaim(Arc::new(claim))
+    }
+
     /// A claim `name` of 5 units in the class `disk`, with an annotation or a volume.
     fn claim(name: &str, selected: &str, bound_to: &str) -> Object {
         let mut claim = PersistentVolumeClaim { meta: Meta::named("default", name), ..Default::default() };
@@ -394,6 +411,8 @@ mod tests {
         }
     }
 
+    /// autoscaling-storage.md §5.2 (classes of claims; what Filter does for delayed ones), §5.3 (steps 6, 7 and 10), §5.1 (volumes
+    /// that are gone).
     #[test]
     fn claims_are_matched_then_provisioned() {
         let made = || class("disk", "csi.example", "");
@@ -412,6 +431,23 @@ mod tests {
                 vec!["c", "c"],
                 "c=more c=near",
             ),
+            (vec![by_hand(), claim("c", "", ""), reserved("mine", "b", "c"), near()], vec!["c"], "match"),
+            (
+                vec![by_hand(), claim("c", "", ""), reserved("mine", "a", "c"), volume("small", 6, "a")],
+                vec!["c"],
+                "c=mine",
+            ),
+            (
+                vec![
+                    by_hand(),
+                    sized(&claim("c", "", ""), 8),
+                    claim("d", "", ""),
+                    near(),
+                    volume("large", 20, "a"),
+                ],
+                vec!["c", "d"],
+                "d=near c=large",
+            ),
             (vec![claim("c", "", "near"), near()], vec!["c"], ""),
             (vec![claim("c", "", "far"), far()], vec!["c"], "affinity"),
             (vec![claim("c", "", "none")], vec!["c"], "gone"),
@@ -426,6 +462,7 @@ mod tests {
         }
     }
 
+    /// autoscaling-storage.md §5.2, step 3: CSIStorageCapacity.
     #[test]
     fn a_driver_that_publishes_capacity_needs_room() {
         let driver = |storage_capacity| {

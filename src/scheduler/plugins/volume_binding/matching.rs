@@ -141,6 +141,7 @@ mod tests {
         candidates.choose(&Labels::default(), &taken).map(|v| v.meta.name.to_string())
     }
 
+    /// autoscaling-storage.md §5.3, on the scheduler's path.
     #[test]
     fn the_smallest_that_fits_is_taken_unless_one_is_reserved() {
         const RWO: &str = "ReadWriteOnce";

@@ -1,0 +1,126 @@
+//! What holds a Pod that has a node and does not run: its claims, its disks, and the last that was said of it.
+
+use std::sync::Arc;
+
+use crate::api::storage::{
+    ClaimPhase, CsiDriver, PersistentVolume, PersistentVolumeClaim, StorageClass, VolumeAttachment,
+};
+use crate::api::{Event, EventType, Node, ObjectKey, Phase, Pod};
+use crate::base::Str;
+use crate::params::drivers;
+use crate::store::Store;
+
+/// The taint by which an administrator says that a node is really down.
+const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+
+/// What holds a Pod, a sentence each; nothing if it has no node or its containers run.
+pub fn of(store: &Store, pod: &Pod) -> Vec<String> {
+    let Some(node) = pod.node_name.as_ref().filter(|_| pod.status.phase == Phase::Pending) else {
+        return Vec::new();
+    };
+    let mut said: Vec<String> = pod
+        .spec
+        .claim_names(&pod.meta.name)
+        .into_iter()
+        .map(|name| claim(store, &ObjectKey::new(pod.meta.namespace.clone(), name), node))
+        .collect();
+    if let Some(event) = last_warning(store, pod) {
+        let often = if event.count > 1 { format!(", {} times", event.count) } else { String::new() };
+        said.push(format!(
+            "the last that was said{often}: {}: {}",
+            event.reason,
+            event.message.trim_end().replace('\n', " ")
+        ));
+    }
+    said
+}
+
+/// The last complaint about a Pod.
+pub fn last_warning<'a>(store: &'a Store, pod: &Pod) -> Option<&'a Arc<Event>> {
+    let about = |e: &&Arc<Event>| e.regarding.uid == pod.meta.uid && e.event_type == EventType::Warning;
+    store.list::<Event>().filter(about).max_by_key(|e| (e.last, &e.meta.name))
+}
+
+fn claim(store: &Store, key: &ObjectKey, node: &Str) -> String {
+    let name = &key.name;
+    let Some(claim) = store.get::<PersistentVolumeClaim>(key) else {
+        return format!("claim {name} does not exist");
+    };
+    if claim.phase != ClaimPhase::Bound {
+        let class = store.find::<StorageClass>("", &claim.class());
+        let patient = class.is_some_and(|c| c.wait_for_first_consumer);
+        let why = if patient {
+            "; its class waits for the scheduler to choose a node, which a Pod with spec.nodeName goes past"
+        } else {
+            ""
+        };
+        return format!("claim {name} is not bound{why}");
+    }
+    let volume = &claim.spec.volume_name;
+    match store.find::<PersistentVolume>("", volume) {
+        None => format!("claim {name} is bound to {volume}, which is gone"),
+        Some(found) => {
+            format!("claim {name} is bound to {volume}, which {}", whereabouts(store, found, node))
+        }
+    }
+}
+
+/// What is between a volume and a node.
+fn whereabouts(store: &Store, volume: &PersistentVolume, node: &Str) -> String {
+    let driver = volume.source.csi().map(|(driver, _)| driver);
+    let attaches = |d: &Str| drivers::attaches(d, store.find::<CsiDriver>("", d).map(|object| &**object));
+    if !driver.is_some_and(|d| attaches(&d)) {
+        return "needs no attaching and is being mounted".to_owned();
+    }
+    let all = || store.list::<VolumeAttachment>().filter(|a| a.pv_name == volume.meta.name);
+    let own = all().find(|a| a.node_name == *node);
+    match own {
+        Some(a) if a.attached && !a.meta.is_deleting() => {
+            let unique = volume.attach_name();
+            let uses = store
+                .find::<Node>("", node)
+                .is_some_and(|n| unique.is_some_and(|unique| n.status.volumes_in_use.contains(&unique)));
+            return if uses {
+                "is attached there and being mounted".to_owned()
+            } else {
+                "is attached there; the node's next status says that it uses it, then it is mounted"
+                    .to_owned()
+            };
+        }
+        Some(a) if !a.attach_error.is_empty() => return format!("cannot be attached: {}", a.attach_error),
+        Some(_) => return "is being attached".to_owned(),
+        None => {}
+    }
+    let single = volume.access_modes.iter().all(|mode| mode.is_single_node());
+    match all().find(|_| single) {
+        Some(other) => elsewhere(store, volume, other),
+        None => "is to be attached".to_owned(),
+    }
+}
+
+/// Why a disk is still on another node.
+fn elsewhere(store: &Store, volume: &PersistentVolume, attachment: &VolumeAttachment) -> String {
+    let other = &attachment.node_name;
+    let claim = volume.claim_ref.as_ref().map(|r| r.key.clone()).unwrap_or_default();
+    let users: Vec<&str> = store
+        .pods_using(&claim)
+        .filter(|p| p.node_name.as_ref() == Some(other) && !p.is_terminal())
+        .map(|p| p.meta.name.as_str())
+        .collect();
+    let front = format!("is still attached to {other}");
+    if attachment.meta.is_deleting() {
+        return format!("{front} and being detached");
+    }
+    if !users.is_empty() {
+        return format!("{front}, where {} uses it: one node at a time can have it", users.join(", "));
+    }
+    match store.find::<Node>("", other) {
+        Some(n) if n.is_ready() => format!("{front}, which has not unmounted it yet"),
+        Some(n) if n.taints.iter().any(|t| t.key == OUT_OF_SERVICE) => {
+            format!("{front}, which is out of service")
+        }
+        _ => format!(
+            "{front}, which does not answer: it is taken away by force six minutes after the last Pod there was gone, or at once if the node gets the taint {OUT_OF_SERVICE}"
+        ),
+    }
+}
