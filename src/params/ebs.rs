@@ -6,6 +6,7 @@
 //! # Fidelity
 //! * Of a class's parameters `type`, `iops`, `iopsPerGB`, `allowAutoIOPSPerGBIncrease` and `throughput` are looked at, and unknown
 //!   ones refused. Volumes have no speed: what is allowed is made, and all are equally fast.
+//! * The blocks of a restored volume are there at once, not only when they are first read.
 //! * EC2's quotas of an account (`VolumeLimitExceeded`, `MaxIOPSLimitExceeded`) are not kept; use `room` or `denied`.
 
 use crate::api::Labels;

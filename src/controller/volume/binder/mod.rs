@@ -14,6 +14,8 @@
 //! * Recycling (deprecated) succeeds at once, without the Pod that scrubs the volume.
 //! * In-tree volumes and provisioners that CSI drivers serve today are theirs from the start: the annotation
 //!   `pv.kubernetes.io/migrated-to` is not written.
+//! * What the controller does itself (deleting host paths, recycling) never fails for a while, so that its back-off of 500 ms to
+//!   2 min does not show. The finalizer `kubernetes.io/pv-controller` of in-tree volumes is not put on.
 //! * VolumeAttributesClasses must match by name; their objects are not looked at.
 
 mod claim;

@@ -12,6 +12,7 @@
 //!   CSIDriver or a CSINode) works; one program stands for all of them. Its Pod is named `<pod>-0` in the source of
 //!   Events. Claims of classes with another provisioner wait.
 //! * `--strict-topology` is not set, and the drivers take the first place they are offered.
+//! * Calls fail with DeadlineExceeded, Aborted, ResourceExhausted, InvalidArgument or Internal; Canceled and Unavailable do not occur.
 //! * Deleting a volume takes no time, and making one takes the latency `volumeProvision` whatever the driver, unless the
 //!   scenario says otherwise of it.
 //! * A clone lies where its source lies, and no node elsewhere can have it; a volume from a snapshot may lie anywhere.
