@@ -416,6 +416,8 @@ pub struct ResizedResources {
     pub allocated: Option<ResourceList>,
     /// `resources.requests`.
     pub actual_requests: Option<ResourceList>,
+    /// `resources.limits`.
+    pub actual_limits: Option<ResourceList>,
 }
 
 /// What a container does.

@@ -34,16 +34,18 @@ pub struct Resize {
     pub pending: Option<(Str, Str)>,
     /// Allocated, and not yet shown as applied.
     pub in_progress: bool,
-    /// What the runtime has applied: requests per container.
-    applied: Vec<ResourceList>,
+    /// What the runtime has applied: requests and limits per container.
+    applied: Vec<(ResourceList, ResourceList)>,
 }
 
 impl Resize {
     /// What the status of a container shows.
     pub fn shown(&self, index: usize, allocated: &Container) -> Arc<ResizedResources> {
+        let (requests, limits) = self.applied.get(index).cloned().unzip();
         Arc::new(ResizedResources {
             allocated: Some(allocated.requests.clone()),
-            actual_requests: self.applied.get(index).cloned(),
+            actual_requests: requests,
+            actual_limits: limits.filter(|limits| !limits.0.is_empty()),
         })
     }
 }
@@ -58,15 +60,16 @@ pub fn resizes(old: &PodSpec, new: &PodSpec) -> bool {
 }
 
 impl Worker<'_, '_> {
-    fn requests_of_all(&self) -> Vec<ResourceList> {
-        (0..self.pod.containers.len()).map(|index| self.pod.container(index).requests.clone()).collect()
+    fn resources_of_all(&self) -> Vec<(ResourceList, ResourceList)> {
+        let all = (0..self.pod.containers.len()).map(|index| self.pod.container(index));
+        all.map(|c| (c.requests.clone(), c.limits.clone())).collect()
     }
 
     /// Other resources are wanted: they are allocated if the node has room, else the Pod goes on as it is.
     pub fn resize(&mut self, wanted: &Arc<PodSpec>) {
         let recipe = self.common.recipe(wanted);
         let refusal = self.refuses_resize(&recipe);
-        let applied = self.requests_of_all();
+        let applied = self.resources_of_all();
         let resize = self.pod.resize.get_or_insert_with(|| {
             Box::new(Resize { wanted: None, pending: None, in_progress: false, applied })
         });
@@ -179,7 +182,7 @@ impl Worker<'_, '_> {
 
     /// What was allocated shows as applied.
     pub fn resized(&mut self) {
-        let applied = self.requests_of_all();
+        let applied = self.resources_of_all();
         let Some(resize) = self.pod.resize.as_mut().filter(|resize| resize.in_progress) else { return };
         resize.in_progress = false;
         resize.applied = applied;

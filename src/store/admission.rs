@@ -77,8 +77,11 @@ impl Default for Admission {
 pub(super) fn admit<T: Stored>(store: &mut Store, object: &mut T) -> Result<Option<Str>, ApiError> {
     let object = object as &mut dyn std::any::Any;
     if let Some(pod) = object.downcast_mut::<Pod>() {
-        let refusal = super::limits::admit_pod(store, pod);
-        super::webhook::mutate(store, pod);
+        let mut refusal = super::limits::admit_pod(store, pod);
+        if super::webhook::mutate(store, pod) {
+            // Validation comes after all that changes the Pod.
+            refusal = super::limits::check_pod_again(store, pod);
+        }
         admit_pod(store, pod)?;
         return Ok(refusal);
     } else if let Some(node) = object.downcast_mut::<Node>() {

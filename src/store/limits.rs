@@ -54,6 +54,12 @@ pub(super) fn admit_pod(store: &mut Store, pod: &mut Pod) -> Option<Str> {
     limited.refusal
 }
 
+/// Why a Pod that a webhook has changed is refused, if it is.
+pub(super) fn check_pod_again(store: &Store, pod: &Pod) -> Option<Str> {
+    let mut ranges = store.list_in::<LimitRange>(&pod.meta.namespace);
+    ranges.find_map(|range| aggregate(check_pod(&range.spec.value.limits, &pod.spec)))
+}
+
 fn limit(ranges: &[Arc<LimitRange>], spec: &Arc<PodSpec>) -> Limited {
     let mut raw = k8s::core::v1::PodSpec::clone(&spec.raw);
     defaults::default_requests(&mut raw);

@@ -15,6 +15,8 @@ const EPSILON: f64 = 0.0001;
 const HALF_LIFE_SECONDS: f64 = 86_400.0;
 /// Weights beyond two to the power of this are scaled down.
 const EXPONENT_MAX: f64 = 100.0;
+/// The weight of a checkpoint's fullest bucket.
+const CHECKPOINT_WEIGHT_MAX: f64 = 10_000.0;
 
 /// The buckets of a resource.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -125,6 +127,25 @@ impl Histogram {
             bucket += 1;
         }
         self.scale.start((bucket + 1).min(self.scale.count - 1))
+    }
+
+    /// What a checkpoint holds of it: weights by bucket, the largest of them 10000, and their sum. `time` writes an
+    /// instant, given in seconds from the start of the run.
+    pub fn save(&self, time: impl Fn(f64) -> String) -> Value {
+        let largest = self.weights.iter().copied().fold(0.0, f64::max);
+        // upstream: float64, rounded
+        let share = |weight: f64| (weight * CHECKPOINT_WEIGHT_MAX / largest + 0.5).floor();
+        let filled = self.weights.iter().enumerate().filter(|(_, weight)| **weight >= EPSILON);
+        let buckets: serde_json::Map<String, Value> = filled
+            .map(|(bucket, weight)| (bucket.to_string(), share(*weight) as u64))
+            .filter(|(_, weight)| *weight > 0)
+            .map(|(bucket, weight)| (bucket, weight.into()))
+            .collect();
+        serde_json::json!({
+            "referenceTimestamp": time(self.reference * HALF_LIFE_SECONDS),
+            "bucketWeights": buckets,
+            "totalWeight": self.total,
+        })
     }
 
     /// Adds what a checkpoint holds: weights by bucket, their sum, and the instant they refer to, in seconds from the start.

@@ -1,20 +1,22 @@
-//! The vertical Pod autoscaler: sees what containers use, recommends requests, and has Pods replaced that are far off.
+//! The vertical Pod autoscaler: sees what containers use, recommends requests, and gives them to Pods that are far off.
 //!
-//! * [`object`]: VerticalPodAutoscalers. * [`histogram`], [`recommender`]: from usage to requests. * [`updater`]: which Pods
-//!   are evicted. What new Pods get is [`crate::store::webhook`].
+//! * [`object`]: VerticalPodAutoscalers. * [`histogram`], [`recommender`]: from usage to requests; [`checkpoint`]: what of it
+//!   is kept. * [`updater`]: which Pods are resized or evicted. What new Pods get is [`crate::store::webhook`].
 //!
 //! Its objects are custom resources; the components run while there is at least one of them, and cost nothing else.
 //!
 //! Upstream: `vertical-pod-autoscaler/pkg/{recommender,updater,admission-controller}`, 1.5.1.
 //!
 //! # Fidelity
-//! Recommender and updater share one clock of `--recommender-interval`, the recommender first. History is kept in memory:
-//! a VerticalPodAutoscalerCheckpoint that the scenario gives is read, none is written; old aggregates are not collected.
-//! `InPlaceOrRecreate` works as `Recreate`: Pods are evicted, not resized in place. A target is a Deployment, ReplicaSet,
-//! ReplicationController, StatefulSet, DaemonSet or Job; an autoscaler for another autoscaler's Pods is not looked for. The
-//! eviction rate limit (off by default), eviction requirements, startup boosts, rounding flags, alternative recommenders and
-//! bounds of LimitRanges are not simulated. Evictions for want of memory on a node do not count as out-of-memory kills.
+//! Recommender and updater share one clock of `--recommender-interval`, the recommender first; the webhook's lease never goes
+//! stale. Checkpoints are read when an autoscaler appears, not only when the recommender starts. A target is a Deployment,
+//! ReplicaSet, ReplicationController, StatefulSet, DaemonSet, Job or CronJob. The eviction rate limit (off by default), startup
+//! boosts, `--confidence-interval-cpu` and `-memory` (24 h), half-lives and memory intervals other than the defaults, rounding
+//! other than to 1m and 1 byte, cluster-wide maxima, history from Prometheus and alternative recommenders are not simulated; writing
+//! checkpoints never takes `--checkpoints-timeout`. The conditions `LowConfidence`, `FetchingHistory`, `ConfigDeprecated` and
+//! `ConfigUnsupported` are never set: a target that is not there has `NoPodsMatched`.
 
+pub mod checkpoint;
 pub mod histogram;
 pub mod object;
 pub mod recommender;
@@ -25,16 +27,25 @@ pub mod updater;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::api::workload::{DaemonSet, Deployment, Job, ReplicaSet, ReplicationController, StatefulSet};
+use crate::api::workload::{
+    CronJob, DaemonSet, Deployment, Job, ReplicaSet, ReplicationController, StatefulSet,
+};
 use crate::api::{Container as Spec, EventType, Inert, LabelSelector, ObjectKey, ObjectRef, Pod};
 use crate::base::text::lit;
-use crate::base::{SimDuration, SimTime, Str, Timestamp};
+use crate::base::{Quantity, SimDuration, SimTime, Str, Timestamp};
 use crate::params::settings::{Settings, VpaRecommender, VpaUpdater};
 use crate::store::metrics::{MetricsApi, PodSample};
-use crate::store::webhook::{Resizer, Target};
+use crate::store::webhook::Resizer;
+use crate::store::webhook::capping::held;
 use crate::store::{Change, Emit, Store};
 use object::{CHECKPOINT_KIND, Mode, Vpa};
 use recommender::{Aggregate, Container};
+use updater::{Attempts, Turn};
+
+/// How often checkpoints of autoscalers that are no more are deleted.
+const CHECKPOINTS_GC_INTERVAL: SimDuration = SimDuration::from_mins(10);
+/// How often what is known of containers of long ago is dropped.
+const AGGREGATES_GC_INTERVAL: SimDuration = SimDuration::from_mins(60);
 
 /// All components of the vertical autoscaler.
 #[derive(Clone, Debug)]
@@ -47,8 +58,14 @@ pub struct Vertical {
     containers: BTreeMap<(Str, Str), Container>,
     /// Containers that were killed for their memory since the last turn.
     ooms: Vec<Oom>,
+    /// Since when resizes of Pods have been under way.
+    attempts: Attempts,
     /// Autoscalers that there are.
     objects: usize,
+    /// An autoscaler went: its checkpoints are to be deleted.
+    orphans: bool,
+    last_checkpoints_gc: SimTime,
+    last_aggregates_gc: SimTime,
     /// An autoscaler has changed since new Pods were last told.
     changed: bool,
     last: Option<SimTime>,
@@ -59,9 +76,11 @@ pub struct Vertical {
 struct Oom {
     pod: Arc<Pod>,
     container: Str,
-    /// Bytes that it had requested.
+    /// Bytes that it had requested, or used when its Pod was evicted for want of memory.
     requested: i64,
-    at: Timestamp,
+    /// When it ended, if it was killed.
+    ended: Option<Timestamp>,
+    heard: SimTime,
 }
 
 impl Vertical {
@@ -73,7 +92,11 @@ impl Vertical {
             aggregates: BTreeMap::new(),
             containers: BTreeMap::new(),
             ooms: Vec::new(),
+            attempts: Attempts::new(),
             objects: 0,
+            orphans: false,
+            last_checkpoints_gc: SimTime::ZERO,
+            last_aggregates_gc: SimTime::ZERO,
             changed: false,
             last: None,
         }
@@ -88,17 +111,21 @@ impl Vertical {
             let (was, is) = (is_ours(old), is_ours(new));
             self.objects = self.objects + usize::from(is) - usize::from(was);
             self.changed |= was || is;
+            self.orphans |= was && !is && self.aggregates.values().any(|known| !known.is_empty());
         } else if self.objects > 0
             && let Some((Some(old), new)) = change.of::<Pod>()
         {
             match new {
-                Some(new) => self.note_ooms(old, new),
+                Some(new) => {
+                    self.note_ooms(old, new, change.at);
+                    self.note_eviction(old, new, change.at);
+                }
                 None => self.containers.retain(|(uid, _), _| *uid != old.meta.uid),
             }
         }
     }
 
-    fn note_ooms(&mut self, old: &Arc<Pod>, new: &Arc<Pod>) {
+    fn note_ooms(&mut self, old: &Arc<Pod>, new: &Arc<Pod>, at: SimTime) {
         for status in new.status.containers.iter().filter(|status| status.restart_count > 0) {
             let Some(end) = status.last_termination.as_ref().filter(|end| end.reason == "OOMKilled") else {
                 continue;
@@ -107,10 +134,20 @@ impl Vertical {
             if before.is_none_or(|before| before.restart_count >= status.restart_count) {
                 continue;
             }
-            let spec = old.spec.containers.iter().find(|c| c.name == status.name);
-            let requested = spec.and_then(|c| c.requests.get("memory")).map_or(0, |q| q.value());
-            let (container, at) = (status.name.clone(), end.finished_at);
-            self.ooms.push(Oom { pod: new.clone(), container, requested, at });
+            let had = held(old).into_iter().find(|held| held.container == status.name);
+            let requested = had.and_then(|held| held.requests.memory).unwrap_or(0);
+            let (container, ended) = (status.name.clone(), Some(end.finished_at));
+            self.ooms.push(Oom { pod: new.clone(), container, requested, ended, heard: at });
+        }
+    }
+
+    /// A Pod that its node evicts for want of memory: its containers that use more than they asked for need what they use.
+    fn note_eviction(&mut self, old: &Arc<Pod>, new: &Arc<Pod>, at: SimTime) {
+        if old.is_terminal() || new.status.reason != "Evicted" {
+            return;
+        }
+        for (container, used) in starved_of_memory(&new.status.message) {
+            self.ooms.push(Oom { pod: new.clone(), container, requested: used, ended: None, heard: at });
         }
     }
 
@@ -119,7 +156,7 @@ impl Vertical {
         if self.changed {
             return Some(now);
         }
-        (self.objects > 0).then(|| self.next_turn(now))
+        (self.objects > 0 || self.orphans).then(|| self.next_turn(now))
     }
 
     fn next_turn(&self, now: SimTime) -> SimTime {
@@ -137,13 +174,14 @@ impl Vertical {
         evict: impl Fn(&mut Store, &ObjectKey) -> bool,
     ) {
         let now = store.now();
-        let due = self.objects > 0 && self.next_turn(now) <= now;
+        let due = (self.objects > 0 || self.orphans) && self.next_turn(now) <= now;
         if due {
             self.last = Some(now);
             self.turn(store, metrics, evict);
         }
         if std::mem::take(&mut self.changed) || due {
-            let resizers = autoscalers(store).into_iter().filter_map(|vpa| resizer(store, &vpa)).collect();
+            let list = autoscalers(store).into_iter().filter(|vpa| vpa.mode != Mode::Off);
+            let resizers = list.filter_map(|vpa| resizer(store, &vpa)).collect();
             store.admission_mut().resizers = resizers;
         }
     }
@@ -158,24 +196,43 @@ impl Vertical {
         self.aggregates.retain(|key, _| list.iter().any(|vpa| vpa.key == *key));
         let ooms = std::mem::take(&mut self.ooms);
         for vpa in &mut list {
-            let pods = pods_of(store, vpa);
+            let Some(selector) = selector_of(store, vpa) else {
+                self.recommend(store, vpa, &BTreeMap::new(), false);
+                continue;
+            };
+            let pods = pods_of(store, vpa, &selector);
             let first = !self.aggregates.contains_key(&vpa.key);
             let mut aggregates = self.aggregates.remove(&vpa.key).unwrap_or_default();
             if first {
-                load_checkpoints(store, vpa, &mut aggregates);
+                checkpoint::load(store, vpa, &mut aggregates);
             }
             self.read(store, metrics, &pods, &mut aggregates);
-            for oom in ooms.iter().filter(|oom| pods.iter().any(|pod| pod.meta.uid == oom.pod.meta.uid)) {
+            let matches =
+                |pod: &Pod| pod.meta.namespace == vpa.key.namespace && selector.matches(&pod.meta.labels);
+            for oom in ooms.iter().filter(|oom| matches(&oom.pod)) {
                 let container = self.containers.entry(id_of(&oom.pod, &oom.container)).or_default();
                 let aggregate = aggregates.entry(oom.container.clone()).or_default();
-                let at = store.calendar().instant(oom.at);
+                let at = oom.ended.map_or(oom.heard, |ended| store.calendar().instant(ended));
                 aggregate.add_oom(&self.recommender, container, oom.requested, at);
             }
             self.recommend(store, vpa, &aggregates, !pods.is_empty());
+            checkpoint::save(store, vpa, &self.without_peaks(store.now(), &pods, &aggregates));
             self.aggregates.insert(vpa.key.clone(), aggregates);
         }
-        for vpa in list.iter().filter(|vpa| matches!(vpa.mode, Mode::Recreate | Mode::InPlaceOrRecreate)) {
-            let pods = pods_of(store, vpa);
+        self.collect_garbage(store, &list);
+        self.update(store, &list, evict);
+    }
+
+    /// Every Pod belongs to the oldest autoscaler that is for it.
+    fn update(&mut self, store: &mut Store, list: &[Vpa], evict: impl Fn(&mut Store, &ObjectKey) -> bool) {
+        let acting = list.iter().filter(|vpa| matches!(vpa.mode, Mode::Recreate | Mode::InPlaceOrRecreate));
+        let acting: Vec<(&Vpa, Resizer)> =
+            acting.filter_map(|vpa| Some((vpa, resizer(store, vpa)?))).collect();
+        for (place, (vpa, resizer)) in acting.iter().enumerate() {
+            let is_older =
+                |pod: &Pod| acting[..place].iter().any(|(_, other)| other.covers(store, &pod.meta));
+            let mut pods = pods_of(store, vpa, &resizer.selector);
+            pods.retain(|pod| pod.node_name.is_some() && resizer.covers(store, &pod.meta) && !is_older(pod));
             let grant = |store: &mut Store, pod: &Arc<Pod>| {
                 let granted = evict(store, &pod.meta.key());
                 if granted {
@@ -183,7 +240,42 @@ impl Vertical {
                 }
                 granted
             };
-            updater::update(store, &self.updater, vpa, &pods, grant);
+            let attempts = &mut self.attempts;
+            Turn { flags: &self.updater, vpa, resizer, attempts }.update(store, &pods, grant);
+        }
+    }
+
+    /// What checkpoints hold: the peak of the present day is not over.
+    fn without_peaks(
+        &self,
+        now: SimTime,
+        pods: &[Arc<Pod>],
+        aggregates: &BTreeMap<Str, Aggregate>,
+    ) -> BTreeMap<Str, Aggregate> {
+        let mut aggregates = aggregates.clone();
+        for pod in pods {
+            for Spec { name, .. } in &pod.spec.containers {
+                let known = self.containers.get(&id_of(pod, name));
+                if let (Some(container), Some(aggregate)) = (known, aggregates.get_mut(name)) {
+                    aggregate.without_peak(container, now);
+                }
+            }
+        }
+        aggregates
+    }
+
+    fn collect_garbage(&mut self, store: &mut Store, list: &[Vpa]) {
+        let now = store.now();
+        if now.since(self.last_checkpoints_gc) > CHECKPOINTS_GC_INTERVAL {
+            self.last_checkpoints_gc = now;
+            self.orphans = false;
+            checkpoint::collect_garbage(store, list);
+        }
+        if now.since(self.last_aggregates_gc) > AGGREGATES_GC_INTERVAL {
+            self.last_aggregates_gc = now;
+            for aggregates in self.aggregates.values_mut() {
+                aggregates.retain(|_, aggregate| !aggregate.is_expired(now));
+            }
         }
     }
 
@@ -247,15 +339,16 @@ fn id_of(pod: &Pod, container: &Str) -> (Str, Str) {
     (pod.meta.uid.clone(), container.clone())
 }
 
-/// All autoscalers.
+/// All autoscalers, the oldest first.
 fn autoscalers(store: &Store) -> Vec<Vpa> {
     let objects = store.list::<Inert>().filter(|object| object::concerns(object));
-    objects
-        .filter_map(|object| {
-            let table_name = Inert::table_name(&object.kind, &object.meta.name);
-            Vpa::read(ObjectKey::new(object.meta.namespace.clone(), table_name), object)
-        })
-        .collect()
+    let read = |object: &Arc<Inert>| {
+        let table_name = Inert::table_name(&object.kind, &object.meta.name);
+        Vpa::read(ObjectKey::new(object.meta.namespace.clone(), table_name), object)
+    };
+    let mut list: Vec<Vpa> = objects.filter_map(read).collect();
+    list.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
+    list
 }
 
 /// The selector of an autoscaler's target.
@@ -268,49 +361,40 @@ fn selector_of(store: &Store, vpa: &Vpa) -> Option<LabelSelector> {
         "StatefulSet" => store.get::<StatefulSet>(&key).map(|o| o.selector.clone()),
         "DaemonSet" => store.get::<DaemonSet>(&key).map(|o| o.selector.clone()),
         "Job" => store.get::<Job>(&key).map(|o| o.selector.clone()),
+        "CronJob" => {
+            let labels = &store.get::<CronJob>(&key)?.job_template.template.labels;
+            Some(LabelSelector::from_labels(labels))
+        }
         _ => None,
     }
 }
 
 /// The Pods of an autoscaler that have not ended.
-fn pods_of(store: &Store, vpa: &Vpa) -> Vec<Arc<Pod>> {
-    let Some(selector) = selector_of(store, vpa) else { return Vec::new() };
-    let pods = store.select_pods(&vpa.key.namespace, &selector).into_iter();
+fn pods_of(store: &Store, vpa: &Vpa, selector: &LabelSelector) -> Vec<Arc<Pod>> {
+    let pods = store.select_pods(&vpa.key.namespace, selector).into_iter();
     pods.filter(|pod| !pod.is_terminal()).cloned().collect()
 }
 
-/// What new Pods of an autoscaler get.
+/// What the Pods of an autoscaler get.
 fn resizer(store: &Store, vpa: &Vpa) -> Option<Resizer> {
-    let list = vpa.recommendation.as_ref().filter(|_| vpa.mode != Mode::Off)?;
-    let target = |r: &object::Recommendation| {
-        let policy = vpa.policy(&r.container);
-        let amounts = policy.map_or(r.target, |p| r.target.within(&p.min, &p.max));
-        let requests_only = policy.is_some_and(|p| p.requests_only);
-        (r.container.clone(), Target { cpu: amounts.cpu, memory: amounts.memory, requests_only })
-    };
     Some(Resizer {
         name: vpa.name.clone(),
         namespace: vpa.key.namespace.clone(),
+        target: vpa.target.clone(),
         selector: selector_of(store, vpa)?,
-        containers: list.iter().map(target).collect(),
+        policies: vpa.policies.clone(),
+        list: vpa.recommendation.clone().unwrap_or_default(),
     })
 }
 
-/// Reads the history that checkpoints hold.
-fn load_checkpoints(store: &Store, vpa: &Vpa, aggregates: &mut BTreeMap<Str, Aggregate>) {
-    let start = store.calendar().start.0;
-    let instant = |text: &str| Timestamp::parse_rfc3339(text).map(|at| (at.0 - start) as f64);
-    for object in store.list_in::<Inert>(&vpa.key.namespace) {
-        if !object::concerns(object) || object.kind != CHECKPOINT_KIND {
-            continue;
-        }
-        let body: serde_json::Value = serde_json::from_str(&object.body).unwrap_or_default();
-        if body["spec"]["vpaObjectName"].as_str() == Some(vpa.name.as_str())
-            && let Some(container) = body["spec"]["containerName"].as_str()
-        {
-            aggregates.entry(container.into()).or_default().load(&body["status"], instant);
-        }
-    }
+/// Containers that an eviction's message names for their memory, with the bytes that they used.
+fn starved_of_memory(message: &str) -> Vec<(Str, i64)> {
+    let one = |sentence: &str| {
+        let (container, rest) = sentence.split_once(" was using ")?;
+        let used = rest.strip_suffix(", has larger consumption of memory")?.split(',').next()?;
+        Some((Str::from(container), Quantity::parse(used).ok()?.value()))
+    };
+    message.split("Container ").filter_map(|part| one(part.trim_end_matches([' ', '.']))).collect()
 }
 
 fn say_evicted(store: &mut Store, vpa: &Vpa, pod: &Arc<Pod>) {

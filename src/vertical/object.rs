@@ -2,12 +2,12 @@
 //!
 //! Upstream: `vertical-pod-autoscaler/pkg/apis/autoscaling.k8s.io/v1/types.go`, 1.5.1.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::api::resources::{CPU, MEMORY};
 use crate::api::{Inert, ObjectKey};
-use crate::base::{Quantity, Str, Timestamp};
-use crate::store::webhook::quantity;
+use crate::base::{Str, Timestamp};
+use crate::store::webhook::amounts::{Amounts, Policy, Recommendation, policy_of};
 
 /// The kind.
 pub const KIND: &str = "VerticalPodAutoscaler";
@@ -24,89 +24,17 @@ pub enum Mode {
     Initial,
     /// New Pods get it, and old ones are evicted for it.
     Recreate,
-    /// The same, resizing in place where that works.
+    /// New Pods get it, and old ones are resized in place, or evicted where that does not work.
     InPlaceOrRecreate,
 }
 
-/// Millicores and bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Amounts {
-    /// Millicores.
-    pub cpu: Option<i64>,
-    /// Bytes.
-    pub memory: Option<i64>,
-}
-
-impl Amounts {
-    /// The amount of a resource.
-    pub fn of(&self, resource: &str) -> Option<i64> {
-        if resource == CPU { self.cpu } else { self.memory }
-    }
-
-    /// Not less than `min` and not more than `max`, where they say anything.
-    pub fn within(self, min: &Self, max: &Self) -> Self {
-        let clamp = |amount: Option<i64>, min: Option<i64>, max: Option<i64>| {
-            amount.map(|amount| amount.max(min.unwrap_or(0)).min(max.unwrap_or(i64::MAX)))
-        };
-        Self { cpu: clamp(self.cpu, min.cpu, max.cpu), memory: clamp(self.memory, min.memory, max.memory) }
-    }
-
-    fn read(value: &Value) -> Self {
-        let amount = |name: &str| {
-            let written = match &value[name] {
-                Value::String(text) => text.clone(),
-                Value::Number(number) => number.to_string(),
-                _ => return None,
-            };
-            let quantity = Quantity::parse(&written).ok()?;
-            Some(if name == CPU { quantity.milli_value() } else { quantity.value() })
-        };
-        Self { cpu: amount(CPU), memory: amount(MEMORY) }
-    }
-
-    fn write(&self) -> Value {
-        let mut map = Map::new();
-        for name in [CPU, MEMORY] {
-            if let Some(amount) = self.of(name) {
-                map.insert(name.to_owned(), Value::String(quantity(name, amount).to_string()));
-            }
-        }
-        Value::Object(map)
-    }
-}
-
-/// What may be recommended for a container.
+/// Pods are evicted only if one of these resources changes in this direction: `updatePolicy.evictionRequirements`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// The container; `*` for all others.
-    pub container: Str,
-    /// The container is left alone.
-    pub off: bool,
-    /// The least.
-    pub min: Amounts,
-    /// The most.
-    pub max: Amounts,
-    /// Whether CPU is recommended.
-    pub cpu: bool,
-    /// Whether memory is recommended.
-    pub memory: bool,
-    /// Limits are left alone.
-    pub requests_only: bool,
-}
-
-/// What is recommended for a container.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recommendation {
-    /// The container.
-    pub container: Str,
-    /// What it should request.
-    pub target: Amounts,
-    /// Less is too little.
-    pub lower: Amounts,
-    /// More is too much.
-    pub upper: Amounts,
-    /// The target before policies.
-    pub uncapped: Amounts,
+pub struct EvictionRequirement {
+    /// The resources.
+    pub resources: Vec<Str>,
+    /// `TargetHigherThanRequests`; else `TargetLowerThanRequests`.
+    pub higher: bool,
 }
 
 /// An autoscaler.
@@ -116,12 +44,16 @@ pub struct Vpa {
     pub key: ObjectKey,
     /// Its name.
     pub name: Str,
+    /// When it was made: of two that match a Pod the older one has it.
+    pub created: Option<Timestamp>,
     /// Kind and name of its target.
     pub target: (Str, Str),
     /// What it does.
     pub mode: Mode,
     /// `updatePolicy.minReplicas`.
     pub min_replicas: Option<i64>,
+    /// When Pods may be evicted at all.
+    pub requirements: Vec<EvictionRequirement>,
     /// What may be recommended.
     pub policies: Vec<Policy>,
     /// What is recommended.
@@ -155,9 +87,11 @@ impl Vpa {
         Some(Self {
             key,
             name: object.meta.name.clone(),
+            created: object.meta.created,
             target: (word(&spec["targetRef"]["kind"]), word(&spec["targetRef"]["name"])),
             mode,
             min_replicas: spec["updatePolicy"]["minReplicas"].as_i64(),
+            requirements: requirements(&spec["updatePolicy"]["evictionRequirements"]),
             policies: policies.into_iter().flatten().map(policy).collect(),
             recommendation: recommendation.map(|list| list.iter().map(read_recommendation).collect()),
             conditions: body["status"]["conditions"].as_array().cloned().unwrap_or_default(),
@@ -166,8 +100,7 @@ impl Vpa {
 
     /// The policy of a container: its own, else that of all others.
     pub fn policy(&self, container: &str) -> Option<&Policy> {
-        let named = |name: &str| self.policies.iter().find(|p| p.container == name);
-        named(container).or_else(|| named("*"))
+        policy_of(&self.policies, container)
     }
 
     /// Sets a condition; its instant moves when it turns.
@@ -203,6 +136,17 @@ impl Vpa {
         body["status"] = status;
         body.to_string()
     }
+}
+
+fn requirements(list: &Value) -> Vec<EvictionRequirement> {
+    let one = |value: &Value| {
+        let resources = value["resources"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        EvictionRequirement {
+            resources: resources.map(Str::from).collect(),
+            higher: value["changeRequirement"] == "TargetHigherThanRequests",
+        }
+    };
+    list.as_array().into_iter().flatten().map(one).collect()
 }
 
 fn policy(value: &Value) -> Policy {

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use super::histogram::{Histogram, Scale};
-use super::object::{Amounts, Policy, Recommendation, Vpa};
+use super::object::Vpa;
 use crate::base::{SimDuration, SimTime, Str};
 use crate::params::settings::VpaRecommender as Flags;
+use crate::store::webhook::amounts::{Amounts, Policy, Recommendation};
 
 /// Weight of a CPU sample.
 const CPU_WEIGHT: f64 = 0.1;
@@ -17,6 +18,10 @@ const MEMORY_INTERVAL: SimDuration = SimDuration::from_mins(24 * 60);
 /// Samples of a day, one a minute.
 const SAMPLES_PER_DAY: f64 = 1440.0;
 const SECONDS_PER_DAY: f64 = 86_400.0;
+/// Days of memory peaks that are kept.
+const WINDOW_DAYS: f64 = 8.0;
+/// The form of checkpoints.
+const CHECKPOINT_VERSION: &str = "v3";
 /// No amount is larger.
 const AMOUNT_MAX: f64 = 1e14;
 
@@ -112,6 +117,31 @@ impl Aggregate {
         let (a, b) = self.span.unwrap_or((first, last));
         self.span = Some((a.min(first), b.max(last)));
         self.samples += status["totalSamplesCount"].as_f64().unwrap_or(0.0);
+    }
+
+    /// What a checkpoint holds; `time` writes an instant, given in seconds from the start of the run.
+    pub fn save(&self, time: impl Fn(f64) -> String) -> serde_json::Value {
+        let (first, last) = self.span.unwrap_or_default();
+        serde_json::json!({
+            "version": CHECKPOINT_VERSION,
+            "firstSampleStart": time(first),
+            "lastSampleStart": time(last),
+            "totalSamplesCount": self.samples as u64,
+            "cpuHistogram": self.cpu.save(&time),
+            "memoryHistogram": self.memory.save(&time),
+        })
+    }
+
+    /// Without the peak of a container's present day, which is not over.
+    pub fn without_peak(&mut self, container: &Container, now: SimTime) {
+        if let Some(end) = container.window_end.filter(|end| now < *end) {
+            self.memory.subtract(container.memory_peak.max(container.oom_peak) as f64, 1.0, end);
+        }
+    }
+
+    /// Whether its last sample is older than all that counts.
+    pub fn is_expired(&self, now: SimTime) -> bool {
+        self.span.is_some_and(|(_, last)| now.as_secs_f64() - last >= WINDOW_DAYS * SECONDS_PER_DAY)
     }
 
     /// Days of history, or what the samples would be if one came every minute, whichever is less.

@@ -3,21 +3,27 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::{Meta, OwnerReference, ResourceList};
-use crate::base::Quantity;
+use crate::api::{Meta, OwnerReference};
+use crate::store::metrics::NoMetrics;
+use crate::store::webhook::amounts::{Amounts, Recommendation};
+use crate::store::webhook::capping::{Ranges, cap};
 use crate::testkit;
-use object::{Amounts, Recommendation};
-use updater::priority;
+use updater::{Priority, priority};
 
 const MI: i64 = 1 << 20;
 
-fn vpa(spec: Value) -> Vpa {
+fn vpa_body(spec: Value) -> Value {
     let mut body =
         json!({"spec": {"targetRef": {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web"}}});
     for (key, value) in spec.as_object().unwrap() {
         body["spec"][key] = value.clone();
     }
-    Vpa::read(ObjectKey::new("default", "VerticalPodAutoscaler/web"), &object(body)).unwrap()
+    body
+}
+
+fn vpa(spec: Value) -> Vpa {
+    let key = ObjectKey::new("default", "VerticalPodAutoscaler/web");
+    Vpa::read(key, &object(vpa_body(spec))).unwrap()
 }
 
 fn object(body: Value) -> Inert {
@@ -46,7 +52,7 @@ fn one(vpa: &Vpa, aggregates: &[(&'static str, Aggregate)]) -> Vec<Recommendatio
     recommender::recommend(&VpaRecommender::default(), vpa, &map)
 }
 
-/// `§2.3` 1, 2 and 4: the bucket's upper edge, a margin of 15 %, at least 25m and 250 Mi per Pod.
+/// `§2.3` 1, 2 and 4, and `§7` 16: the bucket's upper edge, a margin of 15 %, at least 25m and 250 Mi per Pod.
 #[test]
 fn targets_are_percentiles_with_a_margin_and_a_minimum() {
     let any = vpa(json!({}));
@@ -147,12 +153,12 @@ fn only_the_highest_memory_of_a_day_counts() {
 
 fn pod(requests: &str, owner: Option<&OwnerReference>) -> Pod {
     let mut pod = testkit::pod("p", "app=web");
-    let list: ResourceList = requests
-        .split_whitespace()
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(name, amount)| (Str::from(name), Quantity::parse(amount).unwrap()))
-        .collect();
-    Arc::make_mut(&mut pod.spec).containers[0].requests = list;
+    let pairs = requests.split_whitespace().filter_map(|pair| pair.split_once('='));
+    let list: serde_json::Map<String, Value> =
+        pairs.map(|(name, amount)| (name.to_owned(), amount.into())).collect();
+    let mut raw = crate::api::k8s::core::v1::PodSpec::clone(&pod.spec.raw);
+    raw.containers[0].resources = serde_json::from_value(json!({"requests": list})).unwrap();
+    pod.spec = Arc::new(crate::api::lower::lower_pod_spec(raw).unwrap());
     pod.meta.owners = owner.into_iter().cloned().collect();
     pod.status.phase = crate::api::Phase::Running;
     pod
@@ -170,10 +176,13 @@ fn wanted(target: (i64, i64), lower: (i64, i64), upper: (i64, i64)) -> Vec<Recom
     }]
 }
 
+fn compared(pod: &Pod, list: &[Recommendation]) -> Priority {
+    priority(pod, &cap(list, &[], &held(pod), &Ranges::default()))
+}
+
 /// `§2.4`: the sum over resources of |request - recommendation| / request, and the bounds.
 #[test]
 fn pods_are_compared_with_their_recommendation() {
-    let any = vpa(json!({}));
     let list = wanted((200, 400), (100, 200), (400, 800));
     for (requests, outside, grows, difference) in [
         ("cpu=200m memory=400Mi", false, false, 0.0),
@@ -183,42 +192,89 @@ fn pods_are_compared_with_their_recommendation() {
         ("cpu=401m memory=400Mi", true, false, 0.5012),
         ("cpu=160m memory=320Mi", false, true, 0.5),
     ] {
-        let found = priority(&pod(requests, None), &any, &list);
+        let found = compared(&pod(requests, None), &list);
         assert_eq!((found.outside, found.grows), (outside, grows), "{requests}");
         assert!((found.difference - difference).abs() < 1e-3, "{requests}: {}", found.difference);
     }
-    let found = priority(&pod("cpu=200m", None), &any, &list);
+    let found = compared(&pod("cpu=200m", None), &list);
     assert!(found.outside && found.grows, "a request that is absent");
+    // Containers that the webhook has not seen do not count.
+    let mut unseen = pod("cpu=100m", None);
+    unseen.meta.annotations = unseen.meta.annotations.with("vpaObservedContainers", "other");
+    assert_eq!(compared(&unseen, &list), Priority::default());
 }
 
-/// Pods evicted in one turn, of a ReplicaSet of this size, all of them with requests that are far too small.
-fn evicted(replicas: i32, pods: usize, spec: Value, age_hours: u64, requests: &str) -> usize {
-    let mut store = testkit::store();
-    let set = store.create(testkit::replica_set("web", replicas)).unwrap();
-    let owner = OwnerReference::controller_of(&*set);
-    for index in 0..pods {
-        let mut pod = pod(requests, Some(&owner));
-        pod.meta.name = format!("p{index}").into();
-        pod.status.start_time = Some(testkit::calendar().start);
-        store.create(pod).unwrap();
+/// A ReplicaSet of this size and Pods of it, with requests and conditions (`type=reason`), on a node.
+struct Crew {
+    store: Store,
+    vertical: Vertical,
+}
+
+impl Crew {
+    fn new(replicas: i32, pods: usize, spec: Value, requests: &str) -> Self {
+        let mut store = testkit::store();
+        let set = store.create(testkit::replica_set("web", replicas)).unwrap();
+        let owner = OwnerReference::controller_of(&*set);
+        for index in 0..pods {
+            let mut pod = pod(requests, Some(&owner));
+            pod.meta.name = format!("p{index}").into();
+            pod.node_name = Some("n".into());
+            pod.status.start_time = Some(testkit::calendar().start);
+            store.create(pod).unwrap();
+        }
+        let mut body = vpa_body(spec);
+        body["status"] = json!({"recommendation": {"containerRecommendations": [{
+            "containerName": "main", "target": {"cpu": "200m", "memory": "400Mi"},
+            "lowerBound": {"cpu": "100m", "memory": "200Mi"}, "upperBound": {"cpu": "400m", "memory": "800Mi"}}]}});
+        store.create(object(body)).unwrap();
+        let mut crew = Self { store, vertical: Vertical::new(&Settings::default()) };
+        crew.hear();
+        crew
     }
-    store.advance(SimTime::from_secs(3600 * age_hours));
-    let mut autoscaler = vpa(spec);
-    autoscaler.recommendation = Some(wanted((200, 400), (100, 200), (400, 800)));
-    let pods: Vec<Arc<Pod>> = store.list::<Pod>().cloned().collect();
-    let mut count = 0;
-    updater::update(&mut store, &VpaUpdater::default(), &autoscaler, &pods, |_, _| {
-        count += 1;
-        true
-    });
-    count
+
+    fn hear(&mut self) {
+        for change in self.store.drain_changes() {
+            self.vertical.on_change(&change);
+        }
+    }
+
+    /// Gives a Pod a condition.
+    fn set(&mut self, pod: &str, kind: &'static str, reason: &'static str) {
+        let at = self.store.timestamp();
+        let condition =
+            crate::api::condition::Condition::new(kind, crate::api::ConditionStatus::True, reason, "", at);
+        let key = ObjectKey::new("default", pod);
+        self.store.update::<Pod>(&key, |pod| pod.status.conditions = vec![condition]).unwrap();
+    }
+
+    /// The turn at this minute: names of evicted Pods, and of those that were resized by now.
+    fn turn(&mut self, minute: u64) -> (Vec<String>, Vec<String>) {
+        self.store.advance(SimTime::from_secs(60 * minute));
+        let asked = std::cell::RefCell::new(Vec::new());
+        let evict = |_: &mut Store, pod: &ObjectKey| {
+            asked.borrow_mut().push(pod.name.to_string());
+            true
+        };
+        self.vertical.run(&mut self.store, &NoMetrics, evict);
+        self.hear();
+        let resized =
+            self.store.list::<Pod>().filter(|pod| pod.meta.annotations.contains_key("vpaInPlaceUpdated"));
+        let resized = resized.map(|pod| pod.meta.name.to_string()).collect();
+        (asked.into_inner(), resized)
+    }
 }
 
-/// `§2.4`: half of a controller's Pods, at least two live ones, and twelve hours within the bounds.
+/// Pods evicted in one turn, of a ReplicaSet of this size, all of them with these requests.
+fn evicted(replicas: i32, pods: usize, spec: Value, age_hours: u64, requests: &str) -> usize {
+    Crew::new(replicas, pods, spec, requests).turn(60 * age_hours).0.len()
+}
+
+/// `§2.4` and `§7` 17: half of a controller's Pods, at least two live ones, and twelve hours within the bounds.
 #[test]
 fn controllers_lose_no_more_pods_than_they_can_spare() {
     let small = "cpu=50m memory=400Mi";
     let none = || json!({});
+    let requires = |resource: &str, change: &str| json!({"updatePolicy": {"evictionRequirements": [{"resources": [resource], "changeRequirement": change}]}});
     for (replicas, pods, spec, age, requests, expected) in [
         (1, 1, none(), 1, small, 0),
         (1, 1, json!({"updatePolicy": {"minReplicas": 1}}), 1, small, 1),
@@ -234,6 +290,10 @@ fn controllers_lose_no_more_pods_than_they_can_spare() {
         (2, 2, none(), 12, "cpu=160m memory=400Mi", 1),
         (2, 2, none(), 12, "cpu=190m memory=400Mi", 0),
         (2, 2, none(), 1, "cpu=200m memory=400Mi", 0),
+        // What may change in which direction.
+        (2, 2, requires("cpu", "TargetHigherThanRequests"), 1, small, 1),
+        (2, 2, requires("cpu", "TargetLowerThanRequests"), 1, small, 0),
+        (2, 2, requires("memory", "TargetHigherThanRequests"), 1, small, 0),
     ] {
         assert_eq!(
             evicted(replicas, pods, spec.clone(), age, requests),
@@ -243,14 +303,14 @@ fn controllers_lose_no_more_pods_than_they_can_spare() {
     }
 }
 
-/// `§2.5`: which modes patch new Pods.
+/// `§2.5` and `§7` 14: which modes patch new Pods, and which touch old ones.
 #[test]
 fn modes_decide_what_new_pods_get() {
     for (mode, patched) in
         [("Off", false), ("Initial", true), ("Recreate", true), ("Auto", true), ("InPlaceOrRecreate", true)]
     {
         let mut store = testkit::store();
-        store.create(testkit::replica_set("web", 2)).unwrap();
+        let set = store.create(testkit::replica_set("web", 2)).unwrap();
         let status = json!({"recommendation": {"containerRecommendations": [
             {"containerName": "main", "target": {"cpu": "150m", "memory": "262144k"}}]}});
         let spec =
@@ -261,9 +321,15 @@ fn modes_decide_what_new_pods_get() {
             vertical.on_change(&change);
         }
         assert_eq!(vertical.next(SimTime::ZERO), Some(SimTime::ZERO));
-        vertical.run(&mut store, &crate::store::metrics::NoMetrics, |_, _| false);
-        let pod = store.create(testkit::pod("p", "app=web")).unwrap();
+        vertical.run(&mut store, &NoMetrics, |_, _| false);
+        let mut pod = testkit::pod("p", "app=web");
+        pod.meta.owners = vec![OwnerReference::controller_of(&*set)];
+        let pod = store.create(pod).unwrap();
         assert_eq!(pod.meta.annotations.contains_key("vpaUpdates"), patched, "{mode}");
+        let mut crew = Crew::new(2, 2, json!({"updatePolicy": {"updateMode": mode}}), "cpu=50m memory=400Mi");
+        let (evicted, resized) = crew.turn(1);
+        let acts = (["Recreate", "Auto"].contains(&mode), mode == "InPlaceOrRecreate");
+        assert_eq!((!evicted.is_empty(), !resized.is_empty()), acts, "{mode}");
         assert_eq!(vertical.next(SimTime::from_secs(1)), Some(SimTime::from_secs(60)), "a turn a minute");
     }
 }
@@ -280,7 +346,7 @@ fn an_autoscaler_without_pods_says_so_and_none_costs_nothing() {
         vertical.on_change(&change);
     }
     store.advance(SimTime::from_secs(60));
-    vertical.run(&mut store, &crate::store::metrics::NoMetrics, |_, _| false);
+    vertical.run(&mut store, &NoMetrics, |_, _| false);
     let body = store.list::<Inert>().next().unwrap().body.clone();
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(
@@ -297,6 +363,203 @@ fn an_autoscaler_without_pods_says_so_and_none_costs_nothing() {
     for change in store.drain_changes() {
         vertical.on_change(&change);
     }
-    vertical.run(&mut store, &crate::store::metrics::NoMetrics, |_, _| false);
+    vertical.run(&mut store, &NoMetrics, |_, _| false);
     assert_eq!(vertical.next(SimTime::from_secs(61)), None);
+}
+
+/// `§2.4`, in place, and `§2.5`: resized as far as the controller can spare Pods, and evicted if the node cannot or takes too long.
+#[test]
+fn pods_are_resized_in_place_or_evicted() {
+    let in_place = || json!({"updatePolicy": {"updateMode": "InPlaceOrRecreate"}});
+    let small = "cpu=50m memory=400Mi";
+    // Nobody is evicted; half of the Pods are resized, and the others in the next turn.
+    let mut crew = Crew::new(4, 4, in_place(), small);
+    assert_eq!(crew.turn(1), (vec![], vec!["p0".to_owned(), "p1".to_owned()]));
+    let resized = crew.store.find::<Pod>("default", "p0").unwrap();
+    assert_eq!(resized.spec.containers[0].requests.cpu_milli(), 200);
+    assert_eq!(crew.turn(2).1.len(), 4);
+    // What the kubelet makes of it (condition, reason), the minute, and whether the Pod is evicted then.
+    for (kind, reason, minute, expected) in [
+        ("PodResizePending", "Infeasible", 1, true),
+        ("PodResizePending", "Deferred", 6, false),
+        ("PodResizePending", "Deferred", 7, true),
+        ("PodResizePending", "Unheard", 1, true),
+        ("PodResizeInProgress", "", 61, false),
+        ("PodResizeInProgress", "", 62, true),
+        ("PodResizeInProgress", "Error", 1, true),
+    ] {
+        let mut crew = Crew::new(2, 2, in_place(), small);
+        crew.set("p0", kind, reason);
+        crew.set("p1", "PodResizeInProgress", "");
+        let mut evicted = Vec::new();
+        for now in 1..=minute {
+            evicted = crew.turn(now).0;
+        }
+        assert_eq!(evicted.contains(&"p0".to_owned()), expected, "{kind} {reason} {minute}");
+    }
+    // A quality of service that would change is refused by the API server: that Pod is evicted at once.
+    let mut crew = Crew::new(2, 2, in_place(), "");
+    assert_eq!(crew.turn(1), (vec!["p0".to_owned()], vec![]));
+    // Pods that wait for their containers are left alone, and single ones.
+    let mut crew = Crew::new(2, 2, in_place(), small);
+    let key = ObjectKey::new("default", "p0");
+    crew.store.update::<Pod>(&key, |pod| pod.status.phase = crate::api::Phase::Pending).unwrap();
+    assert_eq!(crew.turn(1), (vec![], vec![]));
+    assert_eq!(Crew::new(1, 1, in_place(), small).turn(1), (vec![], vec![]));
+}
+
+/// `§2.4`: Pods that have no node yet are nobody's to evict, those that start always are.
+#[test]
+fn pending_pods_may_go_once_they_have_a_node() {
+    let small = "cpu=50m memory=400Mi";
+    let mut crew = Crew::new(4, 4, json!({}), small);
+    for (index, has_node) in [(0, true), (1, true), (2, true), (3, false)] {
+        let key = ObjectKey::new("default", format!("p{index}"));
+        crew.store
+            .update::<Pod>(&key, |pod| {
+                pod.status.phase = crate::api::Phase::Pending;
+                pod.node_name = pod.node_name.take().filter(|_| has_node);
+            })
+            .unwrap();
+    }
+    assert_eq!(crew.turn(1).0, ["p0", "p1", "p2"]);
+}
+
+/// `vpa/api.go` `Stronger`: of two autoscalers for the same Pods the older one has them.
+#[test]
+fn the_older_autoscaler_has_a_pod() {
+    let mut crew = Crew::new(2, 2, json!({}), "cpu=50m memory=400Mi");
+    crew.store.advance(SimTime::from_secs(10));
+    let mut younger = object(vpa_body(json!({"updatePolicy": {"updateMode": "Recreate"}})));
+    younger.meta.name = "a-younger-one".into();
+    crew.store.create(younger).unwrap();
+    assert_eq!(crew.turn(1).0.len(), 1);
+    let set = crew.store.find::<ReplicaSet>("default", "web").unwrap().clone();
+    let mut fresh = testkit::pod("fresh", "app=web");
+    fresh.meta.owners = vec![OwnerReference::controller_of(&*set)];
+    let fresh = crew.store.create(fresh).unwrap();
+    let note = fresh.meta.annotations.get("vpaUpdates").map(|note| note.to_string()).unwrap_or_default();
+    assert!(note.starts_with("Pod resources updated by web: "), "{note}");
+}
+
+/// `§2.3`: a Pod that is evicted for want of memory needs what it used, and more.
+#[test]
+fn an_eviction_for_want_of_memory_counts_as_a_kill() {
+    let said = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 90Mi. \
+        Container main was using 900Mi, request is 500Mi, has larger consumption of memory. \
+        Container side was using 30Mi, request is 0, has larger consumption of memory. ";
+    assert_eq!(starved_of_memory(said), [("main".into(), 900 * MI), ("side".into(), 30 * MI)]);
+    assert!(starved_of_memory(&said.replace("of memory", "of ephemeral-storage")).is_empty());
+    let mut crew = Crew::new(2, 2, json!({"updatePolicy": {"updateMode": "Off"}}), "cpu=50m memory=400Mi");
+    crew.store.advance(SimTime::from_secs(50));
+    let evict = |pod: &mut Pod| {
+        pod.status.phase = crate::api::Phase::Failed;
+        pod.status.reason = "Evicted".into();
+        pod.status.message = said.into();
+    };
+    crew.store.update::<Pod>(&ObjectKey::new("default", "p0"), evict).unwrap();
+    crew.hear();
+    crew.turn(1);
+    let web = autoscalers(&crew.store).remove(0);
+    let list = web.recommendation.unwrap();
+    let memory = list.iter().find(|r| r.container == "main").unwrap().target.memory.unwrap();
+    // 1.2 times 900 Mi, a bucket's width and 15 %.
+    assert!((1242 * MI..1305 * MI).contains(&memory), "{}", memory / MI);
+}
+
+/// `§2.1`: what is known is written every turn, without the peak of the present day, and deleted with its autoscaler.
+#[test]
+fn what_is_known_is_kept_in_checkpoints() {
+    let mut crew = Crew::new(2, 2, json!({"updatePolicy": {"updateMode": "Off"}}), "cpu=50m memory=400Mi");
+    let key = ObjectKey::new("default", Inert::table_name(object::KIND, "web"));
+    let mut aggregate = seen(1000, 300 * MI, 60);
+    aggregate.add_cpu(&mut Container::default(), 100, SimTime::from_secs(60));
+    crew.vertical.aggregates.insert(key.clone(), [("main".into(), aggregate.clone())].into_iter().collect());
+    crew.turn(60);
+    let checkpoint = |crew: &Crew| {
+        let key = ObjectKey::new("default", Inert::table_name(object::CHECKPOINT_KIND, "web-main"));
+        crew.store.get::<Inert>(&key).map(|object| serde_json::from_str::<Value>(&object.body).unwrap())
+    };
+    let body = checkpoint(&crew).unwrap();
+    assert_eq!(body["spec"], json!({"containerName": "main", "vpaObjectName": "web"}));
+    let status = &body["status"];
+    assert_eq!((status["version"].as_str(), status["totalSamplesCount"].as_u64()), (Some("v3"), Some(62)));
+    assert_eq!(status["lastUpdateTime"], "2026-01-05T09:00:00Z");
+    // One core lies in bucket 36, 61 times over an hour; 100m in bucket 8, once in the first minute:
+    // 10000 / 61 * 2^(-29 / 1440), half an hour older than the mean of the others.
+    assert_eq!(status["cpuHistogram"]["bucketWeights"], json!({"36": 10_000, "8": 162}));
+    // Read again, it says the same.
+    let mut again = Aggregate::default();
+    let start = crew.store.calendar().start.0;
+    again.load(status, |text| Timestamp::parse_rfc3339(text).map(|at| (at.0 - start) as f64));
+    let any = vpa(json!({}));
+    let (before, after) = (one(&any, &[("main", aggregate)]), one(&any, &[("main", again)]));
+    assert_eq!((&before[0].target, &before[0].upper), (&after[0].target, &after[0].upper));
+    // Every ten minutes checkpoints without an autoscaler go.
+    crew.store.delete::<Inert>(&key, &crate::store::DeleteOptions::default()).unwrap();
+    crew.hear();
+    assert_eq!(crew.vertical.next(crew.store.now()), Some(crew.store.now()));
+    crew.turn(61);
+    assert!(checkpoint(&crew).is_some());
+    crew.turn(71);
+    assert!(checkpoint(&crew).is_none());
+    assert_eq!(crew.vertical.next(crew.store.now() + SimDuration::from_secs(1)), None);
+}
+
+/// `§2.1`: after eight days without a sample nothing is known any more; that is looked at every hour.
+#[test]
+fn what_was_seen_long_ago_is_forgotten() {
+    for (days, expected) in [(8, true), (9, false)] {
+        let mut crew =
+            Crew::new(2, 2, json!({"updatePolicy": {"updateMode": "Off"}}), "cpu=50m memory=400Mi");
+        let key = ObjectKey::new("default", Inert::table_name(object::KIND, "web"));
+        let known = [("main".into(), seen(1000, 300 * MI, 60))].into_iter().collect();
+        crew.vertical.aggregates.insert(key.clone(), known);
+        crew.turn(60 * 24 * days);
+        assert_eq!(crew.vertical.aggregates[&key].contains_key("main"), expected, "{days}");
+    }
+}
+
+/// `§2.1` and `§2.4`: every flag that is simulated.
+#[test]
+fn constants_are_upstreams() {
+    let flags = VpaRecommender::default();
+    assert_eq!(flags.recommender_interval, SimDuration::from_mins(1));
+    for (found, expected) in [
+        (flags.target_cpu_percentile, 0.9),
+        (flags.recommendation_lower_bound_cpu_percentile, 0.5),
+        (flags.recommendation_upper_bound_cpu_percentile, 0.95),
+        (flags.target_memory_percentile, 0.9),
+        (flags.recommendation_lower_bound_memory_percentile, 0.5),
+        (flags.recommendation_upper_bound_memory_percentile, 0.95),
+        (flags.recommendation_margin_fraction, 0.15),
+        (flags.pod_recommendation_min_cpu_millicores, 25.0),
+        (flags.pod_recommendation_min_memory_mb, 250.0),
+        (flags.oom_bump_up_ratio, 1.2),
+        (flags.oom_min_bump_up_bytes, 104_857_600.0),
+        (VpaUpdater::default().eviction_tolerance, 0.5),
+        (VpaUpdater::default().pod_update_threshold, 0.1),
+    ] {
+        assert_eq!(found, expected);
+    }
+    let flags = VpaUpdater::default();
+    assert_eq!(flags.min_replicas, 2);
+    assert_eq!(flags.in_recommendation_bounds_eviction_lifetime_threshold, SimDuration::from_mins(12 * 60));
+    assert_eq!(flags.evict_after_oom_threshold, SimDuration::from_mins(10));
+}
+
+/// `§2.2`, weights, and `§7` 15: a sample of CPU weighs 0.1, a peak of memory 1, whatever was requested and used.
+#[test]
+fn every_sample_of_cpu_weighs_the_same() {
+    let (mut aggregate, mut container) = (Aggregate::default(), Container::default());
+    for (second, milli) in [(0, 5), (1, 4000), (2, 100), (3, 100)] {
+        aggregate.add_cpu(&mut container, milli, SimTime::from_secs(second));
+    }
+    aggregate.add_memory(&mut container, 300 * MI, SimTime::ZERO, false);
+    let saved = aggregate.save(|_| String::new());
+    let total = |name: &str| saved[name]["totalWeight"].as_f64().unwrap();
+    assert!((total("cpuHistogram") - 0.4).abs() < 1e-4, "{saved}");
+    // The peak is dated at the end of its day, and so weighs two of the day before.
+    assert!((total("memoryHistogram") - 2.0).abs() < 1e-4, "{saved}");
+    assert_eq!(saved["totalSamplesCount"], 4);
 }

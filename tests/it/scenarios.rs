@@ -73,6 +73,7 @@ gallery! {
     volume_binding_modes: "volume-binding-modes",
     volume_in_the_wrong_zone: "volume-in-the-wrong-zone",
     vpa_after_oom: "vpa-after-oom",
+    vpa_in_place: "vpa-in-place",
     zonal_groups: "zonal-groups",
     zone_outage: "zone-outage",
     zone_outage_under_load: "zone-outage-under-load",

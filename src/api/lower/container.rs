@@ -70,9 +70,11 @@ fn probe(probe: &core::Probe) -> Probe {
 pub(crate) fn container_status(at: &At<'_>, status: core::ContainerStatus) -> ContainerStatus {
     let list = |at: At<'_>, list: Option<_>| list.map(|l| resources(&at, Some(l)));
     let allocated = list(at.field("allocatedResources"), status.allocated_resources);
-    let actual = list(at.field("resources").field("requests"), status.resources.and_then(|r| r.requests));
-    let resized = (allocated.is_some() || actual.is_some())
-        .then(|| Arc::new(ResizedResources { allocated, actual_requests: actual }));
+    let core::ResourceRequirements { requests, limits, .. } = status.resources.unwrap_or_default();
+    let actual_requests = list(at.field("resources").field("requests"), requests);
+    let actual_limits = list(at.field("resources").field("limits"), limits);
+    let resized = ResizedResources { allocated, actual_requests, actual_limits };
+    let resized = (resized != ResizedResources::default()).then(|| Arc::new(resized));
     let last = status.last_state.and_then(|s| s.terminated);
     let restart_count = u32::try_from(status.restart_count).unwrap_or_else(|_| {
         at.field("restartCount")

@@ -52,15 +52,16 @@ fn pod_status(status: &PodStatus) -> core::PodStatus {
 fn container_status(status: &ContainerStatus) -> core::ContainerStatus {
     let last = status.last_termination.as_deref().map(terminated);
     let resized = status.resized.as_deref();
-    let actual = resized.and_then(|r| r.actual_requests.as_ref());
+    let actual = resized.filter(|r| r.actual_requests.is_some() || r.actual_limits.is_some());
     core::ContainerStatus {
         allocated_resources: resized.and_then(|r| r.allocated.as_ref()).map(resource_map),
         image: status.image.to_string(),
         last_state: Some(core::ContainerState { terminated: last, ..Default::default() }),
         name: status.name.to_string(),
         ready: status.ready,
-        resources: actual.map(|requests| core::ResourceRequirements {
-            requests: Some(resource_map(requests)),
+        resources: actual.map(|actual| core::ResourceRequirements {
+            limits: actual.actual_limits.as_ref().map(resource_map),
+            requests: actual.actual_requests.as_ref().map(resource_map),
             ..Default::default()
         }),
         restart_count: i32::try_from(status.restart_count).unwrap_or(i32::MAX),
