@@ -162,6 +162,9 @@ component! {
         "How long after its start CPU samples of a Pod may be skipped.";
     horizontal_pod_autoscaler_initial_readiness_delay: Duration(SimDuration) = secs(30), "horizontal-pod-autoscaler-initial-readiness-delay", FlagType::Duration, "30s",
         "How long after its start a Pod's unreadiness counts as initial.";
+    feature_gates: Words(Vec<Str>) = Vec::new(), "feature-gates",
+        FlagType::Words(&["HPAConfigurableTolerance=true", "HPAConfigurableTolerance=false"]), "",
+        "Gates that are not as v1.34 ships them; `HPAConfigurableTolerance` lets autoscalers give their own tolerances.";
     concurrent_deployment_syncs: Integer(i64) = 5, "concurrent-deployment-syncs", FlagType::Integer, "5", "Workers of the Deployment controller.";
     concurrent_replicaset_syncs: Integer(i64) = 5, "concurrent-replicaset-syncs", FlagType::Integer, "5", "Workers of the ReplicaSet controller.";
     concurrent_statefulset_syncs: Integer(i64) = 5, "concurrent-statefulset-syncs", FlagType::Integer, "5", "Workers of the StatefulSet controller.";

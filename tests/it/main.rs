@@ -1,6 +1,7 @@
 //! What must hold from outside: one binary, a module per topic.
 #![allow(clippy::print_stdout, reason = "what is skipped is said")]
 
+mod autoscaling;
 mod determinism;
 mod docs;
 mod fuzz;

@@ -4,11 +4,7 @@ use crate::support;
 
 /// Runs a scenario given as text; what was refused, in kubectl's words.
 fn refused(name: &str, text: &str) -> Vec<String> {
-    let folder = std::env::temp_dir().join(format!("wavetank-nodes-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let path = folder.join(format!("{name}.yaml"));
-    std::fs::write(&path, text).unwrap();
-    let scenario = support::load(path.to_str().unwrap());
+    let scenario = support::load_text(name, text);
     let report = support::run(&scenario);
     assert!(support::passed(&report), "{}", support::told(&report));
     report.outcome.refused_steps.iter().map(|(_, _, message)| message.to_string()).collect()

@@ -24,6 +24,15 @@ pub fn load(path: &str) -> Scenario {
     Scenario { path: path.to_owned(), plan, notes: Vec::new() }
 }
 
+/// Reads a scenario that is given as text, under a name of its own.
+pub fn load_text(name: &str, text: &str) -> Scenario {
+    let folder = std::env::temp_dir().join(format!("wavetank-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join(format!("{name}.yaml"));
+    std::fs::write(&path, text).unwrap();
+    load(path.to_str().unwrap())
+}
+
 /// Runs a scenario with the invariants watched.
 pub fn run(scenario: &Scenario) -> RunReport {
     run_with(scenario, &mut NullRecorder)

@@ -3,7 +3,9 @@
 use super::calculate::{Calculator, Proposal, Tolerances};
 use super::scale::Scale;
 use super::{Draft, SCALING_ACTIVE};
-use crate::api::k8s::autoscaling::v2::{MetricIdentifier, MetricSpec, MetricTarget};
+use crate::api::k8s::autoscaling::v2::{
+    HPAScalingRules, HorizontalPodAutoscalerSpec, MetricIdentifier, MetricSpec, MetricTarget,
+};
 use crate::api::policy::HorizontalPodAutoscaler;
 use crate::api::resources::MEMORY;
 use crate::api::{LabelSelector, lower, metav1};
@@ -57,13 +59,12 @@ pub(super) fn propose(
     let mut first: Option<Failure> = None;
     let mut invalid = 0usize;
     for metric in specs {
-        let tolerance = flags.horizontal_pod_autoscaler_tolerance;
         let calculator = Calculator {
             store: ctx.store(),
             metrics: ctx.metrics(),
             namespace: &draft.hpa.meta.namespace,
             selector: &scale.selector,
-            tolerances: Tolerances { down: tolerance, up: tolerance },
+            tolerances: tolerances(flags, &spec.value),
             cpu_initialization_period: flags.horizontal_pod_autoscaler_cpu_initialization_period,
             initial_readiness_delay: flags.horizontal_pod_autoscaler_initial_readiness_delay,
         };
@@ -99,6 +100,22 @@ pub(super) fn propose(
     let message = format!("the HPA was able to successfully calculate a replica count from {name}");
     draft.condition(ctx, SCALING_ACTIVE, true, "ValidMetricFound", message);
     (statuses, Outcome::Valid { replicas, name })
+}
+
+/// Those of the flag; those of the autoscaler itself count while the gate `HPAConfigurableTolerance` is on.
+fn tolerances(flags: &ControllerManager, spec: &HorizontalPodAutoscalerSpec) -> Tolerances {
+    let tolerance = flags.horizontal_pod_autoscaler_tolerance;
+    let is_on = flags.feature_gates.iter().any(|gate| gate == "HPAConfigurableTolerance=true");
+    let behavior = spec.behavior.as_ref().filter(|_| is_on);
+    let own = |rules: Option<&HPAScalingRules>| {
+        let quantity = rules.and_then(|rules| rules.tolerance.as_ref())?;
+        // upstream: float64; thousandths are as fine as it gets here.
+        Some(Quantity::parse(&quantity.0).ok()?.milli_value() as f64 / 1000.0)
+    };
+    Tolerances {
+        down: own(behavior.and_then(|b| b.scale_down.as_ref())).unwrap_or(tolerance),
+        up: own(behavior.and_then(|b| b.scale_up.as_ref())).unwrap_or(tolerance),
+    }
 }
 
 /// The target must say which Pods are its own, and no other autoscaler may look at them.
@@ -276,10 +293,8 @@ fn by_value(
                 calculator.by_value(scale.replicas, value, milli(Some(goal))).map_err(|why| (why, false))?;
             Ok((proposal, false))
         }
-        _ => Err((
-            "invalid metric source: neither a value target nor an average value target was set".to_owned(),
-            false,
-        )),
+        // Such an autoscaler was refused when it was created.
+        _ => Err(("neither a value target nor an average value target was set".to_owned(), false)),
     }
 }
 

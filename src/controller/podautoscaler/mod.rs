@@ -7,7 +7,10 @@
 //!
 //! # Fidelity
 //! A look takes [`LOOK_TIME`], by which the looks drift, as the recorded ones do. A look whose answer cannot
-//! differ from the last one is left out; the next one is made at the instant at which it would have been made.
+//! differ from the last one is left out; the next one is made at the instant at which it would have been made. The
+//! controller never restarts, so that what it remembers is never lost. Writing a scale or a status never fails: `FailedRescale`
+//! and `FailedUpdateStatus` are not seen. The gate `HPAScaleToZero` cannot be switched on: `minReplicas` is 1 or more. The flags of
+//! the forbidden windows, which upstream takes and ignores, are unknown.
 
 pub mod calculate;
 pub mod metrics;

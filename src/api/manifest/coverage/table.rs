@@ -352,8 +352,8 @@ sections! {
     }
     AUTOSCALER = "HorizontalPodAutoscaler (v2)" {
         "spec" => Simulated,
-        "spec.behavior.scaleDown.tolerance" => NoEffect,
-        "spec.behavior.scaleUp.tolerance" => NoEffect,
+        "spec.behavior.scaleDown.tolerance" => Simulated,
+        "spec.behavior.scaleUp.tolerance" => Simulated,
         "status" => Simulated,
     }
     AUTOSCALER_V1 = "HorizontalPodAutoscaler (v1)" {

@@ -15,9 +15,9 @@ use crate::testkit;
 
 /// Every Pod uses so much CPU; metrics by name have a value.
 #[derive(Clone, Debug, Default)]
-struct Meters {
-    cpu: Option<i64>,
-    named: Vec<(&'static str, i64)>,
+pub(super) struct Meters {
+    pub(super) cpu: Option<i64>,
+    pub(super) named: Vec<(&'static str, i64)>,
 }
 
 impl Meters {
@@ -79,15 +79,19 @@ impl MetricsApi for Meters {
     }
 }
 
-struct Tank {
-    store: Store,
-    manager: Manager,
+pub(super) struct Tank {
+    pub(super) store: Store,
+    pub(super) manager: Manager,
     due: std::collections::BTreeSet<(SimTime, crate::controller::ControllerId)>,
 }
 
 impl Tank {
     /// A Deployment of so many ready Pods that request 100m each, and autoscalers with these specs.
-    fn new(replicas: i32, specs: &[Value]) -> Self {
+    pub(super) fn new(replicas: i32, specs: &[Value]) -> Self {
+        Self::with(&ControllerManager::default(), replicas, specs)
+    }
+
+    pub(super) fn with(flags: &ControllerManager, replicas: i32, specs: &[Value]) -> Self {
         let mut store = testkit::store();
         store.advance(SimTime::from_secs(3600));
         let mut deployment = testkit::deployment("web", replicas);
@@ -103,7 +107,7 @@ impl Tank {
             pod.status.conditions = vec![Condition::new(cond::READY, ConditionStatus::True, "", "", at)];
             store.create(pod).unwrap();
         }
-        let controller = HorizontalController::new(&ControllerManager::default());
+        let controller = HorizontalController::new(flags);
         let manager = Manager::new(vec![Box::new(controller)], ManagerConfig::default(), store.now());
         let mut tank = Self { store, manager, due: std::collections::BTreeSet::new() };
         for (index, spec) in specs.iter().enumerate() {
@@ -129,7 +133,11 @@ impl Tank {
     }
 
     /// Lets seconds pass.
-    fn run(&mut self, meters: &Meters, seconds: u64) {
+    pub(super) fn run(&mut self, meters: &Meters, seconds: u64) {
+        self.run_with(meters, seconds);
+    }
+
+    pub(super) fn run_with(&mut self, meters: &dyn MetricsApi, seconds: u64) {
         let end = self.store.now() + SimDuration::from_secs(seconds);
         loop {
             while self.store.has_changes() {
@@ -146,32 +154,32 @@ impl Tank {
         self.store.advance(end);
     }
 
-    fn replicas(&self) -> i32 {
+    pub(super) fn replicas(&self) -> i32 {
         self.store.find::<Deployment>("default", "web").unwrap().replicas
     }
 
-    fn hpa(&self) -> Arc<HorizontalPodAutoscaler> {
+    pub(super) fn hpa(&self) -> Arc<HorizontalPodAutoscaler> {
         self.store.find::<HorizontalPodAutoscaler>("default", "web").unwrap().clone()
     }
 
     /// A condition: `True reason: message`.
-    fn condition(&self, kind: &str) -> String {
+    pub(super) fn condition(&self, kind: &str) -> String {
         let hpa = self.hpa();
         let found = condition::find(&hpa.conditions, kind);
         found.map_or_else(String::new, |c| format!("{:?} {}: {}", c.status, c.reason, c.message))
     }
 
-    fn events(&self, reason: &str) -> Vec<String> {
+    pub(super) fn events(&self, reason: &str) -> Vec<String> {
         let events = self.store.list::<Event>().filter(|e| e.reason == reason);
         events.map(|e| e.message.to_string()).collect()
     }
 }
 
-fn cpu(target: i64) -> Value {
+pub(super) fn cpu(target: i64) -> Value {
     json!({"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": target}}})
 }
 
-fn used(milli: i64) -> Meters {
+pub(super) fn used(milli: i64) -> Meters {
     Meters { cpu: Some(milli), named: Vec::new() }
 }
 

@@ -1,4 +1,6 @@
+mod grouping;
 mod looks;
+mod words;
 
 use std::sync::Arc;
 
