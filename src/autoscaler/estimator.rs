@@ -30,7 +30,7 @@ pub fn estimate(
         template,
         nodes: Vec::new(),
         used: Vec::new(),
-        last: 0,
+        next: 0,
         nodes_max,
         placed: Vec::new(),
     };
@@ -58,7 +58,8 @@ struct Packing<'a> {
     /// New nodes in the order of their making.
     nodes: Vec<(Str, NodeId)>,
     used: Vec<bool>,
-    last: usize,
+    /// Where the search for a node that is there already begins.
+    next: usize,
     nodes_max: usize,
     placed: Vec<PodInfo>,
 }
@@ -68,13 +69,10 @@ impl Packing<'_> {
     fn fill_present<'p>(&mut self, pods: &'p [PodInfo]) -> &'p [PodInfo] {
         let places: Vec<NodeId> = self.nodes.iter().map(|(_, id)| *id).collect();
         for (index, pod) in pods.iter().enumerate() {
-            let found = if places.is_empty() {
-                None
-            } else {
-                self.simulator.find(pod, &places, self.last % places.len(), |_| true)
-            };
+            let found =
+                if places.is_empty() { None } else { self.simulator.find(pod, &places, self.next, |_| true) };
             let Some(place) = found else { return &pods[index..] };
-            self.last = place;
+            self.next = (place + 1) % places.len();
             self.put(pod, place);
         }
         &[]

@@ -12,9 +12,19 @@
 //! # Fidelity
 //! A loop is made only when something can have changed since the last, at an instant of upstream's grid of
 //! `--scan-interval` (the pause between two loops; upstream adds the loop's own time, here it takes none, so that no time
-//! limit of a loop is ever hit). Not simulated: `--cores-total`, `--memory-total`, `--frequent-loops-enabled`,
-//! `--scale-down-delay-type-local`, annotations that delay a node's deletion, batches of deletions, groups that are created
-//! by the autoscaler, ProvisioningRequests, DRA.
+//! limit of a loop is ever hit: `--max-nodegroup-binpacking-duration`, `--max-binpacking-time`, `--scale-down-simulation-timeout`,
+//! `--max-bulk-soft-taint-time`). Not simulated: `--cores-total` and `--memory-total` with their reason `max cluster ... limit
+//! reached`, `--frequent-loops-enabled`, `--scale-down-delay-type-local`, `--node-deletion-delay-timeout` and the annotations that
+//! delay a node's deletion, `--node-deletion-batcher-interval`, groups that are created by the autoscaler, ProvisioningRequests, DRA;
+//! clouds are like AWS. There is no Karpenter.
+//! Fixed at their defaults: `--estimator`, `--scale-up-from-zero`, `--max-bulk-soft-taint-count`, `--record-duplicated-events`,
+//! `--status-config-map-name`, `--namespace`. Calls to the API server and the cloud never fail, so that `FailedToScaleUpGroup`,
+//! `DeleteUnregisteredFailed`, `failed to mark the node as toBeDeleted/unschedulable` and `failed to forcefully delete pod for
+//! ScaleDown` are not seen.
+//!
+//! Read in the source of 1.34, against what is often written: a loop that bought goes on to plan what can be sold (and sells
+//! nothing, as ten minutes begin); a loop in which machines were given up goes on; nodes that are not ready are held to the
+//! threshold of utilisation like any other.
 
 pub mod actuation;
 pub mod backoff;
@@ -221,7 +231,10 @@ impl ClusterAutoscaler {
         let mut simulator = Simulator::new(ctx.framework, ctx.snapshot);
         drop_expendable(&mut simulator, self.flags.expendable_pods_priority_cutoff);
         let coming = self.add_upcoming(&mut simulator, ctx, &templates);
-        let waiting = pending::unschedulable(ctx.store, self.flags.expendable_pods_priority_cutoff);
+        let mut waiting = pending::unschedulable(ctx.store, self.flags.expendable_pods_priority_cutoff);
+        for (node, _) in self.deletions.iter().filter(|(_, deletion)| deletion.drains) {
+            waiting.extend(pending::of_drained_node(ctx.store, node));
+        }
         let waiting = pending::filter_out_schedulable(&mut simulator, waiting);
         let delay = self.flags.new_pod_scale_up_delay;
         let counts = |pod: &crate::scheduler::framework::PodInfo| {

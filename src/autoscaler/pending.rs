@@ -1,10 +1,11 @@
 //! Pods that wait for a node.
 //!
-//! Upstream: `cluster-autoscaler/core/static_autoscaler.go`, `core/podlistprocessor/filter_out_schedulable.go`,
+//! Upstream: `cluster-autoscaler/core/static_autoscaler.go`, `core/podlistprocessor/{filter_out_schedulable,currently_drained_nodes}.go`,
 //! `core/scaleup/equivalence/groups.go`, 1.34.
 
 use std::sync::Arc;
 
+use super::drainability::{is_daemon, is_mirror};
 use super::simulator::Simulator;
 use crate::api::{Kind, Pod, condition};
 use crate::base::{SimDuration, SimTime, Str};
@@ -24,6 +25,16 @@ pub fn unschedulable(store: &Store, cutoff: i64) -> Vec<PodInfo> {
         .collect()
 }
 
+/// Pods of a node that is being emptied, without those that go with it: they will need a place. Those that are on their way
+/// already do not count.
+///
+/// Upstream: `core/podlistprocessor/currently_drained_nodes.go`.
+pub fn of_drained_node(store: &Store, node: &str) -> Vec<PodInfo> {
+    let pods = store.pods_on(node).filter(|pod| !pod.meta.is_deleting() && !pod.is_terminal());
+    let unbound = |pod: &Arc<Pod>| PodInfo::new(Arc::new(Pod { node_name: None, ..Pod::clone(pod) }));
+    pods.filter(|pod| !is_mirror(pod) && !is_daemon(pod)).map(unbound).collect()
+}
+
 /// Whether the scheduler says that a Pod fits nowhere.
 pub fn is_unschedulable(pod: &Pod) -> bool {
     let waits = pod.node_name.is_none() && pod.is_active();
@@ -36,12 +47,12 @@ pub fn is_unschedulable(pod: &Pod) -> bool {
 pub fn filter_out_schedulable(simulator: &mut Simulator<'_>, mut pods: Vec<PodInfo>) -> Vec<PodInfo> {
     pods.sort_by_key(|pod| std::cmp::Reverse(pod.priority()));
     let nodes = simulator.snapshot.order().to_vec();
-    let mut last = 0;
-    pods.retain(|pod| match simulator.find(pod, &nodes, last, |_| true) {
+    let mut next = 0;
+    pods.retain(|pod| match simulator.find(pod, &nodes, next, |_| true) {
         Some(place) => {
             let name = simulator.snapshot.node(nodes[place]).name().clone();
             simulator.place(pod, &name);
-            last = place;
+            next = (place + 1) % nodes.len();
             false
         }
         None => true,

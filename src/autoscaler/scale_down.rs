@@ -5,7 +5,9 @@
 //!
 //! # Fidelity
 //! Pods that were evicted a moment ago and have not come back are not put back into the simulated cluster. Nodes of equal
-//! standing are tried in the order of their creation; upstream's order is that of a map.
+//! standing are tried in the order of their creation; upstream's order is that of a map. Reasons to stay that are never
+//! given: `NotAutoscaled` (nodes of no group are no candidates), `NodeGroupMaxDeletionCountReached`, `AtomicScaleDownFailed`,
+//! `MinimalResourceLimitExceeded`, `NotUnneededOtherReason`, `UnexpectedError`, `NoNodeInfo`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -276,16 +278,21 @@ impl ClusterAutoscaler {
     }
 
     /// Marks nodes that are not needed with a taint that new Pods avoid, and takes it off the others.
-    fn mark_candidates(&self, ctx: &mut Ctx<'_>) {
-        let wrong: Vec<(ObjectKey, bool)> = ctx
+    fn mark_candidates(&mut self, ctx: &mut Ctx<'_>) {
+        let mut wrong: Vec<(ObjectKey, bool)> = ctx
             .store
             .list::<Node>()
             .map(|node| (node, self.unneeded.contains_key(&node.meta.name)))
             .filter(|(node, wanted)| has_taint(node, TAINT_CANDIDATE) != *wanted)
             .filter(|(node, _)| !has_taint(node, TAINT_TO_BE_DELETED))
             .map(|(node, wanted)| (node.meta.key(), wanted))
-            .take(SOFT_TAINTS_MAX)
+            .take(SOFT_TAINTS_MAX + 1)
             .collect();
+        if wrong.len() > SOFT_TAINTS_MAX {
+            // The rest comes in the next loop.
+            wrong.truncate(SOFT_TAINTS_MAX);
+            self.want(ctx.store.now() + self.flags.scan_interval);
+        }
         let value: Str = ctx.store.timestamp().0.to_string().into();
         for (key, wanted) in wrong {
             // A node that went meanwhile needs no mark.

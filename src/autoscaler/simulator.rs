@@ -1,6 +1,10 @@
 //! Tries Pods on nodes with the scheduler's own plugins.
 //!
 //! Upstream: `cluster-autoscaler/simulator/clustersnapshot/predicate/plugin_runner.go`, 1.34.
+//!
+//! # Fidelity
+//! A search over nodes goes on after the last one found, as upstream does, but begins anew with every list of Pods; upstream goes
+//! on where the last search of the process ended, in a list that is partly in the order of a map.
 
 use std::sync::Arc;
 

@@ -1,8 +1,10 @@
 //! Decisions of the autoscaler in small clusters, worked out from upstream's algorithm by hand.
 
 mod failures;
+mod loops;
 mod scale_down;
 mod scale_up;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +33,8 @@ pub struct Tank {
     pub stuck: bool,
     /// Pods whose eviction was asked for, with the instant.
     pub evicted: Vec<(u64, String)>,
+    /// The grace periods, in seconds, that came with it.
+    pub graces: Vec<i64>,
     /// Whether Pods go when their eviction is asked for.
     pub evictions_work: bool,
 }
@@ -81,6 +85,7 @@ impl Tank {
             joins: BTreeMap::new(),
             stuck: false,
             evicted: Vec::new(),
+            graces: Vec::new(),
             evictions_work: true,
         };
         tank.store.create(testkit::namespace("kube-system")).unwrap();
@@ -223,7 +228,8 @@ impl Tank {
                     // A machine that never registered has no Node.
                     let _ = self.store.delete::<Node>(&ObjectKey::cluster(node), &DeleteOptions::default());
                 }
-                Effect::Evict(pod, _) => {
+                Effect::Evict(pod, grace) => {
+                    self.graces.push(grace);
                     self.evicted.push((self.store.now().as_secs(), pod.name.to_string()));
                     if self.evictions_work {
                         self.store.delete::<Pod>(&pod, &DeleteOptions::force()).unwrap();
