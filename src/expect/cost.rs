@@ -276,25 +276,26 @@ impl Bill {
         self.machines.iter().any(|m| m.price > 0)
     }
 
-    fn of_group(&self, group: Option<&Str>) -> impl Iterator<Item = &MachineCost> {
-        self.machines.iter().filter(move |m| group.is_none_or(|group| m.group == *group))
-    }
-
-    /// Hundred-thousandths of a dollar, of a group or of all.
-    pub fn dollars(&self, group: Option<&Str>) -> i64 {
-        let nanos: i128 = self.of_group(group).map(|m| m.node_nanos * i128::from(m.price)).sum();
+    /// Hundred-thousandths of a dollar that some machines cost.
+    pub fn dollars(&self, which: &Which) -> i64 {
+        let machines = self.machines.iter().filter(|m| which.covers(m));
+        let nanos: i128 = machines.map(|m| m.node_nanos * i128::from(m.price)).sum();
         i64::try_from(nanos / NANOS_PER_HOUR).unwrap_or(i64::MAX)
     }
 
-    /// Thousandths of node-hours, of a group or of all.
-    pub fn node_millihours(&self, group: Option<&Str>) -> i64 {
-        let nanos: i128 = self.of_group(group).map(|m| m.node_nanos).sum();
+    /// Thousandths of node-hours of some machines.
+    pub fn node_millihours(&self, which: &Which) -> i64 {
+        let machines = self.machines.iter().filter(|m| which.covers(m));
+        let nanos: i128 = machines.map(|m| m.node_nanos).sum();
         i64::try_from(nanos / (NANOS_PER_HOUR / 1000)).unwrap_or(i64::MAX)
     }
 
-    /// Hundredths of what Pods could have used, rounded down.
-    pub fn share(&self, share: Share) -> i64 {
-        let sum = |of: &dyn Fn(&NamespaceUse) -> i128| self.namespaces.iter().map(of).sum::<i128>();
+    /// Hundredths of what all Pods could have used, rounded down: what those of a namespace, or all, made of it.
+    pub fn share(&self, share: Share, namespace: Option<&Str>) -> i64 {
+        let sum = |of: &dyn Fn(&NamespaceUse) -> i128| {
+            let some = self.namespaces.iter().filter(|n| namespace.is_none_or(|name| n.namespace == *name));
+            some.map(of).sum::<i128>()
+        };
         let (part, whole) = match share {
             Share::CpuRequested => (sum(&|n| n.requested.cpu), self.allocatable.cpu),
             Share::CpuUsed => (sum(&|n| n.used.cpu), self.allocatable.cpu),
@@ -302,6 +303,22 @@ impl Bill {
             Share::MemoryUsed => (sum(&|n| n.used.memory), self.allocatable.memory),
         };
         if whole == 0 { 0 } else { i64::try_from(part * 100 / whole).unwrap_or(i64::MAX) }
+    }
+}
+
+/// Some of the machines; all if nothing is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Which {
+    /// Of this node group.
+    pub group: Option<Str>,
+    /// Of this type.
+    pub instance_type: Option<Str>,
+}
+
+impl Which {
+    fn covers(&self, machines: &MachineCost) -> bool {
+        self.group.as_ref().is_none_or(|group| machines.group == *group)
+            && self.instance_type.as_ref().is_none_or(|kind| machines.instance_type == *kind)
     }
 }
 
@@ -336,8 +353,10 @@ impl Share {
 /// What a run may cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CostSubject {
-    /// Of this node group; none: of all nodes.
-    pub group: Option<Str>,
+    /// Of these machines.
+    pub which: Which,
+    /// Of the Pods of this namespace; none: of all Pods.
+    pub namespace: Option<Str>,
     /// Dollars, in hundred-thousandths.
     pub dollars: Option<Count>,
     /// Hours of nodes, in thousandths.
@@ -354,25 +373,33 @@ pub const HOUR_DIGITS: u32 = 3;
 impl CostSubject {
     /// Whether a bill is as wanted.
     pub fn holds(&self, bill: &Bill) -> bool {
-        let group = self.group.as_ref();
-        self.dollars.is_none_or(|count| count.holds(bill.dollars(group)))
-            && self.node_hours.is_none_or(|count| count.holds(bill.node_millihours(group)))
-            && self.shares.iter().all(|(share, count)| count.holds(bill.share(*share)))
+        self.dollars.is_none_or(|count| count.holds(bill.dollars(&self.which)))
+            && self.node_hours.is_none_or(|count| count.holds(bill.node_millihours(&self.which)))
+            && self.shares.iter().all(|(share, count)| count.holds(self.share(bill, *share)))
+    }
+
+    fn share(&self, bill: &Bill, share: Share) -> i64 {
+        bill.share(share, self.namespace.as_ref())
+    }
+
+    /// Of what: the machines and the namespace that were named.
+    pub fn of(&self) -> String {
+        let named = [&self.which.group, &self.which.instance_type, &self.namespace];
+        named.into_iter().flatten().map(Str::as_str).collect::<Vec<_>>().join(", ")
     }
 
     /// What a bill says of what is asked.
     pub fn actual(&self, bill: &Bill) -> String {
-        let group = self.group.as_ref();
         let mut parts = Vec::new();
         if self.dollars.is_some() {
-            parts.push(format!("${}", decimal(bill.dollars(group), DOLLAR_DIGITS)));
+            parts.push(format!("${}", decimal(bill.dollars(&self.which), DOLLAR_DIGITS)));
         }
         if self.node_hours.is_some() {
-            parts.push(format!("{} node-hours", decimal(bill.node_millihours(group), HOUR_DIGITS)));
+            let hours = decimal(bill.node_millihours(&self.which), HOUR_DIGITS);
+            parts.push(format!("{hours} node-hours"));
         }
-        parts.extend(
-            self.shares.iter().map(|(share, _)| format!("{} {} %", share.as_str(), bill.share(*share))),
-        );
+        let shares = self.shares.iter();
+        parts.extend(shares.map(|(share, _)| format!("{} {} %", share.as_str(), self.share(bill, *share))));
         parts.join(", ")
     }
 
@@ -447,10 +474,13 @@ mod tests {
         store.delete::<Node>(&ObjectKey::cluster("a"), &DeleteOptions::default()).unwrap();
         hear(&mut ledger, &mut store);
         let bill = ledger.bill(hours(3));
-        assert_eq!(bill.node_millihours(None), 7000);
+        let all = Which::default();
+        assert_eq!(bill.node_millihours(&all), 7000);
         // One hour of the own price and three of m6i.large at 0.096.
-        assert_eq!(bill.dollars(None), 12_345 + 3 * 9_600);
-        assert_eq!(bill.dollars(Some(&"own".into())), 12_345);
+        assert_eq!(bill.dollars(&all), 12_345 + 3 * 9_600);
+        assert_eq!(bill.dollars(&Which { group: Some("own".into()), ..Which::default() }), 12_345);
+        let large = Which { instance_type: Some("m6i.large".into()), ..Which::default() };
+        assert_eq!((bill.dollars(&large), bill.node_millihours(&large)), (3 * 9_600, 3000));
         assert_eq!(bill.allocatable.cpu, 2000 + 3 * 4000);
         assert!(bill.is_priced());
     }
@@ -480,9 +510,12 @@ mod tests {
         hear(&mut ledger, &mut store);
         let bill = ledger.bill(hours(4));
         // Two of four hours 500m of 2000m, and 200m.
-        assert_eq!(bill.share(Share::CpuRequested), 12);
-        assert_eq!(bill.share(Share::CpuUsed), 5);
-        assert_eq!(bill.share(Share::MemoryRequested), 6);
+        let of = |share, namespace: Option<&str>| bill.share(share, namespace.map(Str::from).as_ref());
+        assert_eq!(of(Share::CpuRequested, None), 12);
+        assert_eq!(of(Share::CpuUsed, None), 5);
+        assert_eq!(of(Share::MemoryRequested, None), 6);
+        assert_eq!(of(Share::CpuRequested, Some("default")), 12);
+        assert_eq!(of(Share::CpuRequested, Some("other")), 0);
         assert_eq!(bill.namespaces[0].requested, Amounts::new(1000, 2 << 30));
         assert!(!bill.is_priced());
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::RunReport;
 use crate::base::SimTime;
 use crate::expect::Bill;
-use crate::expect::cost::Share;
+use crate::expect::cost::{Share, Which};
 use crate::expect::traffic::whole;
 use crate::facts::traffic::{Failure, Meter};
 
@@ -139,12 +139,12 @@ fn cost(bill: &Bill) -> Cost<'_> {
         memory_gib_hours_used: gib(n.used.memory),
     });
     Cost {
-        dollars: bill.is_priced().then(|| dollars(bill.dollars(None).into())),
-        node_hours: thousandths(bill.node_millihours(None).into()),
-        cpu_requested: bill.share(Share::CpuRequested),
-        cpu_used: bill.share(Share::CpuUsed),
-        memory_requested: bill.share(Share::MemoryRequested),
-        memory_used: bill.share(Share::MemoryUsed),
+        dollars: bill.is_priced().then(|| dollars(bill.dollars(&Which::default()).into())),
+        node_hours: thousandths(bill.node_millihours(&Which::default()).into()),
+        cpu_requested: bill.share(Share::CpuRequested, None),
+        cpu_used: bill.share(Share::CpuUsed, None),
+        memory_requested: bill.share(Share::MemoryRequested, None),
+        memory_used: bill.share(Share::MemoryUsed, None),
         machines: machines.collect(),
         namespaces: namespaces.collect(),
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::RunReport;
 use super::story::Sort;
 use super::story::beat::short_time;
-use crate::expect::cost::{DOLLAR_DIGITS, HOUR_DIGITS, Share, decimal};
+use crate::expect::cost::{DOLLAR_DIGITS, HOUR_DIGITS, Share, Which, decimal};
 use crate::expect::{Bill, Verdict, traffic};
 use crate::facts::traffic::Meter;
 use crate::sim::Verdict as RunVerdict;
@@ -213,12 +213,12 @@ impl Page {
         if bill.machines.is_empty() {
             return;
         }
-        let hours = decimal(bill.node_millihours(None), HOUR_DIGITS);
+        let hours = decimal(bill.node_millihours(&Which::default()), HOUR_DIGITS);
         let price = match bill.is_priced() {
-            true => format!(" for ${}", decimal(bill.dollars(None), DOLLAR_DIGITS)),
+            true => format!(" for ${}", decimal(bill.dollars(&Which::default()), DOLLAR_DIGITS)),
             false => String::new(),
         };
-        let share = |share| bill.share(share);
+        let share = |share| bill.share(share, None);
         self.line(format!(
             "  cost: {hours} node-hours{price} · requested {} % of CPU, {} % of memory · used {} %, {} %",
             share(Share::CpuRequested),

@@ -10,7 +10,7 @@ use crate::api::manifest::tree::{Tree, Value};
 use crate::api::{ConditionStatus, EventType, Kind, LabelSelector, ObjectKey, Phase, TaintEffect};
 use crate::base::Str;
 use crate::base::diag::did_you_mean;
-use crate::expect::cost::{CostSubject, DOLLAR_DIGITS, HOUR_DIGITS, Share};
+use crate::expect::cost::{CostSubject, DOLLAR_DIGITS, HOUR_DIGITS, Share, Which};
 use crate::expect::fields::fields_of;
 use crate::expect::spec::{
     Check, DataSubject, EndpointsSubject, EventSubject, ExistsSubject, Expectation, ObjectSubject,
@@ -178,7 +178,11 @@ fn subject(reader: &mut Reader<'_>, word: &'static str, tree: &Tree, known: &Kno
 
 fn cost(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<CostSubject> {
     let fields = Fields::open(reader, tree, &tables::COST)?;
-    let group = fields.read(reader, "group", |r, t| target::group(r, t, known));
+    let which = Which {
+        group: fields.read(reader, "group", |r, t| target::group(r, t, known)),
+        instance_type: fields.read(reader, "instanceType", text),
+    };
+    let namespace = fields.read(reader, "namespace", text);
     let dollars = fields.read(reader, "dollars", |r, t| amount(r, t, DOLLAR_DIGITS));
     let node_hours = fields.read(reader, "nodeHours", |r, t| amount(r, t, HOUR_DIGITS));
     let mut shares = Vec::new();
@@ -190,7 +194,7 @@ fn cost(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<CostSubje
     if dollars.is_none() && node_hours.is_none() && shares.is_empty() {
         return reader.expected(tree, "something to compare: `dollars`, `nodeHours`, `cpuRequested` …");
     }
-    Some(CostSubject { group, dollars, node_hours, shares })
+    Some(CostSubject { which, namespace, dollars, node_hours, shares })
 }
 
 /// An expectation about objects of a kind: one by name, or as many as are as described.
@@ -590,9 +594,9 @@ fn derived_name(subject: &Subject, when: When) -> String {
             words.extend(s.ready.map(|r| if r { "ready" } else { "not ready" }.to_owned()));
             format!("pods {}: {}", words.join(" "), s.count)
         }
-        Subject::Cost(s) => match &s.group {
-            Some(group) => format!("cost of {group}: {}", s.wanted()),
-            None => format!("cost: {}", s.wanted()),
+        Subject::Cost(s) => match s.of().as_str() {
+            "" => format!("cost: {}", s.wanted()),
+            of => format!("cost of {of}: {}", s.wanted()),
         },
         Subject::Event(s) => {
             let reason = s.reason.as_ref().map_or("event", Str::as_str);

@@ -1027,6 +1027,12 @@ pub static COST: Shape = Shape {
     doc: "What the nodes have cost by an instant (`at`, or the end), from the start of the run, at the prices on demand of the catalogue or of the group.",
     fields: &[&[
         optional("group", Type::Text, "Of this node group only, for `dollars` and `nodeHours`."),
+        optional("instanceType", Type::Text, "Of machines of this type only, for `dollars` and `nodeHours`."),
+        optional(
+            "namespace",
+            Type::Text,
+            "Of the Pods of this namespace only, for what was requested and used.",
+        ),
         optional("dollars", Type::Amount, "Dollars."),
         optional("nodeHours", Type::Amount, "Hours of nodes."),
         optional(
