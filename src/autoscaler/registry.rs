@@ -243,7 +243,11 @@ impl Registry {
                 (None, Some(_)) => None,
             })
         });
-        requests.chain(machines)
+        let starting = self.groups.iter().flat_map(move |(id, readiness)| {
+            let machines = &fleet.group(*id).instances;
+            readiness.not_started.iter().filter_map(|name| Some(machines.get(name)?.joined? + STARTUP_MAX))
+        });
+        requests.chain(machines).chain(starting)
     }
 }
 

@@ -334,7 +334,7 @@ fn modes_decide_what_new_pods_get() {
     }
 }
 
-/// Nothing ticks without an autoscaler; with one that matches nothing its status says so.
+/// `§2.3`, conditions: nothing ticks without an autoscaler; with one that matches nothing its status says so.
 #[test]
 fn an_autoscaler_without_pods_says_so_and_none_costs_nothing() {
     let mut store = testkit::store();
@@ -562,4 +562,51 @@ fn every_sample_of_cpu_weighs_the_same() {
     // The peak is dated at the end of its day, and so weighs two of the day before.
     assert!((total("memoryHistogram") - 2.0).abs() < 1e-4, "{saved}");
     assert_eq!(saved["totalSamplesCount"], 4);
+}
+
+/// `§2.4`, quick kills: a container that was killed for its memory within ten minutes of its start does not wait for twelve
+/// hours, unless nothing would change.
+#[test]
+fn a_container_that_was_killed_soon_does_not_wait() {
+    for (reason, minutes, requests, expected) in [
+        ("OOMKilled", 9, "cpu=160m memory=400Mi", 1),
+        ("OOMKilled", 10, "cpu=160m memory=400Mi", 0),
+        ("Error", 9, "cpu=160m memory=400Mi", 0),
+        ("OOMKilled", 9, "cpu=200m memory=400Mi", 0),
+    ] {
+        let mut crew = Crew::new(2, 2, json!({}), requests);
+        let ended = json!({"terminated": {"exitCode": 137, "reason": reason,
+            "startedAt": "2026-01-05T08:00:00Z", "finishedAt": format!("2026-01-05T08:{minutes:02}:00Z")}});
+        let status = json!({"containerStatuses": [{"name": "main", "image": "app:1", "imageID": "", "ready": true,
+            "restartCount": 1, "lastState": ended, "state": {"running": {"startedAt": "2026-01-05T08:11:00Z"}}}]});
+        let pod = json!({"metadata": {"name": "p0"}, "spec": {"containers": [{"name": "main", "image": "app:1"}]}, "status": status});
+        let lowered = crate::api::lower::from_json(crate::api::Kind::Pod, pod).unwrap();
+        let crate::api::Object::Pod(model) = lowered else { unreachable!() };
+        let key = ObjectKey::new("default", "p0");
+        crew.store
+            .update::<Pod>(&key, |pod| pod.status.containers.clone_from(&model.status.containers))
+            .unwrap();
+        assert_eq!(crew.turn(60).0.len(), expected, "{reason} after {minutes} min, {requests}");
+    }
+}
+
+/// `§2.4`, Events: what is said of the Pod and of its autoscaler, of evictions only.
+#[test]
+fn evictions_are_told_twice_and_resizes_not_at_all() {
+    let said = |mode: &str| -> Vec<String> {
+        let mut crew = Crew::new(2, 2, json!({"updatePolicy": {"updateMode": mode}}), "cpu=50m memory=400Mi");
+        crew.turn(1);
+        let events = crew.store.list::<crate::api::Event>();
+        events
+            .map(|e| format!("{} {} {}: {}", e.regarding.kind, e.regarding.name, e.reason, e.message))
+            .collect()
+    };
+    assert_eq!(
+        said("Recreate"),
+        [
+            "Pod p0 EvictedByVPA: Pod was evicted by VPA Updater to apply resource recommendation.",
+            "VerticalPodAutoscaler web EvictedPod: VPA Updater evicted Pod p0 to apply resource recommendation.",
+        ]
+    );
+    assert!(said("InPlaceOrRecreate").is_empty());
 }

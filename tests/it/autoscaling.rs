@@ -100,3 +100,36 @@ fn a_rollout_and_an_autoscaler_get_on() {
 "#;
     holds("rollout", &scenario("", steps, expect), 0..3);
 }
+
+/// `§6.1`, the suggested defaults: from a Pod without a node to one that runs on a new machine of an autoscaling group it takes a loop,
+/// the group's activity, the boot and the start of the kubelet: about a minute and a half, and 150 s at most nearly always.
+#[test]
+fn a_new_machine_takes_a_minute_or_two() {
+    let text = r#"
+apiVersion: wavetank.dev/v1alpha1
+kind: Scenario
+metadata: {name: machine}
+spec:
+  duration: 4m
+  cluster:
+    zones: [a]
+    nodeGroups:
+      - {name: first, instanceType: m6i.large, size: 1}
+      - {name: more, instanceType: m6i.large, size: 0, min: 0, max: 3, labels: {pool: more}}
+  steps:
+    - at: 1m
+      apply:
+        - inline: |
+            apiVersion: v1
+            kind: Pod
+            metadata: {name: app}
+            spec:
+              nodeSelector: {pool: more}
+              containers: [{name: app, image: "app:1", resources: {requests: {cpu: "1"}}}]
+  expect:
+    - {name: within a loop it is asked for, by: 1m12s, event: {reason: TriggeredScaleUp, object: Pod/app}}
+    - {name: no machine is there at once, during: [1m1s, 1m35s], pods: {name: app, phase: Pending, count: 1}}
+    - {name: it runs, by: 3m30s, pods: {name: app, ready: true, count: 1}}
+"#;
+    holds("machine", text, 0..20);
+}

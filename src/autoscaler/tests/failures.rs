@@ -34,6 +34,25 @@ fn machines_that_never_register_are_given_up() {
     assert_eq!(tank.targets(), [1]);
 }
 
+/// `§3.9` and `§7` 26: the second clock. A node that does not become ready counts as coming for fifteen minutes, then as unready.
+#[test]
+fn nodes_that_never_become_ready_are_counted_out() {
+    let mut tank = Tank::of("w a 0 0 9 2 8 100").pods("p 1");
+    tank.slow = true;
+    tank.until(960);
+    assert_eq!((tank.nodes(), tank.targets()), (vec!["w-1".to_owned()], vec![1]));
+    assert!(tank.status().contains("notStarted: 1"), "{}", tank.status());
+    // The request is older than that: it is given up, and the group left alone until 1220 s.
+    assert_eq!(tank.said("ConfigMap", "ScaleUpTimedOut").len(), 1);
+    tank.until(1000);
+    let status = tank.status();
+    assert!(status.contains("notStarted: 0") && status.contains("unready:"), "registered at 70 s: {status}");
+    tank.until(1220);
+    assert_eq!(tank.targets(), [1]);
+    tank.until(1230);
+    assert_eq!(tank.targets(), [2], "the one that is there is no help");
+}
+
 /// `§3.9`: no machine to be had: a placeholder, seen at the provider's next look, a back-off, another group.
 #[test]
 fn a_zone_without_machines_sends_pods_to_another_group() {

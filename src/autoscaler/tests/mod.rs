@@ -31,6 +31,8 @@ pub struct Tank {
     joins: BTreeMap<(SimTime, Str), PlannedNode>,
     /// Machines that never register.
     pub stuck: bool,
+    /// Machines that register and do not become ready.
+    pub slow: bool,
     /// Pods whose eviction was asked for, with the instant.
     pub evicted: Vec<(u64, String)>,
     /// The grace periods, in seconds, that came with it.
@@ -84,6 +86,7 @@ impl Tank {
             latencies,
             joins: BTreeMap::new(),
             stuck: false,
+            slow: false,
             evicted: Vec::new(),
             graces: Vec::new(),
             evictions_work: true,
@@ -107,7 +110,7 @@ impl Tank {
     fn join(&mut self, planned: PlannedNode) {
         if self.fleet.join(&planned.node.meta.name, self.store.now()) {
             let mut node = planned.node;
-            node.status.conditions = vec![ready(true, self.store.timestamp())];
+            node.status.conditions = vec![ready(!self.slow, self.store.timestamp())];
             self.store.create(node).unwrap();
         }
     }

@@ -135,3 +135,44 @@ fn a_node_that_is_not_ready_and_well_used_stays() {
     tank.until(3000);
     assert_eq!((tank.nodes().len(), tank.kept("w-1")), (1, Some("NotUnderutilized")));
 }
+
+/// `§3.7` and the ratios of `§3.1`: what groups may differ in and still share a scale-up.
+#[test]
+fn groups_are_alike_within_tolerances() {
+    type Change = fn(&mut crate::cloud::group::NodeTemplate);
+    let memory = |template: &mut crate::cloud::group::NodeTemplate, share: i64| {
+        for list in [&mut template.capacity, &mut template.allocatable] {
+            let amount = list.memory() / 1000 * share;
+            list.0.insert("memory".into(), crate::base::Quantity::from_bytes(amount));
+        }
+    };
+    let label = |template: &mut crate::cloud::group::NodeTemplate, key: &'static str| {
+        template.labels = [(key, "x")].into_iter().collect();
+    };
+    let cpu = |template: &mut crate::cloud::group::NodeTemplate, milli: i64| {
+        template.allocatable.0.insert("cpu".into(), crate::base::Quantity::from_milli(milli));
+    };
+    let cases: [(&str, Box<dyn Fn(&mut crate::cloud::group::NodeTemplate)>, bool); 9] = [
+        ("nothing but the zone", Box::new((|_| {}) as Change), true),
+        ("memory by 1.4 %", Box::new(move |t| memory(t, 986)), true),
+        ("memory by 1.6 %", Box::new(move |t| memory(t, 984)), false),
+        ("allocatable by 4 %", Box::new(move |t| cpu(t, 1920)), true),
+        ("allocatable by 6 %", Box::new(move |t| cpu(t, 1880)), false),
+        ("a label of one's own", Box::new(move |t| label(t, "pool")), false),
+        ("EKS's name of the group", Box::new(move |t| label(t, "eks.amazonaws.com/nodegroup")), true),
+        ("kops' name of the group", Box::new(move |t| label(t, "kops.k8s.io/instancegroup")), true),
+        ("the instance type", Box::new((|t| t.instance_type = "other".into()) as Change), false),
+    ];
+    let balance = Flags { balance_similar_node_groups: true, ..Flags::default() };
+    for (what, change, alike) in cases {
+        // Nodes that are there show what is allocatable; they are full.
+        let mut pair = groups("x a 1 0 9 2 8 100;y b 1 0 9 2 8 100");
+        change(&mut pair[1].template);
+        let pods = "r 1800m x-1;s 1800m y-1;p0 1500m;p1 1500m;p2 1500m;p3 1500m";
+        let mut tank = Tank::new(&pair, &balance).pods(pods);
+        tank.until(10);
+        let targets = tank.targets();
+        assert_eq!(targets.iter().sum::<u32>(), 6, "{what}");
+        assert_eq!(targets == [3, 3], alike, "{what}: {targets:?}");
+    }
+}
