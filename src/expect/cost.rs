@@ -271,9 +271,14 @@ pub struct Bill {
 }
 
 impl Bill {
-    /// Whether any machine has a price.
-    pub fn is_priced(&self) -> bool {
-        self.machines.iter().any(|m| m.price > 0)
+    /// Whether any of these machines has a price.
+    pub fn is_priced(&self, which: &Which) -> bool {
+        self.machines.iter().any(|m| m.price > 0 && which.covers(m))
+    }
+
+    /// Whether some of these machines have none.
+    fn lacks_prices(&self, which: &Which) -> bool {
+        self.machines.iter().any(|m| m.price == 0 && which.covers(m))
     }
 
     /// Hundred-thousandths of a dollar that some machines cost.
@@ -373,7 +378,9 @@ pub const HOUR_DIGITS: u32 = 3;
 impl CostSubject {
     /// Whether a bill is as wanted.
     pub fn holds(&self, bill: &Bill) -> bool {
-        self.dollars.is_none_or(|count| count.holds(bill.dollars(&self.which)))
+        // Nobody knows what machines without a price cost.
+        let is_known = bill.is_priced(&self.which) || !bill.lacks_prices(&self.which);
+        self.dollars.is_none_or(|count| is_known && count.holds(bill.dollars(&self.which)))
             && self.node_hours.is_none_or(|count| count.holds(bill.node_millihours(&self.which)))
             && self.shares.iter().all(|(share, count)| count.holds(self.share(bill, *share)))
     }
@@ -392,7 +399,12 @@ impl CostSubject {
     pub fn actual(&self, bill: &Bill) -> String {
         let mut parts = Vec::new();
         if self.dollars.is_some() {
-            parts.push(format!("${}", decimal(bill.dollars(&self.which), DOLLAR_DIGITS)));
+            let dollars = decimal(bill.dollars(&self.which), DOLLAR_DIGITS);
+            parts.push(match (bill.is_priced(&self.which), bill.lacks_prices(&self.which)) {
+                (false, true) => "no price is known".to_owned(),
+                (true, true) => format!("${dollars} without machines of unknown price"),
+                (_, false) => format!("${dollars}"),
+            });
         }
         if self.node_hours.is_some() {
             let hours = decimal(bill.node_millihours(&self.which), HOUR_DIGITS);
@@ -434,6 +446,7 @@ mod tests {
     use super::*;
     use crate::api::{ObjectKey, ResourceList};
     use crate::base::Quantity;
+    use crate::expect::count::Comparison;
     use crate::store::{DeleteOptions, Store};
     use crate::testkit;
 
@@ -482,7 +495,7 @@ mod tests {
         let large = Which { instance_type: Some("m6i.large".into()), ..Which::default() };
         assert_eq!((bill.dollars(&large), bill.node_millihours(&large)), (3 * 9_600, 3000));
         assert_eq!(bill.allocatable.cpu, 2000 + 3 * 4000);
-        assert!(bill.is_priced());
+        assert!(bill.is_priced(&all));
     }
 
     #[test]
@@ -517,7 +530,35 @@ mod tests {
         assert_eq!(of(Share::CpuRequested, Some("default")), 12);
         assert_eq!(of(Share::CpuRequested, Some("other")), 0);
         assert_eq!(bill.namespaces[0].requested, Amounts::new(1000, 2 << 30));
-        assert!(!bill.is_priced());
+        assert!(!bill.is_priced(&Which::default()));
+    }
+
+    #[test]
+    fn what_has_no_price_costs_nobody_knows_what() {
+        let mut ledger = Ledger::new(Prices {
+            by_group: BTreeMap::new(),
+            by_type: [("m6i.large".into(), 9_600)].into_iter().collect(),
+        });
+        let mut store = testkit::store();
+        store.create(node("a", "own", "")).unwrap();
+        store.create(node("b", "more", "m6i.large")).unwrap();
+        hear(&mut ledger, &mut store);
+        let bill = ledger.bill(hours(1));
+        for (group, holds, said) in [
+            (Some("more"), true, "$0.096"),
+            (Some("own"), false, "no price is known"),
+            (None, true, "$0.096 without machines of unknown price"),
+            (Some("nobody"), true, "$0.00"),
+        ] {
+            let subject = CostSubject {
+                which: Which { group: group.map(Str::from), ..Which::default() },
+                namespace: None,
+                dollars: Some(Count { comparison: Comparison::AtMost, number: 10_000 }),
+                node_hours: None,
+                shares: Vec::new(),
+            };
+            assert_eq!((subject.holds(&bill), subject.actual(&bill).as_str()), (holds, said), "{group:?}");
+        }
     }
 
     #[test]

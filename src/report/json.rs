@@ -139,7 +139,7 @@ fn cost(bill: &Bill) -> Cost<'_> {
         memory_gib_hours_used: gib(n.used.memory),
     });
     Cost {
-        dollars: bill.is_priced().then(|| dollars(bill.dollars(&Which::default()).into())),
+        dollars: bill.is_priced(&Which::default()).then(|| dollars(bill.dollars(&Which::default()).into())),
         node_hours: thousandths(bill.node_millihours(&Which::default()).into()),
         cpu_requested: bill.share(Share::CpuRequested, None),
         cpu_used: bill.share(Share::CpuUsed, None),

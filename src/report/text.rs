@@ -214,7 +214,7 @@ impl Page {
             return;
         }
         let hours = decimal(bill.node_millihours(&Which::default()), HOUR_DIGITS);
-        let price = match bill.is_priced() {
+        let price = match bill.is_priced(&Which::default()) {
             true => format!(" for ${}", decimal(bill.dollars(&Which::default()), DOLLAR_DIGITS)),
             false => String::new(),
         };
@@ -226,7 +226,7 @@ impl Page {
             share(Share::CpuUsed),
             share(Share::MemoryUsed),
         ));
-        if bill.is_priced() {
+        if bill.is_priced(&Which::default()) {
             self.bill(bill);
         }
         self.line("");
@@ -242,8 +242,11 @@ impl Page {
             let name = if known.is_empty() { "nodes".to_owned() } else { known.join(" ") };
             let number = |n: i128| i64::try_from(n).unwrap_or(i64::MAX);
             let hours = decimal(number(machines.node_millihours()), HOUR_DIGITS);
-            let cost = decimal(number(machines.cost()), DOLLAR_DIGITS);
-            self.line(format!("    {name}: {hours} node-hours, ${cost}"));
+            let cost = match machines.price {
+                0 => "no price known".to_owned(),
+                _ => format!("${}", decimal(number(machines.cost()), DOLLAR_DIGITS)),
+            };
+            self.line(format!("    {name}: {hours} node-hours, {cost}"));
         }
         for namespace in &bill.namespaces {
             let cores = |n: i128| decimal(i64::try_from(n).unwrap_or(i64::MAX), HOUR_DIGITS);

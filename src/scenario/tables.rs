@@ -1033,7 +1033,11 @@ pub static COST: Shape = Shape {
             Type::Text,
             "Of the Pods of this namespace only, for what was requested and used.",
         ),
-        optional("dollars", Type::Amount, "Dollars."),
+        optional(
+            "dollars",
+            Type::Amount,
+            "Dollars; machines without a known price are left out, and if there are no others nothing holds.",
+        ),
         optional("nodeHours", Type::Amount, "Hours of nodes."),
         optional(
             "cpuRequested",
