@@ -223,6 +223,11 @@ pub const DIAG_CODES: &[DiagCode] = &[
         "group over several zones",
         "The cluster autoscaler takes a node group for one zone, the first; the cloud puts the next machine into whichever it likes. A Pod whose volume lies in another zone waits for ever, or for luck. One group for each zone lets the autoscaler choose.",
     ),
+    row(
+        "WT0414",
+        "no volume for a claim",
+        "The driver of the claim's class cannot make such a volume: a disk has no ReadWriteMany for file systems, or the cloud has no volume of that type in that size or with those operations per second. The claim stays Pending.",
+    ),
 ];
 
 /// The row of `code`.

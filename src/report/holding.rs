@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::api::storage::{
     ClaimPhase, CsiDriver, PersistentVolume, PersistentVolumeClaim, StorageClass, VolumeAttachment,
 };
-use crate::api::{Event, EventType, Node, ObjectKey, Phase, Pod};
+use crate::api::{ContainerState, ContainerStatus, Event, EventType, Node, ObjectKey, Phase, Pod};
 use crate::base::Str;
 use crate::params::drivers;
 use crate::store::Store;
@@ -18,9 +18,8 @@ pub fn of(store: &Store, pod: &Pod) -> Vec<String> {
     let Some(node) = pod.node_name.as_ref().filter(|_| pod.status.phase == Phase::Pending) else {
         return Vec::new();
     };
-    let mut said: Vec<String> = pod
-        .spec
-        .claim_names(&pod.meta.name)
+    let claims = if is_past_volumes(pod) { Vec::new() } else { pod.spec.claim_names(&pod.meta.name) };
+    let mut said: Vec<String> = claims
         .into_iter()
         .map(|name| claim(store, &ObjectKey::new(pod.meta.namespace.clone(), name), node))
         .collect();
@@ -33,6 +32,13 @@ pub fn of(store: &Store, pod: &Pod) -> Vec<String> {
         ));
     }
     said
+}
+
+/// Whether volumes are there: some container has been tried.
+fn is_past_volumes(pod: &Pod) -> bool {
+    let untried = |c: &ContainerStatus| matches!(&c.state, ContainerState::Waiting { reason, .. } if reason == "ContainerCreating" || reason == "PodInitializing");
+    let status = &pod.status;
+    !status.init_containers.iter().chain(&status.containers).all(untried)
 }
 
 /// The last complaint about a Pod.
@@ -122,5 +128,148 @@ fn elsewhere(store: &Store, volume: &PersistentVolume, attachment: &VolumeAttach
         _ => format!(
             "{front}, which does not answer: it is taken away by force six minutes after the last Pod there was gone, or at once if the node gets the taint {OUT_OF_SERVICE}"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::condition::Condition;
+    use crate::api::storage::{AccessMode, ClaimRef, PvSource};
+    use crate::api::volume::{Volume, VolumeSource};
+    use crate::api::{ConditionStatus, Meta, Taint, TaintEffect};
+    use crate::testkit;
+
+    const UNIQUE: &str = "kubernetes.io/csi/ebs.csi.aws.com^vol-1";
+
+    fn volume() -> PersistentVolume {
+        let source = PvSource::Csi { driver: drivers::EBS.into(), handle: "vol-1".into() };
+        PersistentVolume {
+            access_modes: vec![AccessMode::ReadWriteOnce],
+            claim_ref: Some(ClaimRef { key: ObjectKey::new("default", "data"), uid: "u".into() }),
+            ..testkit::persistent_volume("pv", source)
+        }
+    }
+
+    fn pod(name: &str, node: &str) -> Pod {
+        let mut pod = testkit::pod(name, "app=db");
+        let mut spec = (*pod.spec).clone();
+        let source = VolumeSource::Claim { claim: "data".into(), read_only: false };
+        spec.volumes.push(Volume { name: "data".into(), source });
+        pod.spec = Arc::new(spec);
+        pod.node_name = Some(node.into());
+        pod
+    }
+
+    fn attachment(node: &str, attached: bool) -> VolumeAttachment {
+        VolumeAttachment {
+            meta: Meta::named("", format!("csi-{node}")),
+            attacher: drivers::EBS.into(),
+            node_name: node.into(),
+            pv_name: "pv".into(),
+            attached,
+            ..VolumeAttachment::default()
+        }
+    }
+
+    /// A claim on a disk, a node `n1` that had it and `n2` where the Pod is; `edit` says how things stand.
+    fn held(edit: impl FnOnce(&mut Store)) -> Vec<String> {
+        let mut store = testkit::store();
+        let mut claim = PersistentVolumeClaim {
+            meta: Meta::named("default", "data"),
+            ..PersistentVolumeClaim::default()
+        };
+        claim.phase = ClaimPhase::Bound;
+        claim.spec.volume_name = "pv".into();
+        store.create(claim).unwrap();
+        store.create(volume()).unwrap();
+        for name in ["n1", "n2"] {
+            let mut node = Node { meta: Meta::named("", name), ..Node::default() };
+            let at = store.timestamp();
+            node.status.conditions.push(Condition::new(
+                "Ready",
+                ConditionStatus::True,
+                "KubeletReady",
+                "",
+                at,
+            ));
+            store.create(node).unwrap();
+        }
+        let pod = store.create(pod("db", "n2")).unwrap();
+        edit(&mut store);
+        of(&store, &pod)
+    }
+
+    fn edit_node(store: &mut Store, name: &str, edit: impl FnOnce(&mut Node)) {
+        store.update::<Node>(&ObjectKey::cluster(name), edit).unwrap();
+    }
+
+    fn silence(store: &mut Store) {
+        edit_node(store, "n1", |n| n.status.conditions.clear());
+    }
+
+    #[test]
+    fn a_disk_says_where_it_is_and_why() {
+        let front = "claim data is bound to pv, which";
+        let says = |edit: fn(&mut Store), expected: &str| {
+            assert_eq!(held(edit), [format!("{front} {expected}")]);
+        };
+        says(|_| {}, "is to be attached");
+        says(|s| drop(s.create(attachment("n2", false)).unwrap()), "is being attached");
+        says(
+            |s| drop(s.create(attachment("n2", true)).unwrap()),
+            "is attached there; the node's next status says that it uses it, then it is mounted",
+        );
+        says(
+            |s| {
+                s.create(attachment("n2", true)).unwrap();
+                edit_node(s, "n2", |n| n.status.volumes_in_use = vec![UNIQUE.into()]);
+            },
+            "is attached there and being mounted",
+        );
+        says(
+            |s| drop(s.create(attachment("n1", true)).unwrap()),
+            "is still attached to n1, which has not unmounted it yet",
+        );
+        says(
+            |s| {
+                s.create(attachment("n1", true)).unwrap();
+                s.create(pod("old", "n1")).unwrap();
+            },
+            "is still attached to n1, where old uses it: one node at a time can have it",
+        );
+        says(
+            |s| {
+                s.create(attachment("n1", true)).unwrap();
+                silence(s);
+            },
+            "is still attached to n1, which does not answer: it is taken away by force six minutes after the last Pod there was gone, or at once if the node gets the taint node.kubernetes.io/out-of-service",
+        );
+        says(
+            |s| {
+                s.create(attachment("n1", true)).unwrap();
+                silence(s);
+                let taint = Taint {
+                    key: OUT_OF_SERVICE.into(),
+                    value: Str::new(),
+                    effect: TaintEffect::NoExecute,
+                    time_added: None,
+                };
+                edit_node(s, "n1", |n| n.taints.push(taint));
+            },
+            "is still attached to n1, which is out of service",
+        );
+    }
+
+    #[test]
+    fn nothing_holds_a_pod_that_runs_or_has_no_node() {
+        let store = testkit::store();
+        let mut running = pod("db", "n2");
+        running.status.phase = Phase::Running;
+        assert!(of(&store, &running).is_empty());
+        let mut waiting = pod("db", "n2");
+        waiting.node_name = None;
+        assert!(of(&store, &waiting).is_empty());
+        assert_eq!(of(&store, &pod("db", "n2")), ["claim data does not exist"]);
     }
 }

@@ -71,3 +71,5 @@ pub const LINT_SHARED_DISK: &str = "WT0411";
 pub const LINT_NO_CLASS: &str = "WT0412";
 /// A node group over several zones, whose autoscaler cannot choose the zone of a volume.
 pub const LINT_SPANNING_GROUP: &str = "WT0413";
+/// A claim for which its class makes no volume.
+pub const LINT_NO_VOLUME: &str = "WT0414";

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::api::pod::{Affinity, PullPolicy, QosClass, RestartPolicy};
 use crate::api::service::{Namespace, Service, ServicePort};
+use crate::api::storage::{PersistentVolume, PvSource, ReclaimPolicy, VolumePhase};
 use crate::api::workload::{Deployment, DeploymentStrategy, IntOrPercent, ReplicaSet};
 use crate::api::{
     Container, ContainerState, ContainerStatus, Inert, LabelSelector, Labels, Meta, Pod, PodSpec, PodStatus,
@@ -210,5 +211,26 @@ pub fn service(name: &str) -> Service {
             ..ServicePort::default()
         }],
         ..Service::default()
+    }
+}
+
+/// A volume of this source for nobody: nothing is known of its size, its modes and its place.
+pub fn persistent_volume(name: &str, source: PvSource) -> PersistentVolume {
+    PersistentVolume {
+        meta: Meta::named("", name),
+        capacity: ResourceList::default(),
+        access_modes: Vec::new(),
+        claim_ref: None,
+        reclaim_policy: ReclaimPolicy::default(),
+        storage_class: Str::new(),
+        block: false,
+        node_affinity: None,
+        source,
+        attributes_class: None,
+        mount_options: Vec::new(),
+        rest: None,
+        phase: VolumePhase::default(),
+        reason: Str::new(),
+        message: Str::new(),
     }
 }

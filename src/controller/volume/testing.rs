@@ -5,7 +5,7 @@ use crate::api::node::ZONE_LABEL;
 use crate::api::resources::STORAGE;
 use crate::api::storage::{
     AccessMode, ClaimRef, ClaimSpec, CsiNode, CsiNodeDriver, PersistentVolume, PersistentVolumeClaim,
-    PvSource, ReclaimPolicy, StorageClass, VolumeAttachment, VolumePhase,
+    PvSource, ReclaimPolicy, StorageClass, VolumeAttachment,
 };
 use crate::api::volume::{Volume, VolumeSource};
 use crate::api::{ConditionStatus, Labels, Meta, Node, ObjectKey, Pod, ResourceList};
@@ -36,22 +36,13 @@ pub fn claim(name: &str, class: Option<&str>) -> PersistentVolumeClaim {
 
 /// A CSI volume, ReadWriteOnce, Retain.
 pub fn volume(name: &str, class: &str, size: &str) -> PersistentVolume {
+    let source = PvSource::Csi { driver: "disk.example.com".into(), handle: format!("h-{name}").into() };
     PersistentVolume {
-        meta: Meta::named("", name),
         capacity: storage(size),
         access_modes: vec![AccessMode::ReadWriteOnce],
-        claim_ref: None,
         reclaim_policy: ReclaimPolicy::Retain,
         storage_class: class.into(),
-        block: false,
-        node_affinity: None,
-        source: PvSource::Csi { driver: "disk.example.com".into(), handle: format!("h-{name}").into() },
-        attributes_class: None,
-        mount_options: Vec::new(),
-        rest: None,
-        phase: VolumePhase::Pending,
-        reason: Str::new(),
-        message: Str::new(),
+        ..testkit::persistent_volume(name, source)
     }
 }
 

@@ -33,23 +33,8 @@ fn claim(rig: &mut Rig, name: &str) {
 
 /// The claim is bound to a volume `pv` of this source.
 fn bind(rig: &mut Rig, name: &str, source: PvSource) {
-    let volume = PersistentVolume {
-        meta: Meta::named("", "pv"),
-        capacity: Default::default(),
-        access_modes: vec![AccessMode::ReadWriteOnce],
-        claim_ref: None,
-        reclaim_policy: Default::default(),
-        storage_class: Str::new(),
-        block: false,
-        node_affinity: None,
-        source,
-        attributes_class: None,
-        mount_options: Vec::new(),
-        rest: None,
-        phase: Default::default(),
-        reason: Str::new(),
-        message: Str::new(),
-    };
+    let mut volume = testkit::persistent_volume("pv", source);
+    volume.access_modes = vec![AccessMode::ReadWriteOnce];
     rig.store.create(volume).unwrap();
     rig.store
         .update::<PersistentVolumeClaim>(&ObjectKey::new("default", name), |claim| {

@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{code, objects, pods_of, warn};
-use crate::api::k8s::core::v1::{PersistentVolumeClaimSpec, PodSpec};
-use crate::api::storage::{AccessMode, PvSource, StorageClass, migrated_driver};
+use crate::api::k8s::core::v1::PodSpec;
+use crate::api::lower::lower_claim_spec;
+use crate::api::resources::STORAGE;
+use crate::api::storage::{AccessMode, ClaimSpec, PvSource, StorageClass, annotation, migrated_driver};
 use crate::api::workload::ClaimTemplate;
 use crate::api::{Object, ObjectKey};
-use crate::base::{Diagnostic, Span, Str};
+use crate::base::{Diagnostic, Quantity, Span, Str};
 use crate::params::drivers::{self, Makes};
+use crate::params::ebs::{self, Refusal};
 use crate::plan::Plan;
 
 /// Warnings about storage.
@@ -21,6 +24,7 @@ pub(super) fn lint(plan: &Plan, out: &mut Vec<Diagnostic>) {
     spanning_groups(plan, out);
     shared_disks(plan, out);
     missing_classes(plan, out);
+    impossible_volumes(plan, out);
 }
 
 /// Classes with immediate binding, used while nodes lie in several zones.
@@ -89,7 +93,7 @@ fn is_installed(plan: &Plan, driver: &str) -> bool {
 
 /// Classes that claims name; empty for those that name none.
 fn classes_in_use(plan: &Plan) -> BTreeSet<Str> {
-    claims(plan).map(|(_, class, ..)| class.unwrap_or_default()).collect()
+    claims(plan).map(|claim| claim.class.unwrap_or_default()).collect()
 }
 
 /// Directories of nodes that containers write into, for Pods that may move. Agents (DaemonSets) are meant to have such.
@@ -185,8 +189,8 @@ fn shared_disks(plan: &Plan, out: &mut Vec<Diagnostic>) {
         return;
     }
     let single: BTreeSet<ObjectKey> = claims(plan)
-        .filter(|(_, _, modes, _)| !modes.is_empty() && modes.iter().all(|mode| mode.is_single_node()))
-        .map(|(key, ..)| key)
+        .filter(|claim| !claim.modes.is_empty() && claim.modes.iter().all(|mode| mode.is_single_node()))
+        .map(|claim| claim.key)
         .collect();
     for planned in objects(plan) {
         let replicas = match &planned.object {
@@ -212,22 +216,41 @@ fn shared_disks(plan: &Plan, out: &mut Vec<Diagnostic>) {
     }
 }
 
-/// A claim: its key, its class if it names one, its access modes, and where it stands.
-type Claim = (ObjectKey, Option<Str>, Vec<AccessMode>, Span);
+/// A claim of the manifests and steps.
+struct Claim {
+    /// Its key; that of a template has the template's name.
+    key: ObjectKey,
+    /// Its class, if it names one.
+    class: Option<Str>,
+    modes: Vec<AccessMode>,
+    size: Quantity,
+    block: bool,
+    origin: Span,
+}
+
+impl Claim {
+    fn of(key: ObjectKey, class: Option<Str>, spec: &ClaimSpec, origin: Span) -> Self {
+        let size = spec.requests.get(STORAGE).unwrap_or(Quantity::ZERO);
+        Self { key, class, modes: spec.access_modes.clone(), size, block: spec.block, origin }
+    }
+}
 
 /// All claims of the manifests and steps, those of templates by the template's name.
 fn claims(plan: &Plan) -> impl Iterator<Item = Claim> {
     objects(plan).flat_map(|planned| {
         let (origin, namespace) = (planned.origin, planned.object.meta().namespace.clone());
+        let key = |name: &str| ObjectKey::new(namespace.clone(), name);
         let mut found: Vec<Claim> = match &planned.object {
             Object::PersistentVolumeClaim(c) => {
                 let class = Some(c.class()).filter(|class| !class.is_empty());
-                vec![(c.meta.key(), class, c.spec.access_modes.clone(), origin)]
+                vec![Claim::of(c.meta.key(), class, &c.spec, origin)]
             }
             Object::StatefulSet(set) => {
                 let of = |t: &Arc<ClaimTemplate>| {
-                    let key = ObjectKey::new(namespace.clone(), t.meta.name.clone());
-                    (key, t.spec.storage_class.clone(), t.spec.access_modes.clone(), origin)
+                    // The annotation of old goes before the field.
+                    let old = t.meta.annotations.get(annotation::CLASS_BETA);
+                    let class = old.or(t.spec.storage_class.as_ref()).cloned();
+                    Claim::of(key(&t.meta.name), class, &t.spec, origin)
                 };
                 set.claim_templates.iter().map(of).collect()
             }
@@ -237,16 +260,57 @@ fn claims(plan: &Plan) -> impl Iterator<Item = Claim> {
             let volumes = spec.volumes.iter().flatten();
             let templates =
                 volumes.filter_map(|v| Some((v, v.ephemeral.as_ref()?.volume_claim_template.as_ref()?)));
-            found.extend(templates.map(|(volume, template)| {
-                let PersistentVolumeClaimSpec { storage_class_name, access_modes, .. } = &template.spec;
-                let modes =
-                    access_modes.iter().flatten().filter_map(|mode| AccessMode::parse(mode)).collect();
-                let key = ObjectKey::new(namespace.clone(), volume.name.as_str());
-                (key, storage_class_name.as_deref().map(Str::from), modes, origin)
+            found.extend(templates.filter_map(|(volume, template)| {
+                // What is wrong with the spec itself is said where manifests are read.
+                let spec = lower_claim_spec(template.spec.clone()).ok()?;
+                Some(Claim::of(key(&volume.name), spec.storage_class.clone(), &spec, origin))
             }));
         }
         found
     })
+}
+
+/// Claims for which a class makes no volume: its driver cannot, or its parameters do not allow it.
+fn impossible_volumes(plan: &Plan, out: &mut Vec<Diagnostic>) {
+    let classes: Vec<&StorageClass> = objects(plan)
+        .filter_map(|planned| match &planned.object {
+            Object::StorageClass(class) => Some(&**class),
+            _ => None,
+        })
+        .collect();
+    for claim in claims(plan) {
+        let class = classes.iter().find(|c| match &claim.class {
+            Some(name) => c.meta.name == *name,
+            None => c.is_default(),
+        });
+        let Some((class, (why, help))) = class.and_then(|c| Some((c, no_volume(c, &claim)?))) else {
+            continue;
+        };
+        let message =
+            format!("the class `{}` makes no volume for the claim `{}`: {why}", class.meta.name, claim.key);
+        out.push(warn(code::LINT_NO_VOLUME, claim.origin, message, help));
+    }
+}
+
+/// Why a class makes no volume for a claim, and what to do about it.
+fn no_volume(class: &StorageClass, claim: &Claim) -> Option<(String, &'static str)> {
+    let driver = migrated_driver(&class.provisioner).unwrap_or(&class.provisioner);
+    let known = drivers::find(driver)?;
+    let shared = claim.modes.iter().find(|mode| !mode.is_single_node());
+    if let Some(mode) = shared.filter(|_| !known.shared && !claim.block) {
+        let why = format!("`{driver}` has no {} for file systems", mode.as_str());
+        return Some((why, "use ReadWriteOnce, or a class of shared file systems such as EFS"));
+    }
+    if driver != drivers::EBS {
+        return None;
+    }
+    let gib = u64::try_from((claim.size.value().saturating_add((1 << 30) - 1)) >> 30).unwrap_or(0);
+    let why = match ebs::check(&class.parameters, gib.max(1), shared.is_some()).err()? {
+        Refusal::Argument(why) => why,
+        Refusal::Driver(why) => why.to_owned(),
+        Refusal::Ec2 { message, .. } => message,
+    };
+    Some((why, "change the size of the claim, or the parameters of the class"))
 }
 
 /// Claims of classes that nothing defines. A class may also be a name that volumes by hand and claims agree on.
@@ -260,9 +324,9 @@ fn missing_classes(plan: &Plan, out: &mut Vec<Diagnostic>) {
         };
     }
     let mut missing: BTreeMap<Str, (ObjectKey, Span)> = BTreeMap::new();
-    for (key, class, _, origin) in claims(plan) {
-        if let Some(class) = class.filter(|class| !class.is_empty() && !known.contains(class)) {
-            missing.entry(class).or_insert((key, origin));
+    for claim in claims(plan) {
+        if let Some(class) = claim.class.filter(|class| !class.is_empty() && !known.contains(class)) {
+            missing.entry(class).or_insert((claim.key, claim.origin));
         }
     }
     let names: Vec<&str> = known.iter().map(Str::as_str).filter(|name| !name.is_empty()).collect();

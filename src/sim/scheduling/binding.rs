@@ -191,28 +191,16 @@ mod tests {
     use crate::api::selector::{NodeSelectorTerm, Operator, Requirement};
     use crate::api::storage::{PvSource, annotation};
     use crate::api::{Labels, Meta, NodeSelector};
-    use crate::base::Str;
     use crate::testkit;
 
     fn volume(zone: &str, uid: &str) -> PersistentVolume {
         let zone = Requirement { key: "zone".into(), operator: Operator::In, values: vec![zone.into()] };
         let term = NodeSelectorTerm { expressions: vec![zone], fields: Vec::new() };
+        let source = PvSource::Local("/".into());
         PersistentVolume {
-            meta: Meta::named("", "pv"),
-            capacity: Default::default(),
-            access_modes: Vec::new(),
             claim_ref: Some(ClaimRef { key: ObjectKey::new("default", "data"), uid: uid.into() }),
-            reclaim_policy: Default::default(),
-            storage_class: Str::new(),
-            block: false,
             node_affinity: Some(NodeSelector { terms: vec![term] }),
-            source: PvSource::Local("/".into()),
-            attributes_class: None,
-            mount_options: Vec::new(),
-            rest: None,
-            phase: Default::default(),
-            reason: Str::new(),
-            message: Str::new(),
+            ..testkit::persistent_volume("pv", source)
         }
     }
 

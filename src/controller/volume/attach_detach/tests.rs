@@ -32,11 +32,16 @@ fn cluster() -> Harness {
     let mut pv = volume("pv", "static", "10Gi");
     pv.claim_ref = reserved_for("data", "");
     h.store.create(pv).unwrap();
-    let mut pvc = claim("data", Some("static"));
-    pvc.spec.volume_name = "pv".into();
+    put_claim(&mut h, "data", "pv");
+    h
+}
+
+/// A claim that names its volume, a second later.
+fn put_claim(h: &mut Harness, name: &str, volume: &str) {
+    let mut pvc = claim(name, Some("static"));
+    pvc.spec.volume_name = volume.into();
     h.store.create(pvc).unwrap();
     h.advance_secs(1);
-    h
 }
 
 /// A running Pod with the claim.
@@ -366,10 +371,7 @@ fn ebs_cluster(zone: &str, listed: &[&str]) -> Harness {
     let term = NodeSelectorTerm { expressions: vec![expression], fields: Vec::new() };
     pv.node_affinity = Some(NodeSelector { terms: vec![term] });
     h.store.create(pv).unwrap();
-    let mut pvc = claim("data", Some("static"));
-    pvc.spec.volume_name = "pv".into();
-    h.store.create(pvc).unwrap();
-    h.advance_secs(1);
+    put_claim(&mut h, "data", "pv");
     run(&mut h, "web", "n1");
     h
 }
@@ -444,10 +446,8 @@ fn one_pass_serves_all_nodes() {
     let mut other = volume("pv2", "static", "10Gi");
     other.claim_ref = reserved_for("more", "");
     h.store.create(other).unwrap();
-    let mut pvc = claim("more", Some("static"));
-    pvc.spec.volume_name = "pv2".into();
-    h.store.create(pvc).unwrap();
-    h.advance_millis(15_010);
+    put_claim(&mut h, "more", "pv2");
+    h.advance_millis(14_010);
     assert_eq!(live_claim(&h, "more").phase, ClaimPhase::Bound);
     run(&mut h, "one", "n1");
     h.advance_millis(20);
@@ -475,10 +475,7 @@ fn a_slow_attachment_is_asked_for_again() {
         pv.source = PvSource::Csi { driver: driver.into(), handle: "vol-1".into() };
         pv.claim_ref = reserved_for("data", "");
         h.store.create(pv).unwrap();
-        let mut pvc = claim("data", Some("static"));
-        pvc.spec.volume_name = "pv".into();
-        h.store.create(pvc).unwrap();
-        h.advance_secs(1);
+        put_claim(&mut h, "data", "pv");
         run(&mut h, "web", "n1");
         h.advance_secs(39);
         let late = "AttachVolume.Attach failed for volume \"pv\" : rpc error: code = DeadlineExceeded desc = context deadline exceeded";
