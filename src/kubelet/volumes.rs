@@ -160,13 +160,23 @@ impl Worker<'_, '_> {
             };
             if node.as_ref().is_some_and(|n| !reaches(n)) {
                 let why = "no matching NodeSelectorTerms";
-                fail("FailedMount", "MountVolume.NodeAffinity check failed", why);
+                let (reason, step) = if volume.block {
+                    ("FailedMapVolume", "MapVolume.NodeAffinity check failed")
+                } else {
+                    ("FailedMount", "MountVolume.NodeAffinity check failed")
+                };
+                fail(reason, step, why);
                 continue;
             }
             let sole = volume.access_modes == [AccessMode::ReadWriteOncePod];
             if sole && self.machine.sole.get(name).is_some_and(|pod| *pod != self.pod.id) {
                 let why = "volume uses the ReadWriteOncePod access mode and is already in use by another pod";
-                fail("FailedMount", "MountVolume.SetUp failed", why);
+                let (reason, step) = if volume.block {
+                    ("FailedMapVolume", "MapVolume.SetUpDevice failed")
+                } else {
+                    ("FailedMount", "MountVolume.SetUp failed")
+                };
+                fail(reason, step, why);
                 continue;
             }
             if let Some((reason, step, why)) = self.fault(volume, node.as_deref()) {

@@ -254,6 +254,10 @@ fn a_node_that_cannot_reach_the_volume_does_not_mount_it() {
     rig.run(1);
     let why = "FailedMount: MountVolume.NodeAffinity check failed for volume \"pv\" : no matching NodeSelectorTerms x2";
     assert_eq!(rig.events("db"), [why]);
+    edit_volume(&mut rig, |v| v.block = true);
+    rig.run(5);
+    let why = "FailedMapVolume: MapVolume.NodeAffinity check failed for volume \"pv\" : no matching NodeSelectorTerms";
+    assert!(rig.events("db").iter().any(|e| e.starts_with(why)), "a device is mapped, not mounted");
 }
 
 /// §5.6: the start-up taint keeps Pods away until the driver has registered; without it their mounts fail until then.
