@@ -73,16 +73,21 @@ pub struct NodeStatus {
 }
 
 impl Node {
-    /// The zone, by the current label or the older one; empty if it has none.
+    /// The zone; empty if it has none. The older label wins over the current one.
+    ///
+    /// Upstream: `component-helpers/node/topology/helpers.go` `GetZoneKey`, v1.34.
     pub fn zone(&self) -> Str {
-        let labels = &self.meta.labels;
-        labels.get(ZONE_LABEL).or_else(|| labels.get(ZONE_LABEL_BETA)).cloned().unwrap_or_default()
+        self.either_label(ZONE_LABEL_BETA, ZONE_LABEL)
     }
 
-    /// The region; empty if it has none.
+    /// The region; empty if it has none. The older label wins here, too.
     pub fn region(&self) -> Str {
+        self.either_label(REGION_LABEL_BETA, REGION_LABEL)
+    }
+
+    fn either_label(&self, older: &str, current: &str) -> Str {
         let labels = &self.meta.labels;
-        labels.get(REGION_LABEL).or_else(|| labels.get(REGION_LABEL_BETA)).cloned().unwrap_or_default()
+        labels.get(older).or_else(|| labels.get(current)).cloned().unwrap_or_default()
     }
 
     /// Whether the condition `Ready` is `True`.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::budget::ApiBudget;
+use super::ApiBudget;
 use crate::api::{EventType, Meta, Object, ObjectKey, ObjectRef};
 use crate::base::{SimDuration, SimTime, Str, Timestamp};
 use crate::kernel::Seed;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::budget::ApiBudget;
+use super::ApiBudget;
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use super::queue::WorkQueue;
 use crate::base::{SimDuration, SimTime};

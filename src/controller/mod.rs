@@ -7,7 +7,6 @@
 //!
 //! *Invariant*: controllers never import one another, the scheduler or the kubelet. They meet in the store.
 
-pub mod budget;
 pub mod common;
 pub mod cronjob;
 pub mod daemonset;
@@ -35,6 +34,9 @@ pub mod testing;
 pub mod ttlafterfinished;
 pub mod volume;
 
-pub use budget::ApiBudget;
+/// A client's budget of API calls: kube-controller-manager's is 20 calls per second with a burst of 30.
+///
+/// Upstream: `client-go/util/flowcontrol/throttle.go` (a token bucket per client), v1.34.
+pub use crate::kernel::TokenBucket as ApiBudget;
 pub use framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 pub use manager::{ControllerId, Manager};

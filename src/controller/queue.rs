@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::budget::ApiBudget;
+use super::ApiBudget;
 use super::framework::WorkKey;
 use crate::base::{LookupMap, LookupSet, SimDuration, SimTime};
 

@@ -2,6 +2,10 @@
 //! tolerate for some time only.
 //!
 //! Upstream: `pkg/controller/tainteviction/taint_eviction.go` and `timed_workers.go`, v1.34.
+//!
+//! # Fidelity
+//! Deletions do not fail, so that none is tried again (upstream: 5 times, 10 ms apart). One loop stands for the eight workers
+//! that upstream has for nodes and for Pods; what slows both down is the client's rate limit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -309,6 +313,35 @@ mod tests {
             (target.reason.as_str(), target.message.as_str()),
             ("DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint")
         );
+    }
+
+    /// §6.5, §13.6: the shortest of the tolerations that are used, from the controller's own time on; budgets are not
+    /// asked, and the Pod has its own grace.
+    #[test]
+    fn the_shortest_toleration_in_use_counts_and_no_budget() {
+        let mut h = harness();
+        put_pod(&mut h, "web", &[("one", Some(30)), ("two", Some(20)), ("other", Some(1))]);
+        let budget = crate::api::policy::PodDisruptionBudget {
+            meta: Meta::named("default", "all"),
+            selector: crate::api::LabelSelector::everything(),
+            min_available: Some(crate::api::workload::IntOrPercent::Percent(100)),
+            ..Default::default()
+        };
+        h.store.create(budget).unwrap();
+        h.advance_secs(100);
+        set_taints(&mut h, &["one", "two"]);
+        let long_ago = h.store.calendar().timestamp(SimTime::ZERO);
+        h.store
+            .update_spec::<Node>(&ObjectKey::cluster("n"), |node| {
+                node.taints.iter_mut().for_each(|taint| taint.time_added = Some(long_ago));
+            })
+            .unwrap();
+        h.advance_secs(19);
+        assert!(!deleting(&h, "web"));
+        h.advance_secs(2);
+        assert!(deleting(&h, "web"));
+        let deletion = h.store.find::<Pod>("default", "web").unwrap().meta.deletion.unwrap();
+        assert_eq!(deletion.grace_seconds, Some(30));
     }
 
     /// §6.5, §13.6.

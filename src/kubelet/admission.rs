@@ -4,15 +4,15 @@
 //!
 //! # Fidelity
 //!
-//! * A critical Pod that finds no room is refused like all others; upstream ends running Pods for it (`Preempting`).
-//! * Devices, topology and CPU managers admit everything.
+//! Devices, topology and CPU managers admit everything.
 
 use super::PodStep;
 use super::pod::{Stage, Verdict};
+use super::preemption::Missing;
 use super::pressure::Scarce;
 use super::worker::Worker;
 use crate::api::pod::QosClass;
-use crate::api::resources::{CPU, PODS};
+use crate::api::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, PODS};
 use crate::api::taint::find_untolerated;
 use crate::api::{Node, ObjectKey, TaintEffect};
 use crate::base::{Quantity, SimDuration, Str, text::lit};
@@ -23,21 +23,53 @@ pub const MIRROR: &str = "kubernetes.io/config.mirror";
 /// Why a Pod is refused: a word and a sentence.
 type Refusal = (Str, Str);
 
+/// What keeps a Pod from its node.
+enum Obstacle {
+    /// It is refused.
+    Refused(Refusal),
+    /// It is critical, and nothing but room is missing.
+    Room(Missing),
+}
+
+impl From<Refusal> for Obstacle {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
 impl Worker<'_, '_> {
-    /// The Pod has been seen for the first time.
-    pub fn arrive(&mut self) {
-        if let Err((reason, message)) = self.admit() {
-            self.warning(reason.clone(), message.clone());
-            self.pod.verdict = Some(Box::new(Verdict {
-                reason,
-                message: format!("Pod was rejected: {message}").into(),
-                disruption: false,
-                rejected: true,
-            }));
-            self.finish();
-            return;
+    /// The Pod has been seen for the first time. What must be freed for it first, if it is critical and finds no room.
+    pub fn arrive(&mut self) -> Option<Missing> {
+        match self.admit() {
+            Ok(()) => {
+                self.take_room();
+                self.admitted();
+                None
+            }
+            Err(Obstacle::Refused(refusal)) => {
+                self.reject(refusal);
+                None
+            }
+            Err(Obstacle::Room(missing)) => Some(missing),
         }
-        self.take_room();
+    }
+
+    /// The node does not take the Pod.
+    ///
+    /// Upstream: `rejectPod`.
+    pub fn reject(&mut self, (reason, message): Refusal) {
+        self.warning(reason.clone(), message.clone());
+        self.pod.verdict = Some(Box::new(Verdict {
+            reason,
+            message: format!("Pod was rejected: {message}").into(),
+            disruption: None,
+            rejected: true,
+        }));
+        self.finish();
+    }
+
+    /// The node takes the Pod, which has its room.
+    pub fn admitted(&mut self) {
         self.report();
         if let Some(seconds) = self.pod.spec.active_deadline_seconds {
             let at = self.now() + SimDuration::from_api_secs(seconds);
@@ -47,12 +79,26 @@ impl Worker<'_, '_> {
         self.proceed();
     }
 
-    fn admit(&self) -> Result<(), Refusal> {
+    fn admit(&self) -> Result<(), Obstacle> {
         let Some(node) = self.ctx.store.get::<Node>(&ObjectKey::cluster(&self.machine.name)) else {
             return Ok(());
         };
         self.bears_pressure()?;
-        self.fits(node)?;
+        let missing = self.missing_room(node);
+        if missing.is_empty() {
+            return Ok(self.fits_otherwise(node)?);
+        }
+        if self.pod.is_critical() {
+            self.fits_otherwise(node)?;
+            return Err(Obstacle::Room(
+                missing.into_iter().map(|(name, lack)| (name, lack.missing())).collect(),
+            ));
+        }
+        Err(Obstacle::Refused(out_of(&missing[0])))
+    }
+
+    /// All that is not room.
+    fn fits_otherwise(&self, node: &Node) -> Result<(), Refusal> {
         let spec = &self.pod.spec;
         let labels = &node.meta.labels;
         let selected = spec.node_selector.iter().all(|(key, value)| labels.get(key) == Some(value));
@@ -64,7 +110,7 @@ impl Worker<'_, '_> {
             return Err(predicate("NodePorts", "node(s) didn't have free ports for the requested pod ports"));
         }
         let no_execute = |t: &crate::api::Taint| t.effect == TaintEffect::NoExecute;
-        if find_untolerated(&node.taints, &spec.tolerations, no_execute).is_some() {
+        if !self.pod.mirror && find_untolerated(&node.taints, &spec.tolerations, no_execute).is_some() {
             return Err(predicate("TaintToleration", "node(s) had taints that the pod didn't tolerate"));
         }
         if self.machine.shutdown.is_some() {
@@ -97,29 +143,35 @@ impl Worker<'_, '_> {
         Err((lit!("Evicted"), format!("The node had condition: [{}]. ", held.join(" ")).into()))
     }
 
-    /// Whether the node has room, by the requests of all admitted Pods.
-    fn fits(&self, node: &Node) -> Result<(), Refusal> {
+    /// What the node lacks for the Pod, by the requests of all admitted Pods, in the scheduler's order.
+    ///
+    /// Upstream: `noderesources.Fits`.
+    fn missing_room(&self, node: &Node) -> Vec<(Str, Lack)> {
         let room = &node.status.allocatable;
-        if let Some(pods) = room.get(PODS)
-            && Quantity::from_units(self.machine.admitted + 1) > pods
-        {
-            return Err(out_of(PODS, 1, self.machine.admitted, pods.value()));
+        let mut missing = Vec::new();
+        let admitted = self.machine.admitted;
+        if let Some(pods) = room.get(PODS).map(|pods| pods.value()).filter(|pods| admitted + 1 > *pods) {
+            missing.push((Str::from(PODS), Lack { asked: 1, used: admitted, room: pods }));
         }
-        for (name, asked) in self.pod.recipe.requests.0.iter().filter(|(_, amount)| !amount.is_zero()) {
-            let Some(room) = room.get(name) else {
-                // What no node knows of is the cluster's business.
-                continue;
-            };
+        let first = [CPU, MEMORY, EPHEMERAL_STORAGE];
+        let requests = &self.pod.recipe.requests;
+        let others = requests.0.keys().map(Str::as_str).filter(|name| !first.contains(name));
+        for name in first.into_iter().chain(others) {
+            let Some(asked) = requests.get(name).filter(|amount| !amount.is_zero()) else { continue };
+            // What no node knows of is the cluster's business.
+            let Some(room) = room.get(name) else { continue };
             let used = self.machine.used.get(name).unwrap_or(Quantity::ZERO);
-            if used.plus(*asked) > room {
+            if used.plus(asked) > room {
                 let number = |q: Quantity| if name == CPU { q.milli_value() } else { q.value() };
-                return Err(out_of(name, number(*asked), number(used), number(room)));
+                let lack = Lack { asked: number(asked), used: number(used), room: number(room) };
+                missing.push((name.into(), lack));
             }
         }
-        Ok(())
+        missing
     }
 
-    fn take_room(&mut self) {
+    /// The Pod gets its room.
+    pub fn take_room(&mut self) {
         self.pod.admitted = true;
         self.machine.admitted += 1;
         self.machine.used.add(&self.pod.recipe.requests);
@@ -156,7 +208,7 @@ impl Worker<'_, '_> {
         let message = lit!("Pod was active on the node longer than the specified deadline");
         self.normal(lit!("DeadlineExceeded"), message.clone());
         let reason = lit!("DeadlineExceeded");
-        self.pod.verdict = Some(Box::new(Verdict { reason, message, disruption: false, rejected: false }));
+        self.pod.verdict = Some(Box::new(Verdict { reason, message, disruption: None, rejected: false }));
         self.terminate(SimDuration::from_api_secs(self.pod.spec.termination_grace_seconds));
     }
 
@@ -167,8 +219,9 @@ impl Worker<'_, '_> {
         }
         self.warning(lit!("Evicted"), message.clone());
         let (reason, message) = (lit!("Evicted"), message.clone());
+        let disruption = disruption.then(|| message.clone());
         self.pod.verdict = Some(Box::new(Verdict { reason, message, disruption, rejected: false }));
-        if self.pod.stage == Stage::Arrived {
+        if matches!(self.pod.stage, Stage::Admitting | Stage::Arrived) {
             self.finish();
         } else {
             self.terminate(grace);
@@ -181,7 +234,22 @@ fn predicate(name: &'static str, why: &str) -> Refusal {
     (name.into(), format!("Predicate {name} failed: {why}").into())
 }
 
-fn out_of(resource: &str, asked: i64, used: i64, room: i64) -> Refusal {
+/// A resource that a node has not enough of; CPU in millicores.
+#[derive(Clone, Copy, Debug)]
+struct Lack {
+    asked: i64,
+    used: i64,
+    room: i64,
+}
+
+impl Lack {
+    /// How much must be freed.
+    const fn missing(self) -> i64 {
+        self.asked - (self.room - self.used)
+    }
+}
+
+fn out_of((resource, Lack { asked, used, room }): &(Str, Lack)) -> Refusal {
     let message = format!(
         "Node didn't have enough resource: {resource}, requested: {asked}, used: {used}, capacity: {room}"
     );

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::pod::{LocalPod, Run};
+use super::pod::{LocalPod, Run, Stage};
 use super::worker::Worker;
 use super::{ContainerStep, ProbeKind, habits};
 use crate::api::pod::Terminated;
@@ -31,6 +31,8 @@ impl Worker<'_, '_> {
     /// A container has ended; what comes next.
     pub fn ended(&mut self, index: usize, code: i32, reason: Str) {
         let (now, at) = (self.now(), self.ctx.store.timestamp());
+        let life = &self.pod.containers[index];
+        let (stopped, hook_failed) = (life.doom.is_some(), life.hook_failed);
         let started_at = self.started_at(index, now);
         let message = Str::new();
         self.machine.pressure.stale |= self.pod.containers[index].uses_something();
@@ -40,11 +42,21 @@ impl Worker<'_, '_> {
             now,
             Terminated { exit_code: code, reason, message, started_at, finished_at: at },
         );
-        if self.machine.acts() {
-            self.advance();
-        } else {
+        if !self.machine.acts() {
             self.pod.dirty = true;
+            return;
         }
+        if self.will_restart(index, code) && self.pod.stage == Stage::Live && self.pod.busy.is_none() {
+            if hook_failed {
+                self.hook_has_failed(index);
+            }
+            // The sync that stopped a container starts it again, and says nothing in between.
+            self.pod.containers[index].killed = stopped && !hook_failed;
+            if !self.pod.containers[index].killed {
+                self.report();
+            }
+        }
+        self.advance();
     }
 
     /// When a container started; the present if it never did.
@@ -72,11 +84,52 @@ impl Worker<'_, '_> {
             .unwrap_or(self.pod.spec.termination_grace_seconds);
         self.normal(lit!("Killing"), message);
         let now = self.now();
-        let doom = self.stop(index, now, SimDuration::from_api_secs(grace));
         // Its own end, if it has one, no longer counts.
-        self.pod.containers[index].new_epoch();
+        let doom = self.stop(index, now, SimDuration::from_api_secs(grace));
         self.container_at(index, doom.at, ContainerStep::Exit);
         self.pause_probes(index);
+    }
+
+    /// A container's `postStart` hook has ended; if it failed, the container is killed for it.
+    ///
+    /// Upstream: `startContainer`.
+    pub fn hooked(&mut self, index: usize) {
+        if habits::of(&self.ctx.params, self.pod, index).post_start_fails {
+            self.warning(lit!("FailedPostStartHook"), "PostStartHook failed");
+            self.pod.containers[index].hook_failed = true;
+            self.restart(index, "FailedPostStartHook".to_owned());
+        } else {
+            self.pod.busy = None;
+            self.advance();
+        }
+    }
+
+    /// A container that was killed for its hook waits with that for a reason.
+    fn hook_has_failed(&mut self, index: usize) {
+        let message = self.hook_error(index).unwrap_or_default().into();
+        // The sync that says so is the one that the runtime's events make follow.
+        self.pod.fresh = false;
+        let life = &mut self.pod.containers[index];
+        life.last = life.exited().cloned();
+        life.run = Run::Waiting { reason: lit!("PostStartHookError"), message };
+    }
+
+    /// Upstream: `pkg/kubelet/lifecycle/handlers.go` `Run`.
+    fn hook_error(&self, index: usize) -> Option<String> {
+        let hook = self.pod.raw_container(index)?.lifecycle.as_ref()?.post_start.as_ref()?;
+        let whose = format!(
+            "for Container \"{}\" in Pod \"{}\"",
+            self.pod.container(index).name,
+            self.pod.long_name()
+        );
+        if let Some(get) = &hook.http_get {
+            let path = get.path.as_deref().unwrap_or_default();
+            return Some(format!("HTTP lifecycle hook ({path}) {whose} failed - error: EOF"));
+        }
+        let words = hook.exec.as_ref()?.command.as_ref()?.join(" ");
+        Some(format!(
+            "Exec lifecycle hook ([{words}]) {whose} failed - error: command '{words}' exited with 1: , message: \"\""
+        ))
     }
 
     /// A container ends at once, whatever the kubelet wants.
@@ -96,11 +149,15 @@ pub fn mark_ended(pod: &mut LocalPod, index: usize, now: SimTime, end: Terminate
     }
     let life = &mut pod.containers[index];
     life.run = Run::Exited(Arc::new(end));
+    life.prior = (life.starts > 1).then_some(life.ended);
     life.ended = now;
     life.ready = false;
     life.started = false;
     life.hung = false;
     life.held = false;
+    life.killed = false;
+    life.hook_failed = false;
+    life.failure = None;
     life.doom = None;
     life.probes = None;
     life.over_limit = None;

@@ -22,6 +22,12 @@ pub struct Habits {
     pub startup: Option<Delay>,
     /// From SIGTERM to its end.
     pub shutdown: Option<Delay>,
+    /// With what code it ends then.
+    pub shutdown_exit_code: Option<i32>,
+    /// Its `postStart` hook fails.
+    pub post_start_fails: bool,
+    /// Its `preStop` hook fails.
+    pub pre_stop_fails: bool,
     /// The memory it uses.
     pub memory: Option<MemoryUse>,
     /// The disk it writes.
@@ -59,6 +65,9 @@ pub fn of(params: &Params<'_>, pod: &LocalPod, index: usize) -> Habits {
         habits.size = habits.size.or(entry.size);
         habits.startup = habits.startup.or(entry.startup);
         habits.shutdown = habits.shutdown.or(entry.shutdown);
+        habits.shutdown_exit_code = habits.shutdown_exit_code.or(entry.shutdown_exit_code);
+        habits.post_start_fails |= entry.post_start_fails;
+        habits.pre_stop_fails |= entry.pre_stop_fails;
         habits.memory = habits.memory.or(entry.memory);
         habits.disk = habits.disk.or(entry.disk);
         habits.processes = habits.processes.or(entry.processes);

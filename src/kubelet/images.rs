@@ -4,7 +4,7 @@
 //!
 //! # Fidelity
 //!
-//! * A registry answers as many pulls as are asked for; `registryPullQPS` is not counted.
+//! * A pull that takes no time asks no registry, and does not count for `registry-qps`.
 //! * Images share no layers: each takes its whole `size` of the node's disk.
 //! * The collector looks every 5 minutes from the start of the run, and only where the disk is full enough.
 
@@ -16,6 +16,7 @@ use super::start::full_name;
 use super::{Ctx, Kubelets, Params, say};
 use crate::api::EventType;
 use crate::base::{SimDuration, SimTime, Str};
+use crate::kernel::TokenBucket;
 use crate::params::ImagePull;
 
 /// An image on a node's disk.
@@ -35,6 +36,8 @@ pub struct Images {
     present: BTreeMap<Str, Image>,
     /// When each of the parallel pulls is free again.
     lanes: Vec<SimTime>,
+    /// What the registry may be asked for; none before the first pull.
+    budget: Option<TokenBucket>,
 }
 
 /// A pull under way: all is known when it is asked for.
@@ -44,6 +47,8 @@ pub struct Pull {
     pub takes: SimDuration,
     /// When it is over.
     pub done: SimTime,
+    /// The registry is asked for too much: it fails.
+    pub exceeded: bool,
 }
 
 impl Images {
@@ -113,6 +118,9 @@ impl Images {
         let begins = self.lane(params, now);
         let there = self.present.get(image).is_some_and(|image| image.since <= begins);
         let takes = if there { known } else { takes };
+        if !takes.is_zero() && !self.may_ask(params, begins) {
+            return Pull { takes: SimDuration::ZERO, done: begins, exceeded: true };
+        }
         let done = begins + takes;
         self.occupy(params, begins, done);
         if !fails {
@@ -120,7 +128,20 @@ impl Images {
             let image = self.present.entry(image.clone()).or_insert(new);
             image.since = image.since.min(done);
         }
-        Pull { takes, done }
+        Pull { takes, done, exceeded: false }
+    }
+
+    /// Whether the registry may be asked for another image. Upstream: `throttleImagePulling` of
+    /// `pkg/kubelet/images/helpers.go`.
+    fn may_ask(&mut self, params: &Params<'_>, now: SimTime) -> bool {
+        let settings = params.settings;
+        let burst = u32::try_from(settings.registry_burst).unwrap_or(0);
+        let budget = self.budget.get_or_insert_with(|| TokenBucket::new(settings.registry_qps, burst));
+        let may = budget.wait(now).is_zero();
+        if may {
+            budget.spend(now);
+        }
+        may
     }
 
     /// Pulls that are not over are lost.

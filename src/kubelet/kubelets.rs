@@ -104,6 +104,7 @@ impl Kubelets {
                 }
             }
             Kind::VolumeAttachment => self.attachment_changed(change, ctx),
+            Kind::Node => self.node_changed(change, ctx),
             Kind::Inert if change.verb != Verb::Deleted => {
                 let key = change.object.key();
                 let wait = Wait::Object(key.namespace, key.name);
@@ -112,6 +113,18 @@ impl Kubelets {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Somebody has cordoned or uncordoned a node: its kubelet says so when it next computes the status.
+    fn node_changed(&mut self, change: &Change, ctx: &mut Ctx<'_>) {
+        if let Some((Some(old), Some(new))) = change.of::<Node>()
+            && old.unschedulable != new.unschedulable
+            && let Some(number) = self.machine(&new.meta.name)
+        {
+            let (now, every) = (ctx.store.now(), ctx.params.settings.node_status_update_frequency);
+            let at = self.machines[number as usize].next_status(now, every);
+            self.node_at(number, at.since(now), NodeStep::Status, ctx);
         }
     }
 
@@ -209,12 +222,16 @@ impl Kubelets {
         self.pods.insert(id, Box::new(local));
         self.machines[number as usize].pods.insert(id);
         let deletion = pod.meta.deletion;
-        self.work(id, ctx, |worker| match deletion {
+        let missing = self.work(id, ctx, |worker| match deletion {
             None => worker.arrive(),
             Some(deletion) => {
                 worker.terminate(SimDuration::from_api_secs(deletion.grace_seconds.unwrap_or(0)));
+                None
             }
         });
+        if let Some(missing) = missing.flatten() {
+            self.make_room(id, number, &missing, ctx);
+        }
     }
 
     /// Lets the agent of a Pod work on it; none if no agent knows it.
@@ -280,6 +297,8 @@ impl Kubelets {
                         NodeStep::Drivers => self.drivers_ready(node, ctx),
                         NodeStep::Volumes => self.volumes_reported(node, ctx),
                         NodeStep::Shutdown => self.shutdown_goes_on(node, ctx),
+                        NodeStep::Preempt => self.admission_goes_on(node, ctx),
+                        NodeStep::Status => self.machines[node as usize].note_cordon(ctx),
                     }
                 }
             }
@@ -355,6 +374,7 @@ impl Kubelets {
         machine.power = false;
         machine.network = false;
         machine.shutdown = None;
+        machine.admitting.clear();
         machine.rebooted = true;
         machine.report_planned = false;
         machine.epoch = machine.epoch.wrapping_add(1);
@@ -402,6 +422,7 @@ impl Kubelets {
         let uid = ctx.store.find::<Node>("", &machine.name).map(|n| n.meta.uid.clone()).unwrap_or_default();
         machine.begin_renewals(&uid, ctx);
         machine.post_status(ctx);
+        machine.note_cordon(ctx);
         let entity = format!("{}/{}", machine.name, ctx.store.now().as_nanos());
         let mut stream = ctx.store.seed().stream("pod-resync", &entity);
         let after = ctx.params.latencies.pod_resync.sample(&mut stream);

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::images::Images;
+use super::preemption::Admitting;
 use super::pressure::{Pressure, Scarce};
 use super::shutdown::Shutdown;
 use super::{Ctx, say};
@@ -73,6 +74,10 @@ pub struct Machine {
     pub drivers: Vec<CsiNodeDriver>,
     /// Memory, disk and process numbers that run short.
     pub pressure: Pressure,
+    /// Critical Pods for which others are being ended.
+    pub admitting: Vec<Admitting>,
+    /// It has said that nothing may be scheduled on it.
+    pub cordoned: bool,
     /// It is being shut down, with time for its Pods to end.
     pub shutdown: Option<Shutdown>,
     renewals: Option<Renewals>,
@@ -105,6 +110,8 @@ impl Machine {
             sole: BTreeMap::new(),
             drivers: Vec::new(),
             pressure: Pressure::default(),
+            admitting: Vec::new(),
+            cordoned: false,
             shutdown: None,
             renewals: None,
             next_address: 0,
@@ -240,6 +247,25 @@ impl Machine {
         }
     }
 
+    /// When the node's status is computed next, whether it changes or not: beside the renewals.
+    pub fn next_status(&self, now: SimTime, every: SimDuration) -> SimTime {
+        let phase = self.renewals.map_or(SimDuration::ZERO, |rule| rule.phase);
+        (now + SimDuration::from_nanos(1)).next_on_grid(phase, every.max(SimDuration::from_secs(1)))
+    }
+
+    /// Says whether something may be scheduled on the node, if that has changed.
+    ///
+    /// Upstream: `recordNodeSchedulableEvent`.
+    pub fn note_cordon(&mut self, ctx: &mut Ctx<'_>) {
+        let node = ctx.store.find::<Node>("", &self.name);
+        let Some(cordoned) = node.map(|node| node.unschedulable).filter(|_| self.hears()) else { return };
+        if std::mem::replace(&mut self.cordoned, cordoned) != cordoned {
+            let reason = if cordoned { "NodeNotSchedulable" } else { "NodeSchedulable" };
+            let message = format!("Node {} status is now: {reason}", self.name);
+            say::of_node(self, EventType::Normal, reason, &message, ctx);
+        }
+    }
+
     /// Tells of an image that the node has now. Upstream lists at most 50, the largest first.
     pub fn post_image(&self, image: Str, size: i64, ctx: &mut Ctx<'_>) {
         if self.hears() {
@@ -319,6 +345,7 @@ pub fn register(
     }
     set_conditions(&mut node.status.conditions, machine, ctx.store.timestamp());
     let node = ctx.store.create(node)?;
+    machine.cordoned = node.unschedulable;
     // A CSINode that a manifest brought stays.
     let _ = ctx.store.create(csi_node);
     machine.begin_renewals(&node.meta.uid, ctx);

@@ -7,7 +7,7 @@
 //! * [`kubelets`]: the entry points. * [`machine`]: machines and agents: registration, leases, failures.
 //! * [`pod`]: what an agent knows of a Pod. * [`worker`]: the steps of one Pod: [`start`], [`exit`], [`terminate`],
 //!   and [`resume`]: what is due, was changed, was missed.
-//! * [`admission`], [`volumes`], [`images`], [`probes`]: what stands between a bound Pod and a ready one.
+//! * [`preemption`]: room for critical Pods. * [`admission`], [`volumes`], [`images`], [`probes`]: what stands between a bound Pod and a ready one.
 //! * [`pressure`]: memory, disk and process numbers that run short, by [`usage`]. * [`shutdown`]: machines that go off with notice.
 //!   * [`recipe`]: what a spec asks of a node. * [`habits`]: what the scenario says containers do.
 //! * [`resize`]: resources that change in place. * [`status`]: the status of a Pod from what its containers do. * [`say`]: Events in the kubelet's words.
@@ -21,15 +21,21 @@
 //!   altogether is the latency `containerStart`. What one sync writes in several steps is written once.
 //! * A sync that failed is tried again after the latency `syncRetry`, 12 s each time unless the scenario gives a
 //!   distribution; upstream draws 10 s to 15 s.
-//! * `CrashLoopBackOff` and `ImagePullBackOff` show once per back-off, with one `BackOff` Event each; upstream
-//!   repeats that Event at every sync, and shows the plain end of the container until its first retry.
+//! * Containers of one Pod are tried again each in its own time; upstream tries all of them in every sync of the Pod.
+//!   Once the recorder drops a container's `BackOff` Event its back-off is waited for in one piece.
+//! * The runtime and the API server always answer: `container runtime is down`, `FailedCreatePodSandBox`, retries of
+//!   registrations and of statuses do not happen, and calls of kubelets take no time and no budget (`kube-api-qps`).
+//! * Static Pods are the mirror Pods that the scenario brings; no folder is read for them. Ephemeral containers do not run.
+//! * Dead containers are not collected. A process that cannot be started (`StartError`, 128) is one that ends.
+//! * A Pod that waits for its node's network says so once and goes on in the instant in which it is there.
 //! * Renewals of leases lie exactly on their grid; upstream adds up to 4 % of jitter to each.
-//! * A node's unchanged status is not posted every five minutes, so heartbeat times are those of changes.
+//! * A node's unchanged status is not posted every five minutes, so heartbeat times are those of changes; unchanged Pods
+//!   are not synced every minute.
 //! * A container that never started ends, when its Pod is deleted, with exit code 0 like all others;
 //!   upstream gives it code 137 and the reason `ContainerStatusUnknown`.
 //! * A Pod shows its address once one of its containers has started; upstream shows it with the sandbox.
-//! * Processes obey SIGTERM with exit code 0, unless their `shutdown` is longer than the grace period (137).
-//!   A container that hangs does not obey.
+//! * Processes obey SIGTERM with exit code 0, or the `shutdownExitCode` of their behaviour, unless their `shutdown` is
+//!   longer than the grace period (137). A container that hangs does not obey.
 
 use std::sync::Arc;
 
@@ -47,6 +53,7 @@ mod images;
 pub mod kubelets;
 pub mod machine;
 pub mod pod;
+mod preemption;
 pub mod pressure;
 mod probes;
 mod recipe;
@@ -172,8 +179,12 @@ pub enum ContainerStep {
     Pulled,
     /// Another attempt at the image or at a start.
     Retry,
+    /// It starts anew.
+    Restart,
     /// Its `postStart` hook has ended.
     Hooked,
+    /// Its `preStop` hook has failed.
+    PreStopFailed,
     /// It ends.
     Exit,
     /// It crosses its memory limit.
@@ -211,4 +222,8 @@ pub enum NodeStep {
     Drivers,
     /// The next Pods are ended before the machine goes off, or it goes off.
     Shutdown,
+    /// The next Pod is ended for a critical one, or that one is taken in.
+    Preempt,
+    /// Its status is computed: it may have been cordoned or uncordoned.
+    Status,
 }

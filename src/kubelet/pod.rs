@@ -22,6 +22,8 @@ const BACKOFF_RESET: SimDuration = SimDuration::from_secs(600);
 /// How far a Pod is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
+    /// Others are being ended so that it has room.
+    Admitting,
     /// Seen, but the node's network is not ready.
     Arrived,
     /// Admitted; waits for its volumes.
@@ -46,8 +48,8 @@ pub struct Verdict {
     pub reason: Str,
     /// `status.message`.
     pub message: Str,
-    /// Whether it counts as a disruption.
-    pub disruption: bool,
+    /// What its condition `DisruptionTarget` says; none: it counts as no disruption.
+    pub disruption: Option<Str>,
     /// Whether it was refused and never ran.
     pub rejected: bool,
 }
@@ -83,6 +85,8 @@ pub struct LocalPod {
     pub ip: Str,
     /// Whether its sandbox exists.
     pub sandbox: bool,
+    /// The runtime's event about the new sandbox is yet to come: another sync follows the first at once.
+    pub fresh: bool,
     /// Whether all its init containers have done their work once in this sandbox.
     pub initialized: bool,
     /// Init containers, then regular ones, in the order of the spec.
@@ -147,6 +151,7 @@ impl LocalPod {
             start_time,
             ip: Str::new(),
             sandbox: false,
+            fresh: false,
             initialized: inits == 0,
             containers: (0..count).map(|_| Life::new(first.clone())).collect(),
             scratch: Vec::new(),
@@ -176,6 +181,12 @@ impl LocalPod {
     pub fn container(&self, index: usize) -> &Container {
         let inits = self.init_count();
         if index < inits { &self.spec.init_containers[index] } else { &self.spec.containers[index - inits] }
+    }
+
+    /// The spec of a container as it was given.
+    pub fn raw_container(&self, index: usize) -> Option<&crate::api::k8s::core::v1::Container> {
+        let raw = &self.spec.raw;
+        raw.init_containers.iter().flatten().chain(&raw.containers).nth(index)
     }
 
     /// Whether a container is a regular one.
@@ -268,20 +279,6 @@ impl Backoff {
     }
 }
 
-/// The first sync after something failed that lies at least `delay` later, with so long from each sync to the next.
-pub fn retry_after(failed: SimTime, delay: SimDuration, mut next: impl FnMut(u32) -> SimDuration) -> SimTime {
-    // Back-offs end after five minutes; no distribution makes more rounds than this.
-    const ROUNDS_MAX: u32 = 1000;
-    let mut at = failed;
-    for round in 0..ROUNDS_MAX {
-        at += next(round).max(SimDuration::from_millis(1));
-        if at >= failed + delay {
-            break;
-        }
-    }
-    at.max(failed + delay)
-}
-
 /// How a container that is being killed will end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Doom {
@@ -289,21 +286,34 @@ pub struct Doom {
     pub code: i32,
     /// When.
     pub at: SimTime,
+    /// When it gets SIGTERM: from then on it answers nothing.
+    pub signal: SimTime,
 }
 
 /// A pull that is under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PullNote {
     /// When it was asked for.
     pub asked: SimTime,
     /// How long it takes by itself.
     pub takes: SimDuration,
-    /// Whether it fails.
-    pub fails: bool,
+    /// Why it fails, if it does.
+    pub error: Option<Str>,
     /// Bytes of the image.
     pub size: u64,
     /// Whether the scenario gives that size; only such images are told of in the node's status.
     pub told: bool,
+}
+
+/// Why an attempt to start a container failed.
+///
+/// Upstream: the reason cache, `pkg/kubelet/reason_cache.go`, v1.34.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The reason for which it waits.
+    pub reason: Str,
+    /// A sentence to it.
+    pub message: Str,
 }
 
 /// A container as its agent and the runtime know it.
@@ -319,11 +329,17 @@ pub struct Life {
     pub starts: u32,
     /// Its life: timers of an earlier one do nothing.
     pub epoch: u32,
+    /// When it ended before that.
+    pub prior: Option<SimTime>,
     /// A retry will come; until then it is left alone.
     pub held: bool,
+    /// Why the last attempt to start it failed: what its status says from the next sync on.
+    pub failure: Option<Box<Failure>>,
+    /// It was stopped by the very sync that is about to start it anew.
+    pub killed: bool,
     /// Its image was made sure of for the coming start.
     pub image_ready: bool,
-    /// Why its image could not be had, if it could not; the back-off is yet to be shown.
+    /// Why its image could not be had, if it could not.
     pub pull_error: Str,
     /// Whether its readiness probe passes.
     pub ready: bool,
@@ -331,6 +347,8 @@ pub struct Life {
     pub started: bool,
     /// It answers nothing.
     pub hung: bool,
+    /// Its `postStart` hook has failed, for which it is being killed.
+    pub hook_failed: bool,
     /// It is being killed, and will end so and then.
     pub doom: Option<Doom>,
     /// The pull of its image that is under way.
@@ -362,12 +380,16 @@ impl Life {
             ended: SimTime::ZERO,
             starts: 0,
             epoch: 0,
+            prior: None,
             held: false,
+            failure: None,
+            killed: false,
             image_ready: false,
             pull_error: Str::new(),
             ready: false,
             started: false,
             hung: false,
+            hook_failed: false,
             doom: None,
             pull: None,
             refused: 0,
@@ -384,6 +406,11 @@ impl Life {
     /// Whether it runs.
     pub const fn is_running(&self) -> bool {
         matches!(self.run, Run::Running { .. })
+    }
+
+    /// Whether its status says that it waits for this reason.
+    pub fn waits_for(&self, why: &str) -> bool {
+        matches!(&self.run, Run::Waiting { reason, .. } if reason == why)
     }
 
     /// How it ended, if it has.
@@ -403,9 +430,18 @@ impl Life {
         }
     }
 
+    /// From which of its ends its back-off counts: the last, or of a container that the present sync has stopped the
+    /// one before; none if there is no such end.
+    pub fn counts_from(&self) -> Option<SimTime> {
+        self.end()?;
+        if self.killed { self.prior } else { Some(self.ended) }
+    }
+
     /// Whether it runs and answers at `now`.
     pub fn answers(&self, now: SimTime) -> bool {
-        matches!(self.run, Run::Running { answers, .. } if answers <= now) && !self.hung
+        matches!(self.run, Run::Running { answers, .. } if answers <= now)
+            && !self.hung
+            && self.doom.is_none_or(|doom| now < doom.signal)
     }
 
     /// Forgets all timers of the container.
@@ -435,15 +471,5 @@ mod tests {
         assert_eq!(backoff.current(backoff.used + SimDuration::from_secs(600)), Some(BACKOFF_MAX));
         backoff.next(backoff.used + SimDuration::from_secs(601), at);
         assert_eq!(backoff.delay.as_secs(), 10);
-    }
-
-    /// §7.1.
-    #[test]
-    fn retries_come_with_the_syncs() {
-        let after = |secs| {
-            let every = SimDuration::from_secs(12);
-            retry_after(SimTime::ZERO, SimDuration::from_secs(secs), |_| every).as_secs()
-        };
-        assert_eq!([0, 10, 12, 20, 40, 80, 160, 300].map(after), [12, 12, 12, 24, 48, 84, 168, 300]);
     }
 }

@@ -7,7 +7,8 @@
 //! * A probe that passes and cannot but pass is not asked.
 //! * After [`SAID_MAX`] failures in a row that change nothing, a probe is asked again when the container can
 //!   answer: upstream's recorder drops nearly all further Events.
-//! * Every handler asks the same: whether the container answers.
+//! * Every handler asks the same: whether the container answers. None has an error (`errored and resulted in …`), a
+//!   warning (`ProbeWarning`) or a status code but 500.
 
 use super::pod::Run;
 use super::worker::Worker;
@@ -82,7 +83,7 @@ impl Worker<'_, '_> {
         let Run::Running { since, answers } = life.run else { return };
         match readiness {
             None => life.ready = true,
-            Some(probe) => {
+            Some(_) => {
                 if let Some(probes) = &mut life.probes {
                     // Upstream: a manual run resets the ticker.
                     probes.readiness.anchor = now;
@@ -90,8 +91,6 @@ impl Worker<'_, '_> {
                 if let Some(delay) = self.ctx.params.latencies.probe_ready {
                     let at = since + self.sample_container(&delay, "probe-ready", index);
                     self.container_at(index, at.max(answers).max(now), ContainerStep::Ready);
-                } else if initial_delay(&probe).is_zero() {
-                    self.ask(index, ProbeKind::Readiness);
                 } else {
                     self.plan(index, ProbeKind::Readiness, now);
                 }
@@ -117,6 +116,7 @@ impl Worker<'_, '_> {
         let life = &mut self.pod.containers[index];
         let Run::Running { since, answers } = life.run else { return };
         let (hung, ready) = (life.hung, life.ready);
+        let signal = life.doom.map(|doom| doom.signal);
         let Some(probes) = &mut life.probes else { return };
         let watch = probes.watch(kind);
         let fails = hung || watch.fails;
@@ -125,7 +125,11 @@ impl Worker<'_, '_> {
             at.next_on_grid(phase, SimDuration::from_api_secs(probe.period_seconds))
         };
         let mut at = tick(from.max(since + initial_delay(&probe)));
-        let passes = !fails && answers <= at;
+        if let Some(signal) = signal.filter(|_| ready && !fails) {
+            // Until then it passes.
+            at = at.max(tick(signal));
+        }
+        let passes = !fails && answers <= at && signal.is_none_or(|signal| at < signal);
         let settled = match kind {
             ProbeKind::Startup => false,
             ProbeKind::Readiness => ready && passes,
@@ -157,7 +161,18 @@ impl Worker<'_, '_> {
             return;
         }
         if self.ask(index, kind) {
-            self.advance();
+            if self.pod.is_over() {
+                self.report();
+            } else {
+                self.advance();
+            }
+        }
+    }
+
+    /// A container is being stopped: its readiness is asked for further on.
+    pub fn readiness_goes_on(&mut self, index: usize) {
+        if self.pod.containers[index].probes.is_some() && self.pod.containers[index].started {
+            self.plan(index, ProbeKind::Readiness, self.now());
         }
     }
 
@@ -181,7 +196,8 @@ impl Worker<'_, '_> {
         let reached = run >= threshold;
         let changed = reached && self.conclude(index, kind, success);
         // A container that is to be restarted is not asked any more.
-        if self.pod.containers[index].doom.is_none() && !(kind == ProbeKind::Startup && reached) {
+        let stopped = self.pod.containers[index].doom.is_some() && kind != ProbeKind::Readiness;
+        if !(stopped || kind == ProbeKind::Startup && reached) {
             self.plan(index, kind, now + SimDuration::from_nanos(1));
         }
         changed
@@ -287,8 +303,7 @@ impl Worker<'_, '_> {
 
     /// What a failed probe says.
     fn output(&self, index: usize, kind: ProbeKind, probe: &Probe) -> Option<String> {
-        let raw = &self.pod.spec.raw;
-        let container = raw.init_containers.iter().flatten().chain(&raw.containers).nth(index)?;
+        let container = self.pod.raw_container(index)?;
         let asked = match kind {
             ProbeKind::Startup => container.startup_probe.as_ref(),
             ProbeKind::Readiness => container.readiness_probe.as_ref(),

@@ -26,10 +26,10 @@ pub struct Recipe {
     pub mounts: Vec<(Str, Reference)>,
     /// ConfigMaps and Secrets in environments, per container.
     pub env: Vec<Vec<Reference>>,
-    /// How long `postStart` hooks take, per container.
-    pub post_start: Vec<SimDuration>,
-    /// How long `preStop` hooks take, per container.
-    pub pre_stop: Vec<SimDuration>,
+    /// How long `postStart` hooks take, per container; none: there is no such hook.
+    pub post_start: Vec<Option<SimDuration>>,
+    /// The same of `preStop` hooks.
+    pub pre_stop: Vec<Option<SimDuration>>,
 }
 
 /// A ConfigMap or Secret that must be there.
@@ -49,9 +49,7 @@ impl Recipe {
         let raw = &spec.raw;
         let containers = || raw.init_containers.iter().flatten().chain(&raw.containers);
         let hook = |of: fn(&core::Lifecycle) -> Option<&core::LifecycleHandler>| {
-            containers()
-                .map(|c| c.lifecycle.as_ref().and_then(of).map_or(SimDuration::ZERO, hook_time))
-                .collect()
+            containers().map(|c| c.lifecycle.as_ref().and_then(of).map(hook_time)).collect()
         };
         let all = || spec.init_containers.iter().chain(&spec.containers);
         Self {

@@ -5,14 +5,13 @@
 //!
 //! # Fidelity
 //!
-//! * A deferred resize is tried again when room becomes free on its node; upstream does so every 3 minutes besides.
 //! * What was allocated is in force at once and shows as applied a second later, with the runtime's next relist. It
 //!   never fails: a memory limit below what a container uses kills the container instead of being refused.
 //! * Containers of Pods that were never resized show neither `allocatedResources` nor `resources` in their status.
 
 use std::sync::Arc;
 
-use super::pod::Stage;
+use super::pod::{Backoff, Stage};
 use super::recipe::Recipe;
 use super::worker::Worker;
 use super::{ContainerStep, Kubelets, PodStep};
@@ -143,8 +142,11 @@ impl Worker<'_, '_> {
             .collect();
         for (index, restarts) in changed {
             if !self.pod.containers[index].is_running() {
+                // The key of its back-off contains the resources.
+                self.try_at_once(index);
                 continue;
             }
+            self.pod.containers[index].backoff = Backoff::default();
             if restarts {
                 let message = format!("Container {} resize requires restart", self.pod.container(index).name);
                 self.restart(index, message);
@@ -161,9 +163,7 @@ impl Worker<'_, '_> {
 
     /// Whether a container starts anew when this resource of it changes.
     fn restarts_for(&self, index: usize, resource: &str) -> bool {
-        let raw = &self.pod.spec.raw;
-        let container = raw.init_containers.iter().flatten().chain(&raw.containers).nth(index);
-        container.is_some_and(|c| {
+        self.pod.raw_container(index).is_some_and(|c| {
             let policies = c.resize_policy.iter().flatten();
             policies
                 .into_iter()
@@ -176,7 +176,6 @@ impl Worker<'_, '_> {
         self.normal(lit!("Killing"), message);
         let (now, grace) = (self.now(), self.pod.spec.termination_grace_seconds);
         let doom = self.stop(index, now, SimDuration::from_api_secs(grace));
-        self.pod.containers[index].new_epoch();
         self.container_at(index, doom.at, ContainerStep::Exit);
     }
 

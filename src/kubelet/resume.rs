@@ -6,7 +6,7 @@ use super::exit::mark_ended;
 use super::pod::{Backoff, Run, Stage};
 use super::resize::resizes;
 use super::worker::Worker;
-use super::{ContainerStep, PodStep};
+use super::{ContainerStep, PodStep, ProbeKind};
 use crate::api::pod::Terminated;
 use crate::api::{Pod, PodSpec};
 use crate::base::{SimDuration, Str, text::lit};
@@ -40,17 +40,21 @@ impl Worker<'_, '_> {
                 self.hang(index, duration);
             }
             ContainerStep::ProbeFails(kind, fails) => self.probe_fails(index, kind, fails),
+            ContainerStep::PreStopFailed => {
+                self.warning(lit!("FailedPreStopHook"), "PreStopHook failed");
+            }
+            ContainerStep::Probe(ProbeKind::Readiness) if self.machine.acts() => {
+                self.probe_due(index, ProbeKind::Readiness);
+            }
             _ if !self.machine.acts() || self.pod.is_over() => {}
             ContainerStep::Pulled => {
                 self.pulled(index);
                 self.pod.busy = None;
                 self.advance();
             }
-            ContainerStep::Hooked => {
-                self.pod.busy = None;
-                self.advance();
-            }
+            ContainerStep::Hooked => self.hooked(index),
             ContainerStep::Retry => self.retry(index),
+            ContainerStep::Restart => self.start_anew(index),
             ContainerStep::Ready => self.ready_by_latency(index),
             ContainerStep::Probe(kind) => self.probe_due(index, kind),
         }
@@ -108,11 +112,20 @@ impl Worker<'_, '_> {
                     self.pod.container(index).name
                 );
                 self.restart(index, message);
-            } else if life.held && life.end().is_none() {
-                life.held = false;
-                life.pull_error = Str::new();
-                self.advance();
+            } else {
+                self.try_at_once(index);
             }
+        }
+    }
+
+    /// A container that was left alone is tried again at once, since what it is to be has changed.
+    pub fn try_at_once(&mut self, index: usize) {
+        let life = &mut self.pod.containers[index];
+        life.backoff = Backoff::default();
+        life.pull_backoff = Backoff::default();
+        if std::mem::take(&mut life.held) {
+            life.new_epoch();
+            self.advance();
         }
     }
 
@@ -163,7 +176,7 @@ impl Worker<'_, '_> {
                 self.all_ended();
             }
             (Stage::Terminating { .. }, None) => self.all_ended(),
-            (Stage::Arrived, None) => self.proceed(),
+            (Stage::Admitting | Stage::Arrived, None) => self.proceed(),
             (Stage::Volumes, None) => self.mount(),
             (Stage::Sandbox, None) => self.make_sandbox(),
             (Stage::Live, None) => self.pick_up(),

@@ -15,9 +15,9 @@ impl Worker<'_, '_> {
         self.say(EventType::Normal, reason, message.into());
     }
 
-    /// Says that something about the Pod is not as it should be.
-    pub fn warning(&mut self, reason: Str, message: impl Into<Str>) {
-        self.say(EventType::Warning, reason, message.into());
+    /// Says that something about the Pod is not as it should be; whether that was written.
+    pub fn warning(&mut self, reason: Str, message: impl Into<Str>) -> bool {
+        self.say(EventType::Warning, reason, message.into())
     }
 
     /// Whether Events are said and heard; saves making texts.
@@ -25,9 +25,9 @@ impl Worker<'_, '_> {
         self.ctx.params.events && self.machine.hears() && !self.pod.deleted
     }
 
-    fn say(&mut self, event_type: EventType, reason: Str, message: Str) {
+    fn say(&mut self, event_type: EventType, reason: Str, message: Str) -> bool {
         if !self.speaks() {
-            return;
+            return false;
         }
         self.ctx.store.emit(Emit {
             source: KUBELET,
@@ -42,7 +42,7 @@ impl Worker<'_, '_> {
             reason,
             message,
             series: false,
-        });
+        })
     }
 }
 

@@ -5,8 +5,7 @@
 //!
 //! # Fidelity
 //!
-//! * Pods are grouped into critical and other ones; `shutdownGracePeriodByPodPriority` cannot be set.
-//! * A machine goes off in the instant in which its kubelet lets it go.
+//! A machine goes off in the instant in which its kubelet lets it go.
 
 use super::pod::{Stage, Verdict};
 use super::worker::Worker;
@@ -39,14 +38,28 @@ struct Group {
 /// How often it is looked whether the Pods of a group have ended.
 const POLL: SimDuration = SimDuration::from_millis(100);
 
+/// How long Pods from each priority on may take, the lowest first.
+///
+/// Upstream: `NewManager`, `migrateConfig`.
+fn periods(settings: &crate::params::settings::Kubelet) -> Vec<(i32, SimDuration)> {
+    let mut periods = settings.shutdown_grace_period_by_pod_priority.clone();
+    let (total, critical) = (settings.shutdown_grace_period, settings.shutdown_grace_period_critical_pods);
+    if periods.is_empty() && !total.is_zero() && critical <= total {
+        periods = vec![(0, total.saturating_sub(critical)), (SYSTEM_CLUSTER_CRITICAL, critical)];
+    }
+    periods.sort_by_key(|(priority, _)| *priority);
+    periods
+}
+
 impl Worker<'_, '_> {
     /// The Pod must end before the machine goes off.
     fn end_for_shutdown(&mut self, grace: SimDuration) {
         let message = lit!("Pod was terminated in response to imminent node shutdown.");
         let reason = lit!("Terminated");
-        self.pod.verdict = Some(Box::new(Verdict { reason, message, disruption: true, rejected: false }));
+        self.pod.verdict =
+            Some(Box::new(Verdict { reason, disruption: Some(message.clone()), message, rejected: false }));
         let own = SimDuration::from_api_secs(self.pod.spec.termination_grace_seconds);
-        if self.pod.stage == Stage::Arrived {
+        if matches!(self.pod.stage, Stage::Admitting | Stage::Arrived) {
             self.finish();
         } else {
             self.terminate(own.min(grace));
@@ -59,27 +72,15 @@ impl Kubelets {
     /// without one it goes off now. Whether it is known and has power; the last renewal of its lease if it went off.
     pub fn shut_down_node(&mut self, node: &str, ctx: &mut Ctx<'_>) -> Option<SimTime> {
         let number = self.machine(node)?;
-        let settings = ctx.params.settings;
-        let (total, critical) =
-            (settings.shutdown_grace_period, settings.shutdown_grace_period_critical_pods);
+        let periods = periods(ctx.params.settings);
         let machine = &self.machines[number as usize];
-        if !machine.acts() || total.is_zero() || critical > total {
+        if !machine.acts() || periods.iter().all(|(_, grace)| grace.is_zero()) {
             return self.fail_node(node, ctx);
         }
         if machine.shutdown.is_some() {
             return None;
         }
-        let pods = self
-            .pods_of(number)
-            .into_iter()
-            .filter(|id| self.pods.get(id).is_some_and(|p| p.stage != Stage::Ended));
-        let is_critical =
-            |id: &ObjId| self.pods.get(id).is_some_and(|p| p.spec.priority >= SYSTEM_CLUSTER_CRITICAL);
-        let (vital, others): (Vec<ObjId>, Vec<ObjId>) = pods.partition(is_critical);
-        let groups = vec![
-            Group { grace: critical, pods: vital },
-            Group { grace: total.saturating_sub(critical), pods: others },
-        ];
+        let groups = self.groups(number, &periods);
         let until = ctx.store.now();
         let machine = &mut self.machines[number as usize];
         machine.shutdown = Some(Shutdown { groups, ending: Vec::new(), until });
@@ -88,6 +89,25 @@ impl Kubelets {
         machine.post_status(ctx);
         self.shutdown_goes_on(number, ctx);
         None
+    }
+
+    /// The Pods of a node by the period that they are given: a priority belongs to the highest one that is not above
+    /// it, or to the lowest.
+    ///
+    /// Upstream: `groupByPriority`, `groupIndex`.
+    fn groups(&self, number: u32, periods: &[(i32, SimDuration)]) -> Vec<Group> {
+        let mut groups: Vec<Group> =
+            periods.iter().map(|(_, grace)| Group { grace: *grace, pods: Vec::new() }).collect();
+        for id in self.pods_of(number) {
+            let Some(pod) = self.pods.get(&id).filter(|pod| pod.stage != Stage::Ended) else { continue };
+            let above = periods.partition_point(|(priority, _)| *priority <= pod.spec.priority);
+            if let Some(group) = groups.get_mut(above.saturating_sub(1)) {
+                group.pods.push(id);
+            }
+        }
+        // The lowest priority ends first.
+        groups.reverse();
+        groups
     }
 
     /// The next group of Pods, if the one before has ended or has had its time; after the last the machine goes off.

@@ -2,11 +2,16 @@
 //!
 //! Upstream: `pkg/kubelet/kuberuntime/{kuberuntime_manager,kuberuntime_container}.go`,
 //! `pkg/kubelet/images/image_manager.go`, v1.34.
+//!
+//! # Fidelity
+//!
+//! What the runtime refuses does not come about: `InvalidImageName`, `ImageInspectError`, `CreateContainerError`,
+//! `RunContainerError`. Kubernetes' words for a registry's refusal are those of an image that is not there.
 
 use std::sync::Arc;
 
 use super::habits::Habits;
-use super::pod::{PullNote, Run, retry_after};
+use super::pod::{Failure, PullNote, Run};
 use super::volumes::Wait;
 use super::worker::Worker;
 use super::{ContainerStep, ProbeKind, habits, images};
@@ -19,6 +24,9 @@ use crate::params::behaviour::{Outage, ProbeOutage};
 /// Attempts without a ConfigMap or Secret after which only its change is a reason for another; upstream tries
 /// on, but its recorder drops nearly all further Events.
 const ATTEMPTS_MAX: u32 = 25;
+
+/// Syncs do not follow one another faster than this, whatever the scenario says.
+const SYNC_MIN: SimDuration = SimDuration::from_millis(100);
 
 /// What came of an attempt to start a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,52 +53,115 @@ impl Worker<'_, '_> {
             self.refuse(index, wait, why);
             return Tried::Done;
         }
-        self.launch(index)
-    }
-
-    /// The first sync after one that failed at `failed` that lies at least `delay` later.
-    fn next_sync(&self, index: usize, failed: SimTime, delay: SimDuration) -> SimTime {
-        let every = self.ctx.params.latencies.sync_retry;
-        if let Delay::Constant(every) = every {
-            return retry_after(failed, delay, |_| every);
+        let life = &self.pod.containers[index];
+        if life.end().is_none() || life.killed || self.pod.fresh {
+            return self.launch(index);
         }
-        let (uid, at) = (self.pod.uid.as_bytes(), failed.as_nanos().to_le_bytes());
-        let name = self.pod.container(index).name.as_bytes();
-        let mut stream = self.ctx.store.seed().stream_of("sync-retry", &[uid, name, &at]);
-        retry_after(failed, delay, |_| every.sample(&mut stream))
+        let takes = self.ctx.params.latencies.container_restart;
+        let at = self.now() + self.sample_container(&takes, "container-restart", index);
+        self.pod.containers[index].held = true;
+        self.container_at(index, at, ContainerStep::Restart);
+        Tried::Done
     }
 
-    /// Leaves a container alone until a retry comes.
-    fn hold(&mut self, index: usize, reason: Str, message: impl Into<Str>) {
+    /// A container that had ended starts anew, unless everything waits for another one; then it is tried again later.
+    pub fn start_anew(&mut self, index: usize) {
+        self.pod.containers[index].held = false;
+        if self.pod.busy.is_some() {
+            return;
+        }
+        if self.launch(index) == Tried::Blocked {
+            self.pod.busy = u16::try_from(index).ok();
+        }
+        self.advance();
+    }
+
+    /// The sync after one that failed at `at`.
+    fn sync_after(&self, index: usize, at: SimTime) -> SimTime {
+        let every = self.ctx.params.latencies.sync_retry;
+        let wait = match every {
+            Delay::Constant(every) => every,
+            _ => {
+                let (uid, at) = (self.pod.uid.as_bytes(), at.as_nanos().to_le_bytes());
+                let name = self.pod.container(index).name.as_bytes();
+                every.sample(&mut self.ctx.store.seed().stream_of("sync-retry", &[uid, name, &at]))
+            }
+        };
+        at + wait.max(SYNC_MIN)
+    }
+
+    /// The next sync; if nobody hears any more what it says, the first one in which a back-off is over.
+    fn next_sync(&self, index: usize, heard: bool, over: SimTime) -> SimTime {
+        let mut at = self.sync_after(index, self.now());
+        while !heard && at < over {
+            at = self.sync_after(index, at);
+        }
+        at
+    }
+
+    /// An attempt to start a container has failed. Its status says so from the next sync on.
+    fn fail(&mut self, index: usize, (reason, message): (Str, impl Into<Str>), retry: Option<SimTime>) {
         let life = &mut self.pod.containers[index];
+        life.failure = Some(Box::new(Failure { reason, message: message.into() }));
+        life.held = true;
+        life.new_epoch();
+        if let Some(at) = retry {
+            self.container_at(index, at, ContainerStep::Retry);
+        }
+    }
+
+    /// A sync says of a container why it could not be started in an earlier one; whether there was something to say.
+    fn show_failure(&mut self, index: usize) -> bool {
+        let life = &mut self.pod.containers[index];
+        let Some(failure) = life.failure.take() else { return false };
         if let Run::Exited(end) = &life.run {
             life.last = Some(end.clone());
         }
-        life.run = Run::Waiting { reason, message: message.into() };
-        life.held = true;
+        let Failure { reason, message } = *failure;
+        life.run = Run::Waiting { reason, message };
+        true
+    }
+
+    /// The runtime's event about a new sandbox makes another sync follow the first one at once: it shows what failed,
+    /// and tries that again. Whether something had failed.
+    pub fn sync_again(&mut self) -> bool {
+        if !std::mem::take(&mut self.pod.fresh) {
+            return false;
+        }
+        let failed: Vec<usize> =
+            (0..self.pod.containers.len()).filter(|index| self.show_failure(*index)).collect();
+        for index in &failed {
+            self.pod.containers[*index].held = false;
+        }
+        !failed.is_empty()
     }
 
     /// Whether a container that ended must wait before it starts again.
     ///
-    /// Upstream: `doBackOff`.
+    /// Upstream: `doBackOff`. Of a container that the same sync has stopped the end before that one counts.
     fn backs_off(&mut self, index: usize) -> bool {
-        let life = &self.pod.containers[index];
-        if life.end().is_none() {
+        let (now, life) = (self.now(), &mut self.pod.containers[index]);
+        let Some(since) = life.counts_from() else { return false };
+        let Some(delay) = life.backoff.current(since).filter(|delay| now < since + *delay) else {
             return false;
-        }
-        let Some(delay) = life.backoff.current(life.ended) else { return false };
-        let ended = life.ended;
-        if self.now() >= ended + delay {
-            return false;
-        }
+        };
+        let (stopped, over) = (std::mem::take(&mut life.killed), life.ended + delay);
         let name = &self.pod.container(index).name;
         let pod = self.pod.long_name();
-        let event = format!("Back-off restarting failed container {name} in pod {pod}");
+        let event = Str::from(format!("Back-off restarting failed container {name} in pod {pod}"));
         let message = format!("back-off {delay} restarting failed container={name} pod={pod}");
-        self.hold(index, lit!("CrashLoopBackOff"), message);
-        self.warning(lit!("BackOff"), event);
-        let at = self.next_sync(index, ended, delay);
-        self.container_at(index, at, ContainerStep::Retry);
+        let mut heard = self.warning(lit!("BackOff"), event.clone());
+        if stopped {
+            // The runtime's event about its end makes another sync follow.
+            heard = self.warning(lit!("BackOff"), event);
+        }
+        // The next sync shows it in any case.
+        heard |= !self.pod.containers[index].waits_for("CrashLoopBackOff") && !stopped;
+        let at = self.next_sync(index, heard, over);
+        self.fail(index, (lit!("CrashLoopBackOff"), message), Some(at));
+        if stopped {
+            self.show_failure(index);
+        }
         true
     }
 
@@ -112,14 +183,34 @@ impl Worker<'_, '_> {
             PullPolicy::Never => {
                 let why = format!("Container image \"{image}\" is not present with pull policy of Never");
                 self.warning(lit!("ErrImageNeverPull"), why.clone());
-                self.warning(lit!("Failed"), "Error: ErrImageNeverPull");
-                self.hold(index, lit!("ErrImageNeverPull"), why);
-                let at = self.now() + self.ctx.params.settings.sync_frequency;
-                self.container_at(index, at, ContainerStep::Retry);
+                let heard = self.warning(lit!("Failed"), "Error: ErrImageNeverPull");
+                let soon = self.now() + self.ctx.params.settings.sync_frequency;
+                let at = self.next_sync(index, heard, soon);
+                self.fail(index, (lit!("ErrImageNeverPull"), why), Some(at));
+                Some(Tried::Done)
+            }
+            PullPolicy::IfNotPresent | PullPolicy::Always if self.pull_backs_off(index, &image) => {
                 Some(Tried::Done)
             }
             PullPolicy::IfNotPresent | PullPolicy::Always => self.pull(index, &image),
         }
+    }
+
+    /// Whether an image that could not be had is not asked for yet.
+    ///
+    /// Upstream: `pullImage`.
+    fn pull_backs_off(&mut self, index: usize, image: &Str) -> bool {
+        let (now, life) = (self.now(), &self.pod.containers[index]);
+        let over = life.pull_backoff.current(now).map(|delay| life.pull_backoff.used + delay);
+        let Some(over) = over.filter(|over| now < *over) else { return false };
+        let event = format!("Back-off pulling image \"{image}\"");
+        let message = format!("{event}: ErrImagePull: {}", life.pull_error);
+        self.normal(lit!("BackOff"), event);
+        let shown = self.pod.containers[index].waits_for("ImagePullBackOff");
+        let heard = self.warning(lit!("Failed"), "Error: ImagePullBackOff") || !shown;
+        let at = self.next_sync(index, heard, over);
+        self.fail(index, (lit!("ImagePullBackOff"), message), Some(at));
+        true
     }
 
     fn pull(&mut self, index: usize, image: &Str) -> Option<Tried> {
@@ -132,7 +223,9 @@ impl Worker<'_, '_> {
         if self.speaks() {
             self.normal(lit!("Pulling"), format!("Pulling image \"{image}\""));
         }
-        let note = PullNote { asked: now, takes: pull.takes, fails, size, told: habits.size.is_some() };
+        let error =
+            if pull.exceeded { Some(lit!("pull QPS exceeded")) } else { fails.then(|| not_found(image)) };
+        let note = PullNote { asked: now, takes: pull.takes, error, size, told: habits.size.is_some() };
         self.pod.containers[index].pull = Some(Box::new(note));
         if pull.done > now {
             self.container_at(index, pull.done, ContainerStep::Pulled);
@@ -145,8 +238,8 @@ impl Worker<'_, '_> {
     pub fn pulled(&mut self, index: usize) -> bool {
         let Some(note) = self.pod.containers[index].pull.take() else { return false };
         let image = self.pod.container(index).image.clone();
-        if note.fails {
-            self.pull_failed(index, &image);
+        if let Some(error) = note.error {
+            self.pull_failed(index, &image, error);
             return false;
         }
         let life = &mut self.pod.containers[index];
@@ -172,41 +265,28 @@ impl Worker<'_, '_> {
         true
     }
 
-    fn pull_failed(&mut self, index: usize, image: &Str) {
+    fn pull_failed(&mut self, index: usize, image: &Str, error: Str) {
         let now = self.now();
-        let full = full_name(image);
-        let error = Str::from(format!(
-            "rpc error: code = NotFound desc = failed to pull and unpack image \"{full}\": failed to resolve reference \"{full}\": {full}: not found"
-        ));
         self.warning(lit!("Failed"), format!("Failed to pull image \"{image}\": {error}"));
         self.warning(lit!("Failed"), "Error: ErrImagePull");
-        self.hold(index, lit!("ErrImagePull"), error.clone());
         let life = &mut self.pod.containers[index];
-        life.pull_error = error;
+        life.pull_error = error.clone();
         life.pull_backoff.next(now, now);
-        let at = self.next_sync(index, now, SimDuration::ZERO);
-        self.container_at(index, at, ContainerStep::Retry);
+        let at = self.sync_after(index, now);
+        self.fail(index, (lit!("ErrImagePull"), error), Some(at));
     }
 
-    /// The next attempt at a container that was left alone.
+    /// The next sync of a container that was left alone: it says what has failed, then tries again.
     pub fn retry(&mut self, index: usize) {
-        let error = std::mem::take(&mut self.pod.containers[index].pull_error);
-        if error.is_empty() {
-            self.pod.containers[index].held = false;
-            self.advance();
+        self.pod.containers[index].held = false;
+        if self.pod.busy.is_some() {
             return;
         }
-        let image = self.pod.container(index).image.clone();
-        let event = format!("Back-off pulling image \"{image}\"");
-        let message = format!("{event}: ErrImagePull: {error}");
-        self.hold(index, lit!("ImagePullBackOff"), message);
-        self.normal(lit!("BackOff"), event);
-        self.warning(lit!("Failed"), "Error: ImagePullBackOff");
-        let backoff = self.pod.containers[index].pull_backoff;
-        let soonest = self.next_sync(index, self.now(), SimDuration::ZERO);
-        let at = self.next_sync(index, backoff.used, backoff.delay).max(soonest);
-        self.container_at(index, at, ContainerStep::Retry);
-        self.report();
+        let shown = (0..self.pod.containers.len()).filter(|other| self.show_failure(*other)).count();
+        if shown > 0 {
+            self.report();
+        }
+        self.advance();
     }
 
     fn missing_reference(&self, index: usize) -> Option<(Wait, String)> {
@@ -220,13 +300,12 @@ impl Worker<'_, '_> {
     /// that object is a reason for another.
     fn refuse(&mut self, index: usize, wait: Wait, why: String) {
         self.warning(lit!("Failed"), format!("Error: {why}"));
-        self.hold(index, lit!("CreateContainerConfigError"), why);
-        let life = &mut self.pod.containers[index];
-        life.refused += 1;
-        if life.refused < ATTEMPTS_MAX {
-            let at = self.next_sync(index, self.now(), SimDuration::ZERO);
-            self.container_at(index, at, ContainerStep::Retry);
-        } else {
+        self.pod.containers[index].refused += 1;
+        let again = self.pod.containers[index].refused < ATTEMPTS_MAX;
+        let at = again.then(|| self.sync_after(index, self.now()));
+        self.fail(index, (lit!("CreateContainerConfigError"), why), at);
+        if !again {
+            self.show_failure(index);
             self.common.waiting.or_insert_with(wait, Vec::new).push(self.pod.id);
         }
     }
@@ -234,7 +313,7 @@ impl Worker<'_, '_> {
     /// A ConfigMap or Secret that is waited for was written.
     pub fn object_written(&mut self) {
         for life in &mut self.pod.containers {
-            if matches!(&life.run, Run::Waiting { reason, .. } if reason == "CreateContainerConfigError") {
+            if life.waits_for("CreateContainerConfigError") {
                 life.held = false;
             }
         }
@@ -248,11 +327,14 @@ impl Worker<'_, '_> {
         let startup =
             habits.startup.map_or(SimDuration::ZERO, |d| self.sample_container(&d, "startup", index));
         let life = &mut self.pod.containers[index];
+        if let Some(since) = life.counts_from() {
+            life.backoff.next(since, now);
+        }
         if let Some(end) = life.end() {
             life.last = Some(Arc::clone(end));
-            let ended = life.ended;
-            life.backoff.next(ended, now);
         }
+        life.killed = false;
+        life.failure = None;
         life.run = Run::Running { since: now, answers: now + startup };
         life.starts += 1;
         life.image_ready = false;
@@ -272,12 +354,13 @@ impl Worker<'_, '_> {
         self.begin_usage(index);
         self.begin_probes(index);
         self.plan_outages(index, &habits);
-        let hook = self.pod.recipe.post_start[index];
-        if hook.is_zero() {
-            return Tried::Done;
+        match self.pod.recipe.post_start[index] {
+            Some(hook) if !hook.is_zero() || habits.post_start_fails => {
+                self.container_at(index, now + hook, ContainerStep::Hooked);
+                Tried::Blocked
+            }
+            _ => Tried::Done,
         }
-        self.container_at(index, now + hook, ContainerStep::Hooked);
-        Tried::Blocked
     }
 }
 
@@ -306,6 +389,15 @@ impl Worker<'_, '_> {
             }
         }
     }
+}
+
+/// What the runtime says of an image that the registry has not.
+fn not_found(image: &str) -> Str {
+    let full = full_name(image);
+    format!(
+        "rpc error: code = NotFound desc = failed to pull and unpack image \"{full}\": failed to resolve reference \"{full}\": {full}: not found"
+    )
+    .into()
 }
 
 /// An image's name with registry and tag, as the runtime gives it.

@@ -152,8 +152,10 @@ fn conditions(pod: &LocalPod, status: &mut PodStatus, now: Timestamp) {
         // Upstream: a Pod that came with its node has been scheduled.
         put(list, POD_SCHEDULED, (true, Str::new(), Str::new()), now);
     }
-    if let Some(verdict) = pod.verdict.as_ref().filter(|v| v.disruption && pod.stage == Stage::Ended) {
-        put(list, DISRUPTION_TARGET, (true, lit!("TerminationByKubelet"), verdict.message.clone()), now);
+    if pod.stage == Stage::Ended
+        && let Some(message) = pod.verdict.as_ref().and_then(|verdict| verdict.disruption.clone())
+    {
+        put(list, DISRUPTION_TARGET, (true, lit!("TerminationByKubelet"), message), now);
     }
 }
 
@@ -222,4 +224,88 @@ fn gates(pod: &LocalPod, conditions: &[Condition]) -> Verdict {
 fn names(pod: &LocalPod, indexes: &[usize]) -> String {
     let names: Vec<&str> = indexes.iter().map(|index| pod.container(*index).name.as_str()).collect();
     format!("[{}]", names.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::lower::lower_pod;
+    use crate::api::pod::Terminated;
+    use crate::base::SimTime;
+    use crate::kubelet::recipe::Recipe;
+    use crate::store::ObjId;
+
+    /// A Pod whose containers do this, init containers first: `side` before a word makes it a sidecar.
+    fn pod(policy: &str, inits: &[&str], regular: &[&str]) -> LocalPod {
+        let container = |(index, words): (usize, &&str)| {
+            let mut container = json!({"name": format!("c{index}"), "image": "i"});
+            if words.starts_with("side ") {
+                container["restartPolicy"] = json!("Always");
+            }
+            container
+        };
+        let spec = json!({
+            "restartPolicy": policy,
+            "initContainers": inits.iter().enumerate().map(container).collect::<Vec<_>>(),
+            "containers": regular.iter().enumerate().map(container).collect::<Vec<_>>(),
+        });
+        let boundary = serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": spec})).unwrap();
+        let pod = Arc::new(lower_pod(boundary).unwrap());
+        let recipe = Arc::new(Recipe::of(&pod.spec));
+        let mut local = LocalPod::new(ObjId(1), &pod, 0, recipe, SimTime::ZERO, Timestamp(0));
+        for (life, words) in local.containers.iter_mut().zip(inits.iter().chain(regular)) {
+            set(life, words.trim_start_matches("side "));
+        }
+        local
+    }
+
+    fn set(life: &mut Life, word: &str) {
+        let end = |exit_code| {
+            let (reason, at) = (Str::new(), Timestamp(0));
+            Arc::new(Terminated { exit_code, reason, message: Str::new(), started_at: at, finished_at: at })
+        };
+        let runs = Run::Running { since: SimTime::ZERO, answers: SimTime::ZERO };
+        (life.run, life.started, life.last) = match word {
+            "new" => (Run::creating(), false, None),
+            "starting" => (runs, false, None),
+            "running" => (runs, true, None),
+            "done" => (Run::Exited(end(0)), false, None),
+            "failed" => (Run::Exited(end(1)), false, None),
+            "backoff" => (Run::creating(), false, Some(end(1))),
+            other => panic!("{other}"),
+        };
+    }
+
+    /// §7.6: the table of phases, row by row, and §13.31: what backs off counts as stopped.
+    #[test]
+    fn the_phase_is_the_first_that_fits() {
+        for (row, policy, inits, regular, ended, expected) in [
+            (1, "Never", &["failed"][..], &["new"][..], false, Phase::Failed),
+            (2, "Always", &["failed"], &["new"], false, Phase::Pending),
+            (2, "Always", &["running"], &["new"], false, Phase::Pending),
+            (2, "Always", &["side starting"], &["running"], false, Phase::Pending),
+            (2, "Always", &[], &["running", "new"], false, Phase::Pending),
+            (3, "Always", &["done"], &["running", "failed"], false, Phase::Running),
+            (3, "Never", &["side running"], &["running"], false, Phase::Running),
+            (4, "Always", &[], &["done", "done"], true, Phase::Succeeded),
+            (5, "Always", &[], &["done", "failed"], true, Phase::Failed),
+            (6, "Always", &[], &["failed", "done"], false, Phase::Running),
+            (6, "Always", &[], &["backoff"], false, Phase::Running),
+            (7, "OnFailure", &[], &["done"], false, Phase::Succeeded),
+            (8, "Never", &[], &["failed", "done"], false, Phase::Failed),
+            (9, "OnFailure", &[], &["failed", "done"], false, Phase::Running),
+            (9, "OnFailure", &[], &["backoff"], false, Phase::Running),
+        ] {
+            let mut pod = pod(policy, inits, regular);
+            pod.initialized = inits.iter().all(|word| matches!(*word, "done" | "side running"));
+            if ended {
+                pod.stage = Stage::Ended;
+            }
+            assert_eq!(phase(&pod), expected, "row {row}: {policy} {inits:?} {regular:?}");
+        }
+    }
 }

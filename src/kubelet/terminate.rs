@@ -5,21 +5,21 @@
 //!
 //! # Fidelity
 //!
-//! * Hooks do not fail, and a runtime ends what it is told to: `FailedPreStopHook`, `FailedKillPod` and
-//!   `ExceededGracePeriod` are never said.
+//! A runtime ends what it is told to: `FailedKillPod` and `ExceededGracePeriod` are never said, and no eviction is given up
+//! after 1.5 times its grace.
 
-use super::PodStep;
 use super::exit::{mark_ended, reason_of};
 use super::habits;
 use super::pod::{Doom, Run, Stage};
 use super::worker::Worker;
+use super::{ContainerStep, PodStep};
 use crate::api::pod::Terminated;
 use crate::base::{SimDuration, SimTime, Str, text::lit};
 
 /// What the runtime gives a container in any case. Upstream: `minimumGracePeriodInSeconds`.
 const GRACE_MIN: SimDuration = SimDuration::from_secs(2);
 /// From the end of the last container to the status that tells of it: the runtime's event, the status manager, the call.
-const REPORT: SimDuration = SimDuration::from_millis(10);
+pub const REPORT: SimDuration = SimDuration::from_millis(10);
 /// The exit code of a process that was killed.
 const KILLED: i32 = 137;
 
@@ -32,7 +32,7 @@ impl Worker<'_, '_> {
                 self.hurry(ends, grace);
                 return;
             }
-            Stage::Arrived | Stage::Volumes | Stage::Sandbox | Stage::Live => {}
+            Stage::Admitting | Stage::Arrived | Stage::Volumes | Stage::Sandbox | Stage::Live => {}
         }
         let now = self.now();
         self.pod.new_epoch();
@@ -65,32 +65,45 @@ impl Worker<'_, '_> {
             let message = format!("Stopping container {name}");
             self.normal(lit!("Killing"), message);
         }
-        let hook = self.pod.recipe.pre_stop[index].min(grace);
+        let hook = self.pod.recipe.pre_stop[index].unwrap_or_default().min(grace);
         if self.pod.is_regular(index) {
             let signal = begins + hook;
             self.pod.sigterm = Some(self.pod.sigterm.map_or(signal, |at| at.min(signal)));
         }
-        let doom = self.stop(index, begins, grace);
-        self.pod.containers[index].new_epoch();
-        doom.at
+        self.stop(index, begins, grace).at
     }
 
-    /// Stops a container from `begins` on: its hook, SIGTERM, at last SIGKILL.
+    /// Stops a container from `begins` on: its hook, SIGTERM, at last SIGKILL. What else was due for it is forgotten.
     pub fn stop(&mut self, index: usize, begins: SimTime, grace: SimDuration) -> Doom {
-        let hook = self.pod.recipe.pre_stop[index].min(grace);
+        let own = self.pod.recipe.pre_stop[index].unwrap_or_default();
+        let hook = own.min(grace);
         let rest = grace.saturating_sub(hook);
         let patience = rest.max(GRACE_MIN);
+        let habits = habits::of(&self.ctx.params, self.pod, index);
+        let obeys = habits.shutdown_exit_code.unwrap_or(0);
         let (takes, code) = if self.pod.containers[index].hung {
             (patience, KILLED)
-        } else if let Some(shutdown) = habits::of(&self.ctx.params, self.pod, index).shutdown {
+        } else if let Some(shutdown) = habits.shutdown {
             let takes = self.sample_container(&shutdown, "shutdown", index);
-            if takes <= patience { (takes, 0) } else { (patience, KILLED) }
+            if takes <= patience { (takes, obeys) } else { (patience, KILLED) }
         } else {
             let usual = self.ctx.params.latencies.pod_termination;
-            (self.sample_container(&usual, "pod-termination", index).min(rest), 0)
+            (self.sample_container(&usual, "pod-termination", index).min(rest), obeys)
         };
-        let doom = Doom { code, at: begins + hook + takes };
+        let signal = begins + hook;
+        let doom = Doom { code, at: signal + takes, signal };
         self.pod.containers[index].doom = Some(doom);
+        self.pod.containers[index].new_epoch();
+        // A hook that takes too long dies with its container.
+        let overruns = own > hook;
+        if self.pod.recipe.pre_stop[index].is_some()
+            && !grace.is_zero()
+            && (habits.pre_stop_fails || overruns)
+        {
+            let at = if overruns { doom.at.min(begins + own) } else { signal };
+            self.container_at(index, at, ContainerStep::PreStopFailed);
+        }
+        self.readiness_goes_on(index);
         doom
     }
 
@@ -102,7 +115,7 @@ impl Worker<'_, '_> {
         }
         for life in &mut self.pod.containers {
             if let Some(doom) = life.doom.as_mut().filter(|doom| doom.at > limit) {
-                *doom = Doom { code: KILLED, at: limit };
+                *doom = Doom { code: KILLED, at: limit, signal: doom.signal };
             }
         }
         self.pod.new_epoch();
@@ -117,7 +130,7 @@ impl Worker<'_, '_> {
             let life = &self.pod.containers[index];
             let end = match (&life.run, &life.last) {
                 (Run::Running { .. }, _) => {
-                    let doom = life.doom.unwrap_or(Doom { code: 0, at: now });
+                    let doom = life.doom.unwrap_or(Doom { code: 0, at: now, signal: now });
                     (doom.code, doom.at.min(now))
                 }
                 (Run::Waiting { .. }, Some(last)) => {

@@ -104,7 +104,9 @@ impl Worker<'_, '_> {
             }
             Unready::Unusable(_) => self.sample_again(&self.ctx.params.latencies.sync_retry, "sync-retry"),
             Unready::Failed(said) => {
-                said.into_iter().for_each(|(reason, message)| self.warning(reason, message));
+                for (reason, message) in said {
+                    self.warning(reason, message);
+                }
                 (MOUNT_BACKOFF_FIRST * (1 << failures.min(16))).min(MOUNT_BACKOFF_MAX)
             }
         };

@@ -120,6 +120,10 @@ impl Worker<'_, '_> {
     /// Volumes are there: the sandbox is made.
     pub fn make_sandbox(&mut self) {
         self.pod.stage = Stage::Sandbox;
+        if self.pod.containers.iter().any(|life| life.starts > 0) {
+            let message = "Pod sandbox changed, it will be killed and re-created.";
+            self.normal(lit!("SandboxChanged"), message);
+        }
         let takes = self.sample(&self.ctx.params.latencies.container_start, "container-start");
         let at = self.now() + takes;
         self.at(at, PodStep::Start);
@@ -129,6 +133,7 @@ impl Worker<'_, '_> {
     pub fn sandbox_made(&mut self) {
         self.pod.stage = Stage::Live;
         self.pod.sandbox = true;
+        self.pod.fresh = true;
         if self.pod.ip.is_empty() {
             self.pod.ip = if self.pod.spec.host_network {
                 self.machine.ip.clone()
@@ -234,6 +239,10 @@ impl Worker<'_, '_> {
 
     /// Nothing more can start now: the Pod is over, or goes on as it is.
     pub fn settle(&mut self) {
+        if self.sync_again() {
+            self.advance();
+            return;
+        }
         if self.pod.stage != Stage::Live || !(self.init_failed() || self.regular_finished()) {
             self.report();
         } else if self.pod.containers.iter().any(|life| life.is_running()) {

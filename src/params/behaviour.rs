@@ -17,6 +17,12 @@ pub struct Behaviour {
     pub startup: Option<Delay>,
     /// From SIGTERM to the end.
     pub shutdown: Option<Delay>,
+    /// With what code they end on SIGTERM.
+    pub shutdown_exit_code: Option<i32>,
+    /// `postStart: fails`: the hook of the spec fails.
+    pub post_start_fails: bool,
+    /// `preStop: fails`: the hook of the spec fails.
+    pub pre_stop_fails: bool,
     /// The containers end by themselves.
     pub completes: Option<Completion>,
     /// CPU usage.
@@ -46,6 +52,9 @@ impl Behaviour {
             size: None,
             startup: None,
             shutdown: None,
+            shutdown_exit_code: None,
+            post_start_fails: false,
+            pre_stop_fails: false,
             completes: None,
             cpu: None,
             memory: None,

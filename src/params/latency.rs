@@ -165,6 +165,9 @@ latencies! {
     container_start, "containerStart", Delay::millis(1000), "1s",
         "From the binding (for a Pod with volumes: from the attachment of the last one) to phase Running, image pulls not counted.",
         "sandbox, CNI and container creation, then up to 1 s until the kubelet's PLEG relist sees it; estimate";
+    container_restart, "containerRestart", Delay::millis(1000), "1s",
+        "From the sync that starts a container anew to its start: making it, and up to 1 s until the kubelet's PLEG relist sees it.",
+        "pkg/kubelet/kubelet.go genericPlegRelistPeriod; estimate";
     pod_termination, "podTermination", Delay::millis(1000), "1s",
         "From the deletion mark to the end of the containers, for containers whose behaviour gives no `shutdown`; never longer than the grace period.",
         "a process that obeys SIGTERM, and a PLEG relist; estimate";

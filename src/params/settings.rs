@@ -25,6 +25,12 @@ pub enum FlagType {
     Resources,
     /// Eviction thresholds: `memory.available<100Mi,nodefs.available<10%`.
     Thresholds,
+    /// Amounts by signal of eviction: `memory.available=100Mi,nodefs.available=10%`.
+    Reclaims,
+    /// Durations by signal of eviction: `memory.available=1m30s`, or a map.
+    SignalSpans,
+    /// Durations by priority of Pods: `{0: 30s, 2000000000: 10s}`, or `0=30s,2000000000=10s`.
+    PrioritySpans,
     /// A configuration document in place.
     Document,
 }
@@ -46,13 +52,27 @@ pub enum FlagValue {
     Words(Vec<Str>),
     /// Amounts by resource; none if the flag is not given.
     Resources(Option<Vec<(Str, Quantity)>>),
-    /// Eviction thresholds.
+    /// Eviction thresholds, or what must be reclaimed.
     Thresholds(Vec<Threshold>),
+    /// Durations by signal.
+    SignalSpans(Vec<(Str, SimDuration)>),
+    /// Durations by priority.
+    PrioritySpans(Vec<(i32, SimDuration)>),
     /// A configuration document.
     Document(Option<Arc<serde_json::Value>>),
 }
 
-/// A hard eviction threshold of the kubelet.
+/// Signals of eviction.
+pub const SIGNALS: [&str; 6] = [
+    "memory.available",
+    "nodefs.available",
+    "nodefs.inodesFree",
+    "imagefs.available",
+    "imagefs.inodesFree",
+    "pid.available",
+];
+
+/// An eviction threshold of the kubelet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Threshold {
     /// `memory.available`, `nodefs.available` …
@@ -221,6 +241,14 @@ component! {
         "What the system's daemons get; subtracted from allocatable.";
     eviction_hard: Thresholds(Vec<Threshold>) = default_eviction_hard(), "eviction-hard", FlagType::Thresholds, "memory.available<100Mi,nodefs.available<10%,imagefs.available<15%,nodefs.inodesFree<5%,imagefs.inodesFree<5%",
         "Below this the kubelet evicts; memory and nodefs are subtracted from allocatable.";
+    eviction_soft: Thresholds(Vec<Threshold>) = Vec::new(), "eviction-soft", FlagType::Thresholds, "none",
+        "Below this the kubelet evicts once it has been so for the grace period of the signal; subtracted from nothing.";
+    eviction_soft_grace_period: SignalSpans(Vec<(Str, SimDuration)>) = Vec::new(), "eviction-soft-grace-period", FlagType::SignalSpans, "none",
+        "How long a soft threshold must have been crossed; every one must have such a period.";
+    eviction_max_pod_grace_period: Integer(i64) = 0, "eviction-max-pod-grace-period", FlagType::Integer, "0",
+        "The longest grace period in seconds of a Pod that is evicted for a soft threshold.";
+    eviction_minimum_reclaim: Thresholds(Vec<Threshold>) = Vec::new(), "eviction-minimum-reclaim", FlagType::Reclaims, "nothing",
+        "How far beyond a threshold the kubelet goes on evicting, by signal.";
     eviction_pressure_transition_period: Duration(SimDuration) = mins(5), "eviction-pressure-transition-period", FlagType::Duration, "5m0s",
         "How long a condition of pressure holds after it was last seen.";
     image_gc_high_threshold: Integer(i64) = 85, "image-gc-high-threshold", FlagType::Integer, "85",
@@ -233,6 +261,10 @@ component! {
         "How long a shutdown of the machine is held back until its Pods have ended; zero: not at all.";
     shutdown_grace_period_critical_pods: Duration(SimDuration) = SimDuration::ZERO, "shutdown-grace-period-critical-pods", FlagType::Duration, "0s",
         "The part of it that is kept for critical Pods.";
+    shutdown_grace_period_by_pod_priority: PrioritySpans(Vec<(i32, SimDuration)>) = Vec::new(), "shutdown-grace-period-by-pod-priority", FlagType::PrioritySpans, "none",
+        "How long Pods of this priority and up to the next one may take to end when the machine shuts down, the lowest first; instead of the two periods above.";
+    registry_qps: Decimal(f64) = 5.0, "registry-qps", FlagType::Decimal, "5", "Image pulls per second of a node, beyond which they fail; 0: any number.";
+    registry_burst: Integer(i64) = 10, "registry-burst", FlagType::Integer, "10", "Image pulls of a node at once.";
     serialize_image_pulls: Bool(bool) = true, "serialize-image-pulls", FlagType::Bool, "true", "One image at a time per node.";
     max_parallel_image_pulls: Integer(i64) = 1, "max-parallel-image-pulls", FlagType::Integer, "1", "Images at a time, if pulls are not serial.";
     sync_frequency: Duration(SimDuration) = mins(1), "sync-frequency", FlagType::Duration, "1m0s", "How often every Pod is looked at without a reason.";
@@ -443,7 +475,9 @@ mod tests {
             FlagType::Word(words) => FlagValue::Word(words[0].into()),
             FlagType::Words(words) => FlagValue::Words(vec![words[0].into()]),
             FlagType::Resources => FlagValue::Resources(Some(Vec::new())),
-            FlagType::Thresholds => FlagValue::Thresholds(Vec::new()),
+            FlagType::Thresholds | FlagType::Reclaims => FlagValue::Thresholds(Vec::new()),
+            FlagType::SignalSpans => FlagValue::SignalSpans(Vec::new()),
+            FlagType::PrioritySpans => FlagValue::PrioritySpans(Vec::new()),
             FlagType::Document => FlagValue::Document(None),
         }
     }
@@ -489,5 +523,54 @@ mod tests {
                 assert_eq!(changed, Settings::default(), "{}", flag.name);
             }
         }
+    }
+
+    /// §6.1, §7.1, §7.3, §7.10, §7.13, §13.1: what upstream does if nobody says otherwise.
+    #[test]
+    fn defaults_are_those_of_the_release() {
+        let settings = Settings::default();
+        let (manager, kubelet) = (&settings.kube_controller_manager, &settings.kubelet);
+        assert_eq!(
+            [
+                manager.node_monitor_period,
+                manager.node_monitor_grace_period,
+                manager.node_startup_grace_period,
+                kubelet.node_status_update_frequency,
+                kubelet.node_status_report_frequency,
+                kubelet.sync_frequency,
+                kubelet.eviction_pressure_transition_period,
+                kubelet.minimum_image_ttl_duration,
+                kubelet.shutdown_grace_period,
+            ]
+            .map(|span| span.as_secs()),
+            [5, 50, 60, 10, 300, 60, 300, 120, 0]
+        );
+        assert_eq!(
+            [
+                manager.large_cluster_size_threshold,
+                manager.terminated_pod_gc_threshold,
+                kubelet.node_lease_duration_seconds,
+                kubelet.max_pods,
+                kubelet.image_gc_high_threshold,
+                kubelet.image_gc_low_threshold,
+                kubelet.registry_burst,
+                settings.kube_apiserver.default_not_ready_toleration_seconds,
+                settings.kube_apiserver.default_unreachable_toleration_seconds,
+            ],
+            [50, 12_500, 40, 110, 85, 80, 10, 300, 300]
+        );
+        assert!(kubelet.serialize_image_pulls && kubelet.eviction_soft.is_empty());
+        let hard: Vec<String> = kubelet
+            .eviction_hard
+            .iter()
+            .map(|t| match &t.limit {
+                ThresholdLimit::Amount(amount) => format!("{}<{amount}", t.signal),
+                ThresholdLimit::Percent(percent) => format!("{}<{percent}%", t.signal),
+            })
+            .collect();
+        assert_eq!(
+            hard.join(","),
+            "memory.available<100Mi,nodefs.available<10%,imagefs.available<15%,nodefs.inodesFree<5%,imagefs.inodesFree<5%"
+        );
     }
 }

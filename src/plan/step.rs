@@ -382,6 +382,8 @@ pub struct Drain {
     pub grace_period: Option<SimDuration>,
     /// `--timeout`; none: for ever.
     pub timeout: Option<SimDuration>,
+    /// `--skip-wait-for-delete-timeout`: Pods that should have been gone for longer are left alone; none: none are.
+    pub skip_wait_for_delete: Option<SimDuration>,
 }
 
 /// One argument of `kubectl taint`.

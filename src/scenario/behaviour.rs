@@ -21,13 +21,18 @@ pub fn behaviour(reader: &mut Reader<'_>, tree: &Tree) -> Option<Behaviour> {
         selector: fields.read(reader, "selector", selector).unwrap_or(LabelSelector::everything()),
         container: fields.read(reader, "container", name),
     };
-    let pull = fields.read(reader, "pull", |r, t| word(r, t, &["fails"]));
+    let mut fails = |name| fields.read(reader, name, |r, t| word(r, t, &["fails"])).is_some();
+    let (pull_fails, post_start_fails, pre_stop_fails) =
+        (fails("pull"), fails("postStart"), fails("preStop"));
     let behaviour = Behaviour {
         matches,
-        pull_fails: pull.is_some(),
+        pull_fails,
         size: fields.read(reader, "size", quantity).map(|q| q.value()),
         startup: fields.read(reader, "startup", delay),
         shutdown: fields.read(reader, "shutdown", delay),
+        shutdown_exit_code: fields.read(reader, "shutdownExitCode", exit_code),
+        post_start_fails,
+        pre_stop_fails,
         completes: fields.read(reader, "completes", completes),
         cpu: fields.read(reader, "cpu", cpu),
         memory: fields.read(reader, "memory", memory),
@@ -46,6 +51,9 @@ pub fn behaviour(reader: &mut Reader<'_>, tree: &Tree) -> Option<Behaviour> {
         "size",
         "startup",
         "shutdown",
+        "shutdownExitCode",
+        "postStart",
+        "preStop",
         "completes",
         "cpu",
         "memory",
@@ -60,7 +68,7 @@ pub fn behaviour(reader: &mut Reader<'_>, tree: &Tree) -> Option<Behaviour> {
             code::CHOICE,
             fields.span(),
             "the entry says nothing about the containers it matches",
-            "say one of `pull`, `size`, `startup`, `shutdown`, `completes`, `cpu`, `memory`, `latency`, `disk`, `processes`, `hangs`, `probes`",
+            "say one of `pull`, `size`, `startup`, `shutdown`, `shutdownExitCode`, `postStart`, `preStop`, `completes`, `cpu`, `memory`, `latency`, `disk`, `processes`, `hangs`, `probes`",
         );
     }
     Some(behaviour)

@@ -20,7 +20,7 @@ use crate::cloud::group::{TemplateTags, with_defaults};
 use crate::cloud::{NodeGroup, NodeTemplate, PlannedNode};
 use crate::params::latency::{Latencies, PLAIN, SPECIAL};
 use crate::params::settings::{
-    COMPONENTS, FlagInfo, FlagType, FlagValue, Settings, Threshold, ThresholdLimit,
+    COMPONENTS, FlagInfo, FlagType, FlagValue, SIGNALS, Settings, Threshold, ThresholdLimit,
 };
 use crate::params::{Delay, DriverChange, ImagePull, KubeVersion};
 
@@ -404,6 +404,7 @@ fn no_duplicate_nodes(reader: &mut Reader<'_>, cluster: &Cluster) {
 /// Reads `settings`: flags by component.
 fn settings(reader: &mut Reader<'_>, tree: &Tree) -> Option<Settings> {
     let mut settings = Settings::default();
+    let mut soft = None;
     for (key, tree) in reader.entries(tree, "flags by component") {
         let Some(component) = COMPONENTS.iter().find(|c| c.name == key.text) else {
             let known: Vec<_> = COMPONENTS.iter().map(|c| c.name).collect();
@@ -418,11 +419,23 @@ fn settings(reader: &mut Reader<'_>, tree: &Tree) -> Option<Settings> {
                 reader.unknown_word::<()>(code::UNKNOWN_FLAG, key.span, (&what, written), &known);
                 continue;
             };
+            if flag.name == "eviction-soft" {
+                soft = Some(tree.span);
+            }
             if let Some(value) = flag_value(reader, tree, flag) {
                 let set = settings.set(component.name, flag.name, value);
                 debug_assert!(set, "{} {}", component.name, flag.name);
             }
         }
+    }
+    let kubelet = &settings.kubelet;
+    let patient = |signal: &Str| kubelet.eviction_soft_grace_period.iter().any(|(name, _)| name == signal);
+    if let Some(hasty) = kubelet.eviction_soft.iter().find(|threshold| !patient(&threshold.signal)) {
+        let message =
+            format!("grace period must be specified for the soft eviction threshold {}", hasty.signal);
+        let cure = format!("set `eviction-soft-grace-period: {{{}: 1m30s}}`", hasty.signal);
+        let span = soft.unwrap_or(tree.span);
+        return reader.cure(code::BAD_VALUE, span, message, cure);
     }
     Some(settings)
 }
@@ -436,7 +449,21 @@ fn flag_value(reader: &mut Reader<'_>, tree: &Tree, flag: &FlagInfo) -> Option<F
         FlagType::Word(words) => word(reader, tree, words).map(|w| FlagValue::Word(w.into())),
         FlagType::Words(words) => flag_words(reader, tree, words).map(FlagValue::Words),
         FlagType::Resources => flag_resources(reader, tree).map(|list| FlagValue::Resources(Some(list))),
-        FlagType::Thresholds => thresholds(reader, tree).map(FlagValue::Thresholds),
+        FlagType::Thresholds => thresholds(reader, tree, '<').map(FlagValue::Thresholds),
+        FlagType::Reclaims => thresholds(reader, tree, '=').map(FlagValue::Thresholds),
+        FlagType::SignalSpans => spans(reader, tree, |reader, span, name| {
+            let known = SIGNALS.iter().find(|signal| **signal == name);
+            if known.is_none() {
+                reader.unknown_word::<()>(code::BAD_VALUE, span, ("signal", name), &SIGNALS);
+            }
+            known.map(|signal| Str::from(*signal))
+        })
+        .map(FlagValue::SignalSpans),
+        FlagType::PrioritySpans => spans(reader, tree, |reader, span, name| match name.parse() {
+            Ok(priority) => Some(priority),
+            Err(_) => reader.error(code::BAD_VALUE, span, format!("`{name}` is not a priority")),
+        })
+        .map(FlagValue::PrioritySpans),
         FlagType::Document => {
             if tree.as_map().is_none() {
                 return reader.expected(tree, "a configuration in place");
@@ -483,21 +510,40 @@ fn flag_resources(reader: &mut Reader<'_>, tree: &Tree) -> Option<Vec<(Str, crat
     Some(out)
 }
 
-/// `memory.available<100Mi,nodefs.available<10%`.
-fn thresholds(reader: &mut Reader<'_>, tree: &Tree) -> Option<Vec<Threshold>> {
-    const SIGNALS: [&str; 6] = [
-        "memory.available",
-        "nodefs.available",
-        "nodefs.inodesFree",
-        "imagefs.available",
-        "imagefs.inodesFree",
-        "pid.available",
-    ];
+/// `memory.available=1m30s,nodefs.available=2m`, or a mapping; `key` reads what stands before the durations.
+fn spans<K>(
+    reader: &mut Reader<'_>,
+    tree: &Tree,
+    key: impl Fn(&mut Reader<'_>, Span, &str) -> Option<K>,
+) -> Option<Vec<(K, SimDuration)>> {
+    let mut out = Vec::new();
+    if tree.as_map().is_some() {
+        for (name, tree) in reader.entries(tree, "durations") {
+            let name = key(reader, name.span, &name.text);
+            out.extend(name.zip(duration(reader, tree)));
+        }
+        return Some(out);
+    }
+    let written = text(reader, tree)?;
+    for part in written.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+        let span =
+            part.split_once('=').and_then(|(name, span)| Some((name, SimDuration::parse_go(span).ok()?)));
+        let Some((name, span)) = span else {
+            let message = format!("`{part}` should read like `name=1m30s`");
+            return reader.error(code::BAD_VALUE, tree.span, message);
+        };
+        out.push((key(reader, tree.span, name)?, span));
+    }
+    Some(out)
+}
+
+/// `memory.available<100Mi,nodefs.available<10%`; `sign` stands between signal and limit.
+fn thresholds(reader: &mut Reader<'_>, tree: &Tree, sign: char) -> Option<Vec<Threshold>> {
     let written = text(reader, tree)?;
     let mut out = Vec::new();
     for part in written.split(',').map(str::trim).filter(|p| !p.is_empty()) {
-        let Some((signal, limit)) = part.split_once('<') else {
-            let message = format!("`{part}` should read like `memory.available<100Mi`");
+        let Some((signal, limit)) = part.split_once(sign) else {
+            let message = format!("`{part}` should read like `memory.available{sign}100Mi`");
             return reader.error(code::BAD_VALUE, tree.span, message);
         };
         if !SIGNALS.contains(&signal) {

@@ -144,8 +144,10 @@ fn flag_schema(takes: FlagType) -> Value {
         FlagType::Decimal => json!({ "type": "number" }),
         FlagType::Bool => json!({ "type": "boolean" }),
         FlagType::Word(words) => json!({ "enum": words }),
-        FlagType::Words(_) | FlagType::Thresholds => json!({ "type": "string" }),
-        FlagType::Resources => json!({ "type": ["string", "object"] }),
+        FlagType::Words(_) | FlagType::Thresholds | FlagType::Reclaims => json!({ "type": "string" }),
+        FlagType::Resources | FlagType::SignalSpans | FlagType::PrioritySpans => {
+            json!({ "type": ["string", "object"] })
+        }
         FlagType::Document => json!({ "type": "object" }),
     }
 }

@@ -335,6 +335,7 @@ fn drain(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<Step> {
             pod_selector: LabelSelector::everything(),
             grace_period: None,
             timeout: None,
+            skip_wait_for_delete: None,
         }));
     }
     let fields = Fields::open(reader, tree, &tables::DRAIN)?;
@@ -345,6 +346,8 @@ fn drain(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<Step> {
     let pod_selector = fields.read(reader, "podSelector", selector).unwrap_or(LabelSelector::everything());
     let grace_period = fields.read(reader, "gracePeriod", duration);
     let timeout = fields.read(reader, "timeout", duration).filter(|t| !t.is_zero());
+    let skip_wait_for_delete =
+        fields.read(reader, "skipWaitForDeleteTimeout", duration).filter(|t| !t.is_zero());
     let nodes = nodes?;
     Some(Step::Drain(Drain {
         nodes,
@@ -355,6 +358,7 @@ fn drain(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<Step> {
         pod_selector,
         grace_period,
         timeout,
+        skip_wait_for_delete,
     }))
 }
 

@@ -312,7 +312,7 @@ pub static BEHAVIOUR: Shape = Shape {
         optional(
             "pull",
             Type::Words(&["fails"]),
-            "`fails`: the image cannot be pulled: ErrImagePull, 12 s later ImagePullBackOff; the Pod stays Pending.",
+            "`fails`: the image cannot be pulled: ErrImagePull and ImagePullBackOff by turns; the Pod stays Pending.",
         ),
         defaulted("size", Type::Quantity, "100M", "Bytes of the image, for the time its pull takes."),
         defaulted(
@@ -326,6 +326,22 @@ pub static BEHAVIOUR: Shape = Shape {
             Type::Delay,
             "`latencies.podTermination`",
             "From SIGTERM to the container's end; the grace period cuts it off.",
+        ),
+        defaulted(
+            "shutdownExitCode",
+            Type::Integer(0),
+            "0",
+            "The exit code of a process that ends on SIGTERM: 143 if it has no handler for it. One that is killed after its grace has 137.",
+        ),
+        optional(
+            "postStart",
+            Type::Words(&["fails"]),
+            "`fails`: the `postStart` hook of the spec fails, for which the container is killed: PostStartHookError.",
+        ),
+        optional(
+            "preStop",
+            Type::Words(&["fails"]),
+            "`fails`: the `preStop` hook of the spec fails, which is said and changes nothing else.",
         ),
         optional("completes", Type::Shape(&COMPLETES), "The containers end by themselves."),
         optional("cpu", Type::Shape(&CPU_USE), "CPU usage."),
@@ -790,6 +806,12 @@ pub static DRAIN: Shape = Shape {
             defaulted("podSelector", Type::Selector, "all", "Only these Pods."),
             defaulted("gracePeriod", Type::Duration, "the Pods' own", "Overrides the Pods' grace period."),
             defaulted("timeout", Type::Duration, "none", "When kubectl gives up."),
+            defaulted(
+                "skipWaitForDeleteTimeout",
+                Type::Duration,
+                "none",
+                "Pods that should have been gone for longer than this are not waited for.",
+            ),
         ],
     ],
 };

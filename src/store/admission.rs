@@ -8,7 +8,8 @@
 //! * A Pod that brings a priority and no class keeps it, as Pods taken from a cluster do; upstream refuses a priority
 //!   that is not the default class's.
 //! * Every namespace has the ServiceAccount `default`; a Pod that names another one is not refused for it, and no token
-//!   volume is added.
+//!   volume and no `imagePullSecrets` are added.
+//! * A Node that is Ready when it is created, as those are that were there before the run began, is not tainted.
 
 use std::sync::Arc;
 
@@ -314,6 +315,25 @@ mod tests {
                 .unwrap_err()
                 .contains("must not be provided in pod spec; priority admission controller computed 1000")
         );
+    }
+
+    /// §9.3: preemption is part of the class; the priority is resolved once, and what becomes of the class later does not
+    /// matter.
+    #[test]
+    fn priority_is_resolved_once() {
+        let mut store = testkit::store();
+        store.create(PriorityClass { never_preempts: true, ..class("high", 1000, false) }).unwrap();
+        let made = store.create(pod(|spec| spec.priority_class_name = Some("high".into()))).unwrap();
+        assert_eq!((made.spec.priority, made.spec.never_preempts), (1000, true));
+        assert_eq!(made.spec.raw.preemption_policy.as_deref(), Some("Never"));
+        let key = crate::api::ObjectKey::cluster("high");
+        store.delete::<PriorityClass>(&key, &crate::store::DeleteOptions::force()).unwrap();
+        store.create(class("high", 5, false)).unwrap();
+        assert_eq!(store.get::<Pod>(&made.meta.key()).unwrap().spec.priority, 1000);
+        store.delete::<Pod>(&made.meta.key(), &crate::store::DeleteOptions::force()).unwrap();
+        let plain = store.create(pod(|_| {})).unwrap();
+        assert_eq!((plain.spec.priority, plain.spec.never_preempts), (0, false));
+        assert_eq!(plain.spec.raw.preemption_policy.as_deref(), Some("PreemptLowerPriority"));
     }
 
     /// §9.4, §13.1: a toleration of the key, or of all keys, for `NoExecute` or all effects takes the place of the default.

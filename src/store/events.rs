@@ -84,12 +84,17 @@ impl Emit {
 }
 
 impl Store {
-    /// Says something about an object; repeats are folded as the component's recorder folds them.
-    pub fn emit(&mut self, emit: Emit) {
-        if emit.series { self.emit_series(emit) } else { self.emit_correlated(emit) }
+    /// Says something about an object; repeats are folded as the component's recorder folds them. Whether the recorder
+    /// let it through: it does not when a source says too much about one object.
+    pub fn emit(&mut self, emit: Emit) -> bool {
+        if emit.series {
+            self.emit_series(emit);
+            return true;
+        }
+        self.emit_correlated(emit)
     }
 
-    fn emit_correlated(&mut self, mut emit: Emit) {
+    fn emit_correlated(&mut self, mut emit: Emit) -> bool {
         let now = self.now;
         let aggregate_key = emit.key(true, false);
         let aggregate = self.correlator.aggregates.or_insert_with(aggregate_key.clone(), Aggregate::default);
@@ -118,6 +123,7 @@ impl Store {
             None => ObjectKey::default(),
         };
         self.correlator.observed.insert(key, Observed { event, count, last: now });
+        allowed
     }
 
     fn emit_series(&mut self, emit: Emit) {

@@ -308,6 +308,72 @@ mod tests {
         }
     }
 
+    /// §9.2: several ranges all apply, the first to fill something in decides it; Pods that exist are left alone.
+    #[test]
+    fn several_ranges_all_apply_to_new_pods() {
+        let mut store = store(json!([{"type": "Container", "defaultRequest": {"cpu": "100m"}}]));
+        let first = pod(&mut store, json!({})).unwrap();
+        for (name, limits) in [
+            ("m", json!([{"type": "Container", "defaultRequest": {"cpu": "200m", "memory": "1Mi"}}])),
+            ("n", json!([{"type": "Container", "min": {"cpu": "150m"}}])),
+        ] {
+            let range = json!({"apiVersion": "v1", "kind": "LimitRange",
+                "metadata": {"name": name, "namespace": "default"}, "spec": {"limits": limits}});
+            store.create_object(lower::object(range).unwrap()).unwrap();
+        }
+        let kept = store.get::<Pod>(&first.key()).unwrap();
+        assert_eq!(kept.spec.containers[0].requests.cpu_milli(), 100);
+        store.delete::<Pod>(&first.key(), &crate::store::DeleteOptions::force()).unwrap();
+        assert_eq!(
+            pod(&mut store, json!({})).unwrap_err(),
+            "pods \"x\" is forbidden: minimum cpu usage per Container is 150m, but request is 100m"
+        );
+        let made = pod(&mut store, json!({"requests": {"cpu": "150m"}})).unwrap();
+        assert_eq!(made.spec.containers[0].requests.memory(), 1 << 20);
+    }
+
+    /// §9.2: what is not given, given as a limit only, and the ratio, in upstream's words.
+    #[test]
+    fn each_bound_has_its_words() {
+        let two = json!({"cpu": "2"});
+        for (item, resources, expected) in [
+            (
+                json!({"min": {"cpu": "1"}, "type": "Pod"}),
+                json!({}),
+                "minimum cpu usage per Pod is 1.  No request is specified",
+            ),
+            (
+                json!({"max": {"cpu": "1"}}),
+                json!({"limits": two}),
+                "maximum cpu usage per Container is 1, but limit is 2",
+            ),
+            (
+                json!({"maxLimitRequestRatio": {"cpu": "3"}}),
+                json!({"requests": {"cpu": "300m"}, "limits": {"cpu": "1"}}),
+                "cpu max limit to request ratio per Container is 3, but provided ratio is 3.333333",
+            ),
+            (
+                json!({"maxLimitRequestRatio": {"cpu": "3"}}),
+                json!({}),
+                "cpu max limit to request ratio per Container is 3, but no request is specified or request is 0",
+            ),
+        ] {
+            let mut item = item;
+            if item.get("type").is_none() {
+                item["type"] = json!("Container");
+            }
+            let refused = pod(&mut store(json!([item])), resources).unwrap_err();
+            assert_eq!(refused, format!("pods \"x\" is forbidden: {expected}"));
+        }
+        // Init containers are containers, too.
+        let mut store = store(json!([{"type": "Container", "max": {"cpu": "1"}, "default": {"cpu": "1"}}]));
+        let init = json!([{"name": "init", "image": "i", "resources": {"limits": two}}]);
+        let spec = json!({"initContainers": init, "containers": [{"name": "main", "image": "i"}]});
+        assert!(
+            create(&mut store, "Pod", spec).unwrap_err().contains("maximum cpu usage per Container is 1")
+        );
+    }
+
     /// §9.2.
     #[test]
     fn pods_and_claims_have_ranges_of_their_own() {

@@ -270,19 +270,24 @@ impl Store {
         if meta.namespace.is_empty() || matches!(T::KIND, Kind::Event | Kind::Lease) {
             return Ok(());
         }
-        let Some(namespace) =
-            self.get::<crate::api::service::Namespace>(&ObjectKey::cluster(&meta.namespace))
-        else {
-            return Err(ApiError::NotFound { kind: Kind::Namespace, name: meta.namespace.clone() });
+        self.check_content(&meta.namespace, T::KIND, meta.name_or_prefix())
+    }
+
+    /// Whether something may be created in a namespace: an object, or a subresource of one.
+    ///
+    /// # Errors
+    /// The namespace is missing (404) or being deleted (403).
+    pub fn check_content(&self, namespace: &Str, kind: Kind, name: &Str) -> Result<(), ApiError> {
+        let Some(found) = self.get::<crate::api::service::Namespace>(&ObjectKey::cluster(namespace)) else {
+            return Err(ApiError::NotFound { kind: Kind::Namespace, name: namespace.clone() });
         };
-        if namespace.terminating {
+        if found.terminating {
             let why = format!(
-                "unable to create new content in namespace {} because it is being terminated",
-                meta.namespace
+                "unable to create new content in namespace {namespace} because it is being terminated"
             );
             return Err(ApiError::Forbidden {
-                kind: T::KIND,
-                name: meta.name_or_prefix().clone(),
+                kind,
+                name: name.clone(),
                 why: why.into(),
                 namespace_terminating: true,
             });

@@ -41,6 +41,7 @@ fn threads_make_no_difference() {
     assert_eq!(alone, digests(&scenarios, 3));
 }
 
+/// Facts §12.1: what upstream leaves to chance comes from the seed, and from nothing else.
 #[test]
 fn seeds_do() {
     let scenario = support::load(&format!("{}/zone-outage.yaml", scenarios_folder()));

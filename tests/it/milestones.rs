@@ -82,6 +82,8 @@ const NOT_COMPARED: &[&str] = &[
     "ProvisioningSucceeded",
     "Starting",
     "NodeReady",
+    "NodeSchedulable",
+    "NodeNotSchedulable",
     "NodeHasSufficientMemory",
     "NodeHasNoDiskPressure",
     "NodeHasSufficientPID",

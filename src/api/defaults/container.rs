@@ -70,6 +70,7 @@ fn http_get(action: &mut core::HTTPGetAction) {
 mod tests {
     use super::*;
 
+    /// §7.3.
     #[test]
     fn the_tag_decides_the_pull_policy() {
         for (image, policy) in [
@@ -86,6 +87,7 @@ mod tests {
         }
     }
 
+    /// §7.7.
     #[test]
     fn probes_get_upstreams_timing() {
         let mut p = core::Probe { grpc: Some(core::GRPCAction::default()), ..Default::default() };

@@ -153,6 +153,7 @@ mod tests {
         );
     }
 
+    /// §9.2.
     #[test]
     fn limit_ranges_fill_their_own_gaps() {
         let mut range: core::LimitRange = from_value(json!({

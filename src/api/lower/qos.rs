@@ -74,6 +74,7 @@ mod tests {
         }
     }
 
+    /// §7.11.
     #[test]
     fn classes_are_upstreams() {
         let both = "cpu=1 memory=1Gi";

@@ -23,6 +23,7 @@ use super::metav1::ObjectMeta;
 use super::object::Kind;
 use crate::base::diag::did_you_mean;
 use crate::base::{Diagnostic, Severity, SourceId, SourceMap, Span};
+use validate::FieldError;
 
 /// Kinds that v1.34 serves and that are carried without effect, with whether they live in namespaces.
 pub fn carried_kinds() -> impl Iterator<Item = (&'static str, bool)> {
@@ -139,6 +140,21 @@ pub fn read_trees(trees: Vec<Tree>) -> Manifests {
     let Reader { mut out, notes, .. } = reader;
     out.diagnostics.extend(notes.into_diagnostics());
     out
+}
+
+/// What the API server refuses of an object that is changed, by its JSON form before and after: the rules for new
+/// objects, so far as the change breaks them. What must not change at all is the store's business.
+pub fn invalid_changes(before: &serde_json::Value, after: &serde_json::Value) -> Vec<FieldError> {
+    let field = |name: &str| after.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+    let Some(row) = kinds::find(field("apiVersion"), field("kind")) else { return Vec::new() };
+    let nowhere = Span { source: SourceId(0), start: 0, end: 0 };
+    let wrong = |json| (row.check)(&Tree::of_json(json, nowhere)).field_errors;
+    let mut errors = wrong(after);
+    if !errors.is_empty() {
+        let known = wrong(before);
+        errors.retain(|error| !known.contains(error));
+    }
+    errors
 }
 
 #[derive(Default)]

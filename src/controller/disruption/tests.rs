@@ -1,9 +1,13 @@
 use super::*;
-use crate::api::workload::{DaemonSet, IntOrPercent, ReplicaSet};
-use crate::api::{LabelSelector, Meta, OwnerReference, Phase};
+use crate::api::service::Namespace;
+use crate::api::workload::{
+    DaemonSet, Deployment, IntOrPercent, ReplicaSet, ReplicationController, StatefulSet,
+};
+use crate::api::{LabelSelector, Meta, OwnerReference, Phase, lower};
 use crate::controller::testing::Harness;
 use crate::store::{ApiError, DeleteOptions};
 use crate::testkit;
+use serde_json::json;
 
 /// A ReplicaSet of `replicas` with as many ready Pods, and a budget over them.
 fn harness(budget: PodDisruptionBudget, replicas: i32) -> Harness {
@@ -80,6 +84,54 @@ fn the_scale_counts_not_the_pods() {
     assert_eq!(numbers(&h), (5, 4, 2, 0));
 }
 
+/// §5.1, §13.28: the scales of all managers are added, each once; a ReplicaSet's Pods count with its Deployment.
+#[test]
+fn the_scales_of_all_managers_are_added() {
+    let mut h = Harness::new(vec![Box::new(DisruptionController)]);
+    let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let selector = json!({"matchLabels": {"app": "web"}});
+    for (kind, api, name, replicas) in [
+        ("Deployment", "apps/v1", "front", 4),
+        ("StatefulSet", "apps/v1", "db", 3),
+        ("ReplicationController", "v1", "old", 2),
+    ] {
+        let selector = if kind == "ReplicationController" { json!({"app": "web"}) } else { selector.clone() };
+        let object = json!({"apiVersion": api, "kind": kind, "metadata": {"name": name, "namespace": "default"},
+            "spec": {"replicas": replicas, "selector": selector, "template": template, "serviceName": "s"}});
+        h.store.create_object(lower::object(object).unwrap()).unwrap();
+    }
+    let front = h.store.find::<Deployment>("default", "front").unwrap().clone();
+    let mut set = testkit::replica_set("front-1", 1);
+    set.meta.owners.push(OwnerReference::controller_of(&*front));
+    let set = h.store.create(set).unwrap();
+    let db = h.store.find::<StatefulSet>("default", "db").unwrap().clone();
+    let old = h.store.find::<ReplicationController>("default", "old").unwrap().clone();
+    for (name, owner) in [
+        ("front-a", OwnerReference::controller_of(&*set)),
+        ("front-b", OwnerReference::controller_of(&*set)),
+        ("db-0", OwnerReference::controller_of(&*db)),
+        ("old-a", OwnerReference::controller_of(&*old)),
+    ] {
+        let mut pod = testkit::pod(name, "app=web");
+        pod.meta.owners.push(owner);
+        h.store.create(pod).unwrap();
+    }
+    h.ready_all();
+    h.store.create(budget(Some(IntOrPercent::Percent(50)), None)).unwrap();
+    h.advance_secs(1);
+    // 4 + 3 + 2; half of nine is five.
+    assert_eq!(numbers(&h), (9, 5, 4, 0));
+}
+
+/// §5.1: no requirements select every Pod of the namespace, no selector at all selects none.
+#[test]
+fn an_empty_selector_is_not_a_missing_one() {
+    for (selector, current) in [(LabelSelector::everything(), 3), (LabelSelector::Nothing, 0)] {
+        let h = harness(PodDisruptionBudget { selector, ..at_most_one() }, 3);
+        assert_eq!(web(&h).current_healthy, current);
+    }
+}
+
 /// §5.2 rows 7 and 8, §12.2.
 #[test]
 fn evictions_in_one_instant_share_the_budget() {
@@ -94,7 +146,11 @@ fn evictions_in_one_instant_share_the_budget() {
     );
     let pod = h.store.get::<Pod>(&key("web-0")).unwrap();
     let target = condition::find(&pod.status.conditions, cond::DISRUPTION_TARGET).unwrap();
-    assert_eq!((target.reason.as_str(), pod.meta.is_deleting()), ("EvictionByEvictionAPI", true));
+    assert_eq!(
+        (target.reason.as_str(), target.message.as_str()),
+        ("EvictionByEvictionAPI", "Eviction API: evicting")
+    );
+    assert_eq!(pod.meta.deletion.unwrap().grace_seconds, Some(30), "the Pod's own grace");
     assert_eq!(web(&h).disrupted_pods.len(), 1);
     h.advance_secs(1);
     assert_eq!(numbers(&h), (3, 2, 2, 0));
@@ -116,14 +172,51 @@ fn what_is_not_ready_may_go_if_the_others_suffice() {
     assert_eq!(evict(&mut h, "web-1"), Ok(()));
 }
 
-/// §5.2 row 1, §13.29.
+/// §5.2 rows 1 and 2, §13.29.
 #[test]
 fn budgets_do_not_count_for_pods_that_do_not_run() {
-    let mut h = harness(budget(Some(IntOrPercent::Int(9)), None), 2);
-    h.store.update::<Pod>(&key("web-0"), |p| p.status.phase = Phase::Pending).unwrap();
-    assert_eq!(evict(&mut h, "web-0"), Ok(()));
-    assert!(evict(&mut h, "web-1").is_err());
+    let mut h = harness(budget(Some(IntOrPercent::Int(9)), None), 6);
+    for (pod, phase) in [("web-0", Phase::Pending), ("web-1", Phase::Succeeded), ("web-2", Phase::Failed)] {
+        h.store.update::<Pod>(&key(pod), |p| p.status.phase = phase).unwrap();
+        assert_eq!(evict(&mut h, pod), Ok(()), "{phase:?}");
+    }
+    h.store.delete::<Pod>(&key("web-3"), &DeleteOptions::default()).unwrap();
+    assert_eq!(evict(&mut h, "web-3"), Ok(()), "it is being deleted already");
+    assert!(evict(&mut h, "web-4").is_err());
     assert!(evict(&mut h, "nobody").unwrap_err().is_not_found());
+    h.store.delete::<PodDisruptionBudget>(&key("web"), &DeleteOptions::default()).unwrap();
+    assert_eq!(eviction::evict(&mut h.store, &key("web-4"), Some(7)), Ok(()), "no budget is left");
+    assert_eq!(h.store.get::<Pod>(&key("web-4")).unwrap().meta.deletion.unwrap().grace_seconds, Some(7));
+}
+
+/// §5.2: a budget remembers so many granted evictions, and no more are granted.
+#[test]
+fn a_budget_remembers_so_many_granted_evictions() {
+    let mut h = harness(budget(None, Some(IntOrPercent::Int(2))), 3);
+    let now = h.store.timestamp();
+    h.store
+        .update::<PodDisruptionBudget>(&key("web"), |b| {
+            b.disrupted_pods = (0..2001).map(|n| (format!("p{n}").into(), now)).collect();
+        })
+        .unwrap();
+    assert_eq!(
+        evict(&mut h, "web-0").unwrap_err().to_string(),
+        "poddisruptionbudgets.policy \"web\" is forbidden: DisruptedPods map too big - too many evictions not \
+         confirmed by PDB controller"
+    );
+}
+
+/// §5.3: an eviction is created, which a namespace that is being deleted does not let through.
+#[test]
+fn nothing_is_evicted_from_a_namespace_that_is_being_deleted() {
+    let mut h = harness(at_most_one(), 3);
+    h.store.update::<Namespace>(&ObjectKey::cluster("default"), |n| n.terminating = true).unwrap();
+    let refused = evict(&mut h, "web-0").unwrap_err();
+    assert!(refused.is_namespace_terminating());
+    assert_eq!(
+        refused.to_string(),
+        "pods \"web-0\" is forbidden: unable to create new content in namespace default because it is being terminated"
+    );
 }
 
 /// §5.2 row 3, §13.29.
@@ -205,31 +298,27 @@ fn nothing_matches_and_it_is_said() {
     assert_eq!(numbers(&h), (0, 0, 0, 0));
 }
 
-/// §5.1.
+/// §5.1: not so if it is the kubelet that has ended the Pod.
 #[test]
 fn a_target_that_is_not_deleted_is_none_after_two_minutes() {
-    let mut h = harness(at_most_one(), 1);
-    let now = h.store.timestamp();
-    h.store
-        .update::<Pod>(&key("web-0"), |pod| {
-            let target = Condition::new(
-                cond::DISRUPTION_TARGET,
-                ConditionStatus::True,
-                "PreemptionByScheduler",
-                "",
-                now,
-            );
-            condition::set(&mut pod.status.conditions, target);
-        })
-        .unwrap();
-    let target = |h: &Harness| {
-        let pod = h.store.get::<Pod>(&key("web-0")).unwrap();
-        condition::is_true(&pod.status.conditions, cond::DISRUPTION_TARGET)
-    };
-    h.advance_secs(119);
-    assert!(target(&h));
-    h.advance_secs(2);
-    assert!(!target(&h));
+    for (reason, stays) in [("PreemptionByScheduler", false), ("TerminationByKubelet", true)] {
+        let mut h = harness(at_most_one(), 1);
+        let now = h.store.timestamp();
+        h.store
+            .update::<Pod>(&key("web-0"), |pod| {
+                let target = Condition::new(cond::DISRUPTION_TARGET, ConditionStatus::True, reason, "", now);
+                condition::set(&mut pod.status.conditions, target);
+            })
+            .unwrap();
+        let target = |h: &Harness| {
+            let pod = h.store.get::<Pod>(&key("web-0")).unwrap();
+            condition::is_true(&pod.status.conditions, cond::DISRUPTION_TARGET)
+        };
+        h.advance_secs(119);
+        assert!(target(&h));
+        h.advance_secs(2);
+        assert_eq!(target(&h), stays, "{reason}");
+    }
 }
 
 /// §5.1.
@@ -244,7 +333,10 @@ fn a_granted_eviction_that_never_comes_is_forgotten_after_two_minutes() {
     assert_eq!(numbers(&h), (2, 1, 1, 0));
     h.advance_secs(122);
     assert_eq!(numbers(&h), (2, 1, 2, 1));
-    assert_eq!(h.events_of("NotDeleted").len(), 1);
+    assert_eq!(
+        h.events_of("NotDeleted"),
+        ["Pod was expected by PDB default/default to be deleted but it wasn't"]
+    );
     h.store.delete::<Pod>(&key("web-0"), &DeleteOptions::force()).unwrap();
     h.advance_secs(1);
     assert_eq!(numbers(&h), (2, 1, 1, 0));

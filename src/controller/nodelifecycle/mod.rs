@@ -7,6 +7,9 @@
 //! Upstream: `pkg/controller/nodelifecycle/node_lifecycle_controller.go`, v1.34.
 //!
 //! # Fidelity
+//! There is no cloud node lifecycle controller: a machine that is taken away takes its Node with it, and one that is
+//! shut down gets no taint `node.cloudprovider.kubernetes.io/shutdown`. One loop stands for upstream's workers.
+//!
 //! Upstream looks at every node every 5 s and at the taint queues every 100 ms. Here a pass is made only if
 //! something can have changed, in the same instants: at the start and then on a grid of 5 s, whose phase is drawn from
 //! the seed (a control plane was there long before anything failed), and on a grid of 100 ms for taints. The Pods of a node are marked in the instant of the pass that finds it silent.

@@ -126,6 +126,31 @@ mod tests {
         taints.iter().map(|t| t.key.as_str()).collect()
     }
 
+    /// §6.4: every row of the table.
+    #[test]
+    fn each_condition_has_its_taint() {
+        use ConditionStatus::{False, True, Unknown};
+        for (kind, status, expected) in [
+            ("Ready", True, None),
+            ("Ready", False, Some("node.kubernetes.io/not-ready")),
+            ("Ready", Unknown, Some("node.kubernetes.io/unreachable")),
+            ("MemoryPressure", True, Some("node.kubernetes.io/memory-pressure")),
+            ("DiskPressure", True, Some("node.kubernetes.io/disk-pressure")),
+            ("PIDPressure", True, Some("node.kubernetes.io/pid-pressure")),
+            ("NetworkUnavailable", True, Some("node.kubernetes.io/network-unavailable")),
+            ("MemoryPressure", Unknown, None),
+            ("NetworkUnavailable", False, None),
+        ] {
+            let (add, _) = no_schedule_changes(&node(&[(kind, status)], &[]));
+            assert_eq!(keys(&add), expected.into_iter().collect::<Vec<_>>(), "{kind} {status}");
+            // Only Ready evicts.
+            let evicts = if kind == "Ready" { no_execute(status) } else { None };
+            let key = evicts.map(|taint| (taint.key.to_string(), taint.effect));
+            let wanted = expected.filter(|_| kind == "Ready").map(str::to_owned);
+            assert_eq!(key, wanted.map(|key| (key, TaintEffect::NoExecute)), "{kind} {status}");
+        }
+    }
+
     /// §6.4.
     #[test]
     fn conditions_and_cordon_decide_the_no_schedule_taints() {

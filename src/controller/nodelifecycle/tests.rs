@@ -3,6 +3,7 @@ use crate::api::node::ZONE_LABEL;
 use crate::api::pod::cond;
 use crate::api::policy::Renewals;
 use crate::api::{Condition, Meta, Phase, Taint};
+use crate::base::Timestamp;
 use crate::controller::testing::Harness;
 use crate::testkit;
 
@@ -125,11 +126,36 @@ fn a_quiet_cluster_costs_nothing() {
 fn a_silent_node_becomes_unknown_with_all_upstream_s_words() {
     let mut h = with_nodes(&[("a", 1), ("b", 1)]);
     put_pod(&mut h, "web-1", "a-1");
+    put_pod(&mut h, "sick", "a-1");
+    h.store
+        .update::<Pod>(&ObjectKey::new("default", "sick"), |pod| {
+            pod.status.conditions[0].status = ConditionStatus::False;
+        })
+        .unwrap();
+    h.store
+        .update::<Pod>(&ObjectKey::new("default", "web-1"), |pod| {
+            let at = Timestamp(0);
+            pod.status.conditions = vec![
+                Condition::new(cond::READY, ConditionStatus::True, "Mine", "as before", at),
+                Condition::new("ContainersReady", ConditionStatus::True, "", "", at),
+            ];
+        })
+        .unwrap();
+    h.store
+        .update::<Node>(&ObjectKey::cluster("a-1"), |node| {
+            let at = Timestamp(0);
+            let network =
+                Condition::new("NetworkUnavailable", ConditionStatus::False, "RouteCreated", "", at);
+            node.status.conditions.push(network);
+        })
+        .unwrap();
     h.advance_secs(36);
     stop(&mut h, "a-1");
     h.advance_secs(100);
     let dead = node(&h, "a-1");
-    for c in &dead.status.conditions {
+    let network = condition::find(&dead.status.conditions, "NetworkUnavailable").unwrap();
+    assert_eq!((network.status, network.reason.as_str()), (ConditionStatus::False, "RouteCreated"));
+    for c in dead.status.conditions.iter().filter(|c| c.kind != "NetworkUnavailable") {
         assert_eq!(
             (c.status, c.reason.as_str(), c.message.as_str()),
             (ConditionStatus::Unknown, "NodeStatusUnknown", "Kubelet stopped posting node status.")
@@ -140,6 +166,18 @@ fn a_silent_node_becomes_unknown_with_all_upstream_s_words() {
     assert_eq!(h.events_of("NodeNotReady"), ["Node a-1 status is now: NodeNotReady", "Node is not ready"]);
     let pod = h.store.find::<Pod>("default", "web-1").unwrap();
     assert_eq!((pod.is_ready(), pod.status.phase), (false, Phase::Running));
+    // Only the status of the one condition has changed, and only of Pods that were ready.
+    let ready = pod.ready_condition().unwrap();
+    assert_eq!((ready.reason.as_str(), ready.message.as_str()), ("Mine", "as before"));
+    assert_eq!(ready.transition, Some(h.store.calendar().timestamp(SimTime::from_secs(85))));
+    assert!(condition::is_true(&pod.status.conditions, "ContainersReady"));
+    assert_eq!(h.events_of("NodeNotReady").len(), 2, "nothing is said of the Pod that was not ready");
+    let said: Vec<_> = h.store.list::<crate::api::Event>().filter(|e| e.reason == "NodeNotReady").collect();
+    assert_eq!(
+        said.iter().map(|e| (e.regarding.kind.as_str(), e.event_type)).collect::<Vec<_>>(),
+        [("Node", EventType::Normal), ("Pod", EventType::Warning)]
+    );
+    assert!(said.iter().all(|e| e.source == "node-controller"));
     assert_eq!(taints(&h, "a-1"), [UNREACHABLE_NO_SCHEDULE, UNREACHABLE_NO_EXECUTE]);
     assert_eq!(no_execute_at(&h, "a-1"), Some(85_100));
     assert!(node(&h, "b-1").is_ready());
@@ -209,6 +247,37 @@ fn in_the_loss_of_all_zones_one_node_may_be_tainted_while_they_are_counted() {
     };
     // A pass of three calls takes 75 ms: the loop, which looks every 100 ms, comes into it or not.
     assert_eq!([10, 50, 90].map(tainted), [0, 1, 1]);
+}
+
+/// §6.6, §13.4: without zone labels all nodes are one zone: one ready node is enough to go on evicting, and a cluster of
+/// one node is never evicted from.
+#[test]
+fn nodes_without_labels_are_one_zone() {
+    for (count, evicted) in [(1, false), (2, true)] {
+        let mut h = with_nodes(&[("", count)]);
+        h.advance_secs(36);
+        stop(&mut h, "-1");
+        h.advance_secs(600);
+        assert_eq!(no_execute_at(&h, "-1").is_some(), evicted, "{count}");
+    }
+}
+
+/// §6.6: leaving a loss of all zones gives every node a fresh grace period.
+#[test]
+fn the_end_of_a_loss_of_all_zones_gives_every_node_time() {
+    let mut h = with_nodes(&[("a", 2), ("b", 1)]);
+    h.advance_secs(36);
+    stop(&mut h, "a-1");
+    stop(&mut h, "b-1");
+    // This one says itself that it is not ready, so that it is not due when the others are.
+    post_ready(&mut h, "a-2", ConditionStatus::False);
+    h.advance_secs(60);
+    set_lease(&mut h, "b-1", None);
+    post_ready(&mut h, "b-1", ConditionStatus::True);
+    stop(&mut h, "a-2");
+    h.advance_secs(300);
+    // All lost from 85 s on; left at 100 s, the pass after the return; 50 s later it is found silent.
+    assert_eq!(first(&h, "a-2", |n| ready_status(n) == Some(ConditionStatus::Unknown)), Some(150_000));
 }
 
 /// §6.4.

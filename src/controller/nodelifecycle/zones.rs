@@ -290,6 +290,27 @@ mod tests {
         assert!(rates().of(ZoneState::Partial, 51) > 0.0);
     }
 
+    /// §6.6: older labels first, the region counts, nodes without labels are one zone, and excluded ones do not count.
+    #[test]
+    fn zones_are_told_apart_by_labels() {
+        let key = |labels: &[(&'static str, &'static str)]| {
+            let mut node = node("n", "");
+            node.meta.labels = labels.iter().copied().collect();
+            zone_key(&node)
+        };
+        let both = [(ZONE_LABEL, "new"), ("failure-domain.beta.kubernetes.io/zone", "old")];
+        assert_eq!(key(&both), (Str::new(), "old".into()));
+        let region = [(ZONE_LABEL, "a"), ("topology.kubernetes.io/region", "r")];
+        assert_eq!(key(&region), ("r".into(), "a".into()));
+        assert_eq!(key(&[]), (Str::new(), Str::new()));
+        let mut excluded = node("x", "a");
+        excluded.meta.labels = excluded.meta.labels.with(EXCLUDE_LABEL, "");
+        let nodes = [node("a1", "a"), excluded, node("b1", "b")];
+        let census = Zones::census(nodes.iter());
+        assert_eq!(census.values().map(|c| c.not_ready).collect::<Vec<_>>(), [1, 1]);
+    }
+
+    /// §6.1, §6.4: tainting goes by the order of marking, one node at once and then one in ten seconds in each zone.
     #[test]
     fn the_first_node_of_a_zone_is_free_and_the_next_waits_ten_seconds() {
         let (mut zones, s) = (Zones::new(rates()), SimTime::from_secs);

@@ -7,10 +7,12 @@
 //! # Fidelity
 //!
 //! * Only what the scenario says is used, and the images: system daemons take no memory and no disk.
+//! * `eviction-hard` stands for the whole set of hard thresholds (`mergeDefaultEvictionSettings` is not known).
 //! * A node has one file system; inodes do not run short. It has room for 4194304 processes, the kernel's
 //!   `pid_max` under systemd.
 //! * The monitor looks on a grid of 10 s from the start of the run, and only when something can be found.
-//! * Thresholds are hard ones (`eviction-hard`) without a minimum that must be reclaimed.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::machine::Machine;
 use super::pod::{Life, LocalPod, Stage};
@@ -19,10 +21,9 @@ use super::worker::Worker;
 use super::{Ctx, KubeletEvent, Kubelets, NodeStep, say};
 use crate::api::resources::{EPHEMERAL_STORAGE, MEMORY};
 use crate::api::{EventType, Node, ObjectKey};
-use crate::base::{Quantity, SimDuration, SimTime};
-use crate::params::settings::ThresholdLimit;
+use crate::base::{Quantity, SimDuration, SimTime, Str};
+use crate::params::settings::{Threshold, ThresholdLimit};
 use crate::store::ObjId;
-use crate::store::admission::SYSTEM_CLUSTER_CRITICAL;
 
 mod limits;
 mod oom;
@@ -54,8 +55,14 @@ pub struct Pressure {
     own: [Level; 3],
     /// When it was last seen to be short, while the condition holds.
     seen: [Option<SimTime>; 3],
+    /// Since when limits have been crossed.
+    since: BTreeMap<Limit, SimTime>,
+    /// Limits for which something had to go when the monitor last looked.
+    met: BTreeSet<Limit>,
     /// When the monitor looks next.
     due: Option<SimTime>,
+    /// When it looks again after an eviction, off its grid.
+    again: Option<SimTime>,
     /// When the kernel runs out of memory.
     exhausted: Option<SimTime>,
     /// When images are collected next.
@@ -71,15 +78,37 @@ impl Pressure {
     }
 }
 
-/// A limit that the monitor watches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Watch {
+/// A limit by its signal.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Limit {
+    /// `memory.available` …
+    signal: Str,
+    /// Whether it may be crossed for a while.
+    soft: bool,
     /// Only what Pods use counts, as in the cgroup that all Pods share.
     pods_only: bool,
+}
+
+/// A limit that the monitor watches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Watch {
+    limit: Limit,
+    /// How long it may be crossed.
+    patience: SimDuration,
     /// What there is.
     capacity: i64,
     /// How much of it must stay free.
     reserve: i64,
+    /// How much more must become free once something has to go.
+    reclaim: i64,
+}
+
+impl Watch {
+    /// How much must be free now.
+    fn wanted(&self, pressure: &Pressure) -> i64 {
+        let more = if pressure.met.contains(&self.limit) { self.reclaim } else { 0 };
+        self.reserve.saturating_add(more)
+    }
 }
 
 impl Scarce {
@@ -136,26 +165,46 @@ impl Scarce {
         }
     }
 
-    /// What the monitor watches of it: the node as a whole, and what all Pods together may use.
+    /// What the monitor watches of it: the node as a whole, and what all Pods together may use; hard limits first.
     ///
-    /// Upstream: `addAllocatableThresholds` for the cgroup of all Pods, whose limit is the node's capacity less
-    /// what is reserved.
+    /// Upstream: `ParseThresholdConfig`, and `addAllocatableThresholds` for the cgroup of all Pods, whose limit is the
+    /// node's capacity less what is reserved.
     fn watches(self, machine: &Machine, ctx: &Ctx<'_>) -> Vec<Watch> {
         let Some(node) = ctx.store.get::<Node>(&ObjectKey::cluster(&machine.name)) else { return Vec::new() };
         let Some(capacity) = self.capacity(node) else { return Vec::new() };
-        let reserve = |limit: &ThresholdLimit| match limit {
+        let settings = ctx.params.settings;
+        let amount = |limit: &ThresholdLimit| match limit {
             ThresholdLimit::Amount(amount) => amount.value(),
             ThresholdLimit::Percent(percent) => part(capacity, *percent),
         };
-        let thresholds = ctx.params.settings.eviction_hard.iter();
-        let met =
-            thresholds.filter(|t| self.signals().contains(&t.signal.as_str())).map(|t| reserve(&t.limit));
-        let Some(reserve) = met.max() else { return Vec::new() };
-        let mut watches = vec![Watch { pods_only: false, capacity, reserve }];
-        let room = pods_limit(node, capacity, reserve);
-        if self == Self::Memory && room < capacity {
-            watches.push(Watch { pods_only: true, capacity: room, reserve });
+        let watch = |threshold: &Threshold, patience: Option<SimDuration>| {
+            let reclaims = settings.eviction_minimum_reclaim.iter().filter(|r| r.signal == threshold.signal);
+            Watch {
+                limit: Limit { signal: threshold.signal.clone(), soft: patience.is_some(), pods_only: false },
+                patience: patience.unwrap_or_default(),
+                capacity,
+                reserve: amount(&threshold.limit),
+                reclaim: reclaims.map(|r| amount(&r.limit)).max().unwrap_or(0),
+            }
+        };
+        let ours = |threshold: &&Threshold| self.signals().contains(&threshold.signal.as_str());
+        // Of hard limits on one file system the highest is crossed first.
+        let hard = settings.eviction_hard.iter().filter(ours).map(|threshold| watch(threshold, None));
+        let mut watches: Vec<Watch> = hard.max_by_key(|watch| watch.reserve).into_iter().collect();
+        if let Some(hard) = watches.first().filter(|_| self == Self::Memory) {
+            let room = pods_limit(node, capacity, hard.reserve);
+            let mut pods = Watch { capacity: room, ..hard.clone() };
+            pods.limit.pods_only = true;
+            watches.extend((room < capacity).then_some(pods));
         }
+        let patience = |signal: &Str| {
+            let periods = settings.eviction_soft_grace_period.iter();
+            periods.filter(|(name, _)| name == signal).map(|(_, period)| *period).next()
+        };
+        let soft = settings.eviction_soft.iter().filter(ours);
+        watches.extend(
+            soft.map(|threshold| watch(threshold, Some(patience(&threshold.signal).unwrap_or_default()))),
+        );
         watches
     }
 }
@@ -200,14 +249,36 @@ impl LocalPod {
         let containers = self.containers.iter().filter_map(move |life| life.level(what));
         containers.chain(scratch.iter().map(|(_, level)| *level))
     }
+}
 
-    /// Upstream: `IsCriticalPod`: such Pods are never evicted for pressure.
-    pub fn is_critical(&self) -> bool {
-        self.mirror || self.spec.priority >= SYSTEM_CLUSTER_CRITICAL
+impl Pressure {
+    /// Notes which limits are crossed. For which one something must go now: the first that is crossed for too long.
+    fn take_note(
+        &mut self,
+        short: [(Scarce, Vec<(Watch, i64)>); 3],
+        now: SimTime,
+    ) -> Option<(Scarce, (Watch, i64))> {
+        let crossed = || short.iter().flat_map(|(_, crossed)| crossed).map(|(watch, _)| watch);
+        let since = |watch: &Watch| self.since.get(&watch.limit).copied().unwrap_or(now);
+        self.since = crossed().map(|watch| (watch.limit.clone(), since(watch))).collect();
+        let is_due =
+            |watch: &Watch| self.since.get(&watch.limit).is_some_and(|at| now >= *at + watch.patience);
+        self.met = crossed().filter(|watch| is_due(watch)).map(|watch| watch.limit.clone()).collect();
+        let all = short.into_iter().flat_map(|(what, crossed)| crossed.into_iter().map(move |c| (what, c)));
+        all.into_iter().find(|(_, (watch, _))| self.met.contains(&watch.limit))
     }
 }
 
 impl Worker<'_, '_> {
+    /// How long the Pod may take to end when it is evicted for a limit.
+    fn grace_for(&self, limit: &Limit) -> SimDuration {
+        if !limit.soft {
+            return GRACE;
+        }
+        let longest = self.ctx.params.settings.eviction_max_pod_grace_period;
+        SimDuration::from_api_secs(longest.min(self.pod.spec.termination_grace_seconds)).max(GRACE)
+    }
+
     /// What an eviction says of the containers that use more than they asked for.
     fn larger_consumption(&self, what: Scarce, now: SimTime) -> String {
         let mut text = String::new();
@@ -247,7 +318,9 @@ impl Kubelets {
         at = at.into_iter().chain(self.over_limit_from(number, now)).min();
         let tick = |at: SimTime| at.next_on_grid(SimDuration::ZERO, MONITOR_PERIOD);
         let soon = now + SimDuration::from_nanos(1);
-        self.monitor_at(number, at.map(|at| tick(at.max(soon))), ctx);
+        let again = self.machines[number as usize].pressure.again.filter(|at| *at > now);
+        let at = at.map(|at| tick(at.max(soon))).into_iter().chain(again).min();
+        self.monitor_at(number, at, ctx);
         self.plan_exhaustion(number, ctx);
         self.plan_collection(number, ctx);
     }
@@ -285,9 +358,10 @@ impl Kubelets {
             return None;
         }
         let watches = what.watches(&self.machines[number as usize], ctx).into_iter();
+        let pressure = &self.machines[number as usize].pressure;
         let above = |watch: Watch| {
-            let levels = self.levels(number, what, watch.pods_only);
-            first_above(&levels, watch.capacity.saturating_sub(watch.reserve), now)
+            let levels = self.levels(number, what, watch.limit.pods_only);
+            first_above(&levels, watch.capacity.saturating_sub(watch.wanted(pressure)), now)
         };
         watches.filter_map(above).min()
     }
@@ -329,15 +403,19 @@ impl Kubelets {
         due
     }
 
-    /// The first watched limit that is crossed now, with what is left.
-    fn crossed(&self, number: u32, what: Scarce, ctx: &Ctx<'_>) -> Option<(Watch, i64)> {
+    /// The watched limits that are crossed now, with what is left; `reclaimed`: those for which something had to go until
+    /// as much more is free as is wanted then.
+    fn crossed(&self, number: u32, what: Scarce, reclaimed: bool, ctx: &Ctx<'_>) -> Vec<(Watch, i64)> {
         let now = ctx.store.now();
-        what.watches(&self.machines[number as usize], ctx).into_iter().find_map(|watch| {
+        let machine = &self.machines[number as usize];
+        let crosses = |watch: Watch| {
             let used: i64 =
-                self.levels(number, what, watch.pods_only).iter().map(|level| level.at(now)).sum();
+                self.levels(number, what, watch.limit.pods_only).iter().map(|level| level.at(now)).sum();
             let left = watch.capacity.saturating_sub(used);
-            (left < watch.reserve).then_some((watch, left.max(0)))
-        })
+            let wanted = if reclaimed { watch.wanted(&machine.pressure) } else { watch.reserve };
+            (left < wanted).then_some((watch, left.max(0)))
+        };
+        what.watches(machine, ctx).into_iter().filter_map(crosses).collect()
     }
 
     /// The monitor looks.
@@ -353,26 +431,21 @@ impl Kubelets {
         }
         let transition = ctx.params.settings.eviction_pressure_transition_period;
         let before = Scarce::ALL.map(|what| machine.pressure.of(what));
-        let short = Scarce::ALL.map(|what| self.crossed(number, what, ctx).map(|crossed| (what, crossed)));
+        let short = Scarce::ALL.map(|what| (what, self.crossed(number, what, true, ctx)));
         let machine = &mut self.machines[number as usize];
-        for (short, seen) in short.iter().zip(&mut machine.pressure.seen) {
-            *seen = match short {
-                Some(_) => Some(now),
-                None => seen.filter(|seen| now < *seen + transition),
-            };
+        for ((_, crossed), seen) in short.iter().zip(&mut machine.pressure.seen) {
+            *seen = if crossed.is_empty() { seen.filter(|seen| now < *seen + transition) } else { Some(now) };
         }
+        let due = machine.pressure.take_note(short, now);
         if Scarce::ALL.map(|what| machine.pressure.of(what)) != before {
             machine.post_status(ctx);
         }
         let again = if self.evict_over_limit(number, now, ctx) {
             None
         } else {
-            short
-                .into_iter()
-                .flatten()
-                .next()
-                .and_then(|(what, crossed)| self.reclaim(number, what, crossed, ctx))
+            due.and_then(|(what, crossed)| self.reclaim(number, what, crossed, ctx))
         };
+        self.machines[number as usize].pressure.again = again;
         match again {
             Some(at) => self.monitor_at(number, Some(at), ctx),
             None => self.plan_monitor(number, ctx),
@@ -395,7 +468,7 @@ impl Kubelets {
         say::of_node(machine, EventType::Warning, "EvictionThresholdMet", &message, ctx);
         if what == Scarce::Disk {
             self.delete_images(number, i64::MAX, ctx);
-            if Scarce::ALL.iter().all(|what| self.crossed(number, *what, ctx).is_none()) {
+            if Scarce::ALL.iter().all(|what| self.crossed(number, *what, false, ctx).is_empty()) {
                 return None;
             }
         }
@@ -407,10 +480,16 @@ impl Kubelets {
         );
         let ends = self.work(victim, ctx, |worker| {
             let message = head + &worker.larger_consumption(what, now);
-            worker.evict(&message.into(), GRACE, true);
+            let grace = worker.grace_for(&watch.limit);
+            worker.evict(&message.into(), grace, true);
             match worker.pod.stage {
                 Stage::Terminating { ends } => ends,
-                Stage::Arrived | Stage::Volumes | Stage::Sandbox | Stage::Live | Stage::Ended => now,
+                Stage::Admitting
+                | Stage::Arrived
+                | Stage::Volumes
+                | Stage::Sandbox
+                | Stage::Live
+                | Stage::Ended => now,
             }
         });
         // Upstream looks whether it is gone once a second, and then goes on at once.

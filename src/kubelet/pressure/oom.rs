@@ -7,6 +7,7 @@
 //! * The kernel kills in the instant in which memory is used up. All processes of the container die with it
 //!   (`memory.oom.group`, cgroup v2).
 //! * What the scenario fills of a node outside of all Pods is one process with the score of an ordinary one.
+//!   It has no name: `SystemOOM` does not name its victim.
 
 use super::limits::KILLED;
 use super::{Scarce, pods_limit};
@@ -65,7 +66,11 @@ impl Kubelets {
         let Some((node, capacity)) = node.and_then(|n| Some((n, Scarce::Memory.capacity(n)?))) else {
             return Vec::new();
         };
-        let reserve = Scarce::Memory.watches(machine, ctx).first().map_or(0, |watch| watch.reserve);
+        let reserve = Scarce::Memory
+            .watches(machine, ctx)
+            .first()
+            .filter(|watch| !watch.limit.soft)
+            .map_or(0, |watch| watch.reserve);
         [(false, capacity), (true, pods_limit(node, capacity, reserve))]
             .into_iter()
             .map(|(pods_only, limit)| (pods_only, limit, self.levels(number, Scarce::Memory, pods_only)))

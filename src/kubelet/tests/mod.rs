@@ -1,10 +1,13 @@
 //! Kubelets over a store, driven by hand: what happened to Pods, and when.
 
+mod admission;
 mod containers;
 mod nodes;
 mod pods;
 mod pressure;
+mod probes;
 mod shutdown;
+mod status;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -58,6 +61,7 @@ impl Rig {
             latencies: Latencies {
                 image_pull: ImagePull::Given(Delay::ZERO),
                 container_start: second,
+                container_restart: second,
                 pod_termination: second,
                 node_ready: Delay::Constant(SimDuration::from_secs(2)),
                 node_reconnect: Delay::ZERO,

@@ -55,7 +55,8 @@ fn a_config_map_that_comes_late_is_used() {
     rig.store.create(testkit::config_map("cfg")).unwrap();
     rig.run(60);
     assert_eq!(rig.trace(), ["8.5 files Running 1/1 Ready", "13 env Running 1/1 Ready"]);
-    assert!(rig.events("env").contains(&"Failed: Error: configmap \"cfg\" not found".to_owned()));
+    // Once more after the runtime's event about the sandbox.
+    assert!(rig.events("env").contains(&"Failed: Error: configmap \"cfg\" not found x2".to_owned()));
     assert!(rig.events("files").iter().any(|e| e.starts_with(
         "FailedMount: MountVolume.SetUp failed for volume \"files\" : configmap \"cfg\" not found"
     )));
@@ -184,6 +185,64 @@ fn after_a_partition_statuses_are_told_and_marked_pods_end() {
     );
 }
 
+/// §5.3: whether something may be scheduled on a node is said when its status is next computed.
+#[test]
+fn a_cordon_is_said_by_the_kubelet() {
+    let mut rig = Rig::new();
+    rig.pod("web", app());
+    rig.run(12);
+    rig.trace();
+    let cordon = |rig: &mut Rig, on: bool| {
+        rig.store.update_spec::<Node>(&ObjectKey::cluster("n1"), |node| node.unschedulable = on).unwrap();
+        rig.settle();
+    };
+    cordon(&mut rig, true);
+    rig.run(19);
+    assert!(rig.events("n1").is_empty());
+    rig.run(22);
+    cordon(&mut rig, false);
+    rig.run(40);
+    assert_eq!(
+        rig.events("n1"),
+        [
+            "NodeNotSchedulable: Node n1 status is now: NodeNotSchedulable",
+            "NodeSchedulable: Node n1 status is now: NodeSchedulable"
+        ]
+    );
+    assert!(rig.trace().is_empty(), "what runs is not touched");
+}
+
+/// §6.9, §7.2: what a node says of its readiness, and what Pods say that wait for its network.
+#[test]
+fn a_node_without_a_network_says_so() {
+    let mut rig = Rig::without_nodes();
+    let (node, csi) = Rig::node("n1");
+    rig.with(|kubelets, ctx| kubelets.join(node, csi, ctx)).unwrap();
+    rig.settle();
+    rig.pod("p", app());
+    let mut host = app();
+    host["hostNetwork"] = json!(true);
+    rig.pod("host", host);
+    rig.run(1);
+    let ready = |rig: &Rig| {
+        let node = rig.store.find::<Node>("", "n1").unwrap();
+        condition::find(&node.status.conditions, "Ready").unwrap().message.to_string()
+    };
+    let problem = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized";
+    assert_eq!(ready(&rig), problem);
+    assert_eq!(rig.events("p"), [format!("NetworkNotReady: network is not ready: {problem}")]);
+    assert_eq!(
+        rig.trace().last().unwrap(),
+        "1 host Running 1/1 Ready",
+        "the host's network is no matter of plugins"
+    );
+    assert_eq!(rig.get("host").status.pod_ip, rig.get("host").status.host_ip);
+    rig.run(10);
+    assert_eq!(ready(&rig), "kubelet is posting ready status");
+    assert_eq!(rig.events("n1")[0], "Starting: Starting kubelet.");
+    assert_eq!(rig.events("n1")[1], "NodeReady: Node n1 status is now: NodeReady");
+}
+
 /// §6.9, §11.2.
 #[test]
 fn a_machine_without_power_loses_its_containers() {
@@ -203,7 +262,11 @@ fn a_machine_without_power_loses_its_containers() {
     rig.run(100);
     assert_eq!(rig.trace(), ["61 job Failed 0/1 Unknown(255)", "63 web Running 1/1 x1 Ready"]);
     assert!(rig.kubelets.answers(id, rig.store.now()));
-    assert!(rig.reasons("n1").contains(&"Rebooted".to_owned()));
+    let said = rig.events("n1");
+    assert!(
+        said.iter().any(|e| e.starts_with("Rebooted: Node n1 has been rebooted, boot id: ")),
+        "{said:#?}"
+    );
 }
 
 #[test]
@@ -224,7 +287,12 @@ fn without_its_kubelet_a_node_goes_on_blindly() {
     rig.run(62);
     assert_eq!(
         rig.trace(),
-        ["61 crash Running 1/1 x1 Ready", "61 goes Succeeded 0/1 Completed(0) deleted", "61 goes gone",]
+        [
+            "61 crash Running 0/1 Error(1)",
+            "61 goes Succeeded 0/1 Completed(0) deleted",
+            "61 goes gone",
+            "62 crash Running 1/1 x1 Ready",
+        ]
     );
 }
 

@@ -26,6 +26,47 @@ fn a_pod_starts_and_ends() {
     assert!(rig.timers.is_empty(), "nothing ticks for nothing: {:?}", rig.timers);
 }
 
+/// §7.4, §7.8: what ends while its Pod is being deleted stays ended.
+#[test]
+fn a_pod_that_is_being_deleted_starts_nothing_anew() {
+    let mut rig = Rig::new();
+    rig.behave("p", |b| b.shutdown = Some(Delay::Constant(SimDuration::from_secs(20))));
+    rig.behaviours[0].matches.container = Some("slow".into());
+    rig.pod("p", json!({"containers": [{"name": "slow", "image": "a"}, {"name": "quick", "image": "b"}]}));
+    rig.run(10);
+    let key = ObjectKey::new("default", "p");
+    // It crashes, and the Pod is deleted before it starts anew.
+    assert_eq!(rig.with(|k, ctx| k.crash(&key, Some("quick"), 3, &"Error".into(), ctx)), 1);
+    rig.settle();
+    rig.delete("p", None);
+    rig.trace();
+    rig.run(60);
+    assert_eq!(
+        rig.trace(),
+        ["30.01 p Failed 0/2 Completed(0) Error(3) deleted", "30.01 p gone"],
+        "{:?}",
+        rig.events("p")
+    );
+}
+
+/// §7.4: a process without a handler for SIGTERM ends with 143, one that is killed after its grace with 137.
+#[test]
+fn what_sigterm_makes_of_a_process_is_its_behaviour() {
+    for (shutdown, expected) in [(1, "Failed 0/1 Error(143)"), (60, "Failed 0/1 Error(137)")] {
+        let mut rig = Rig::new();
+        rig.behave("web", |b| {
+            b.shutdown = Some(Delay::Constant(SimDuration::from_secs(shutdown)));
+            b.shutdown_exit_code = Some(143);
+        });
+        rig.pod("web", app());
+        rig.run(10);
+        rig.delete("web", None);
+        rig.trace();
+        rig.run(60);
+        assert!(rig.trace()[0].ends_with(&format!("web {expected} deleted")));
+    }
+}
+
 /// §7.8, §13.9.
 #[test]
 fn grace_and_shutdown_decide_how_a_pod_ends() {
@@ -92,19 +133,19 @@ fn a_force_deleted_pod_frees_its_room_at_once() {
 #[test]
 fn restart_policies_decide_what_an_end_means() {
     for (policy, code, expected) in [
-        ("Never", 0, "4 p Succeeded 0/1 Completed(0)"),
-        ("Never", 3, "4 p Failed 0/1 Error(3)"),
-        ("OnFailure", 0, "4 p Succeeded 0/1 Completed(0)"),
-        ("OnFailure", 3, "4 p Running 1/1 x1 Ready"),
-        ("Always", 0, "4 p Running 1/1 x1 Ready"),
+        ("Never", 0, &["4 p Succeeded 0/1 Completed(0)"][..]),
+        ("Never", 3, &["4 p Failed 0/1 Error(3)"]),
+        ("OnFailure", 0, &["4 p Succeeded 0/1 Completed(0)"]),
+        ("OnFailure", 3, &["4 p Running 0/1 Error(3)", "5 p Running 1/1 x1 Ready"]),
+        ("Always", 0, &["4 p Running 0/1 Completed(0)", "5 p Running 1/1 x1 Ready"]),
     ] {
         let mut rig = Rig::new();
         rig.exits("p", 3, code);
         let mut spec = app();
         spec["restartPolicy"] = policy.into();
         rig.pod("p", spec);
-        rig.run(4);
-        assert_eq!(rig.trace()[2], expected);
+        rig.run(5);
+        assert_eq!(rig.trace()[2..], *expected);
     }
 }
 
@@ -119,7 +160,10 @@ fn the_first_ends_of_a_controller_fail() {
     spec["restartPolicy"] = "OnFailure".into();
     rig.pod("p", spec);
     rig.run(10);
-    assert_eq!(rig.trace()[2..], ["3 p Running 1/1 x1 Ready", "5 p Succeeded 0/1 Completed(0) x1"]);
+    assert_eq!(
+        rig.trace()[2..],
+        ["3 p Running 0/1 Error(7)", "4 p Running 1/1 x1 Ready", "6 p Succeeded 0/1 Completed(0) x1"]
+    );
 }
 
 /// §7.5, §13.35.
@@ -158,7 +202,7 @@ fn init_containers_go_one_by_one_and_sidecars_stay() {
 fn a_failed_init_container_fails_the_pod_or_is_tried_again() {
     for (policy, expected) in [
         ("Never", "2 p Failed 0/1 Error(1) PodInitializing"),
-        ("Always", "2 p Pending 0/1 PodInitializing x1"),
+        ("Always", "2 p Pending 0/1 Error(1) PodInitializing"),
     ] {
         let mut rig = Rig::new();
         rig.exits("p", 1, 1);
@@ -168,8 +212,11 @@ fn a_failed_init_container_fails_the_pod_or_is_tried_again() {
             "p",
             json!({"restartPolicy": policy, "initContainers": [init], "containers": [{"name": "c", "image": "a"}]}),
         );
-        rig.run(2);
-        assert_eq!(rig.trace()[2], expected);
+        rig.run(3);
+        let trace = rig.trace();
+        assert_eq!(trace[2], expected);
+        let again = trace.get(3).map(String::as_str);
+        assert_eq!(again, (policy == "Always").then_some("3 p Pending 0/1 PodInitializing x1"));
     }
 }
 

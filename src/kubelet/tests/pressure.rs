@@ -14,7 +14,11 @@ fn a_leak_ends_at_the_memory_limit() {
     let trace = rig.trace();
     assert_eq!(trace[1], "1 leak Running 1/1 Ready");
     // Over the limit after 30 s.
-    assert!(trace[2].starts_with("31.") && trace[2].ends_with("leak Running 1/1 x1 Ready"), "{trace:#?}");
+    assert!(
+        trace[2].starts_with("31.") && trace[2].ends_with("leak Running 0/1 OOMKilled(137)"),
+        "{trace:#?}"
+    );
+    assert!(trace[3].starts_with("32.") && trace[3].ends_with("leak Running 1/1 x1 Ready"), "{trace:#?}");
     let end = rig.get("leak").status.containers[0].last_termination.clone().unwrap();
     assert_eq!((end.exit_code, end.reason.as_str()), (137, "OOMKilled"));
 }
@@ -272,6 +276,18 @@ fn a_node_that_runs_out_of_memory_kills_by_score() {
     assert_eq!(["besteffort", "burstable", "guaranteed"].map(|name| pod(&rig, name)), [1000, 750, -997]);
 }
 
+/// §7.2: what uses up a node's memory outside of all Pods is killed like anything else, and the node says so.
+#[test]
+fn a_node_out_of_memory_may_kill_what_is_no_pod() {
+    let mut rig = Rig::new();
+    rig.pod("app", app());
+    rig.run(11);
+    assert!(fill_node(&mut rig, Scarce::Memory, InUse::Amount(5000 * MI)));
+    rig.run(12);
+    assert_eq!(rig.events("n1"), ["SystemOOM: System OOM encountered"]);
+    assert!(rig.get("app").is_ready());
+}
+
 /// §7.11: what all Pods together may use ends before the node does where something is reserved.
 #[test]
 fn reserved_memory_is_not_for_pods() {
@@ -286,5 +302,179 @@ fn reserved_memory_is_not_for_pods() {
         rig.get("fat").status.message,
         "The node was low on resource: memory. Threshold quantity: 100Mi, available: 24Mi. \
          Container c was using 1100Mi, request is 0, has larger consumption of memory. "
+    );
+}
+
+fn uses(rig: &mut Rig, name: &str, mi: i64) {
+    rig.behave(name, |b| b.memory = Some(MemoryUse { idle: mi * MI, per_request: 0, growth: 0 }));
+}
+
+fn threshold(signal: &str, amount: i64) -> crate::params::settings::Threshold {
+    let limit = crate::params::settings::ThresholdLimit::Amount(Quantity::from_bytes(amount));
+    crate::params::settings::Threshold { signal: signal.into(), limit }
+}
+
+/// §7.10: a soft threshold sets the condition at once and evicts after its grace period, with a grace of the Pod's own
+/// that has a bound; what recovers in time evicts nobody.
+#[test]
+fn soft_thresholds_are_patient() {
+    for (recovers, longest, expected) in [
+        (None, 20, &["70.01 app Failed 0/1 Error(137)"][..]),
+        (None, 3600, &["80.01 app Failed 0/1 Error(137)"]),
+        (None, 0, &["52.01 app Failed 0/1 Error(137)"]),
+        (Some(45), 20, &[]),
+    ] {
+        let mut rig = Rig::new();
+        rig.settings.eviction_soft = vec![threshold("memory.available", 500 * MI)];
+        rig.settings.eviction_soft_grace_period =
+            vec![("memory.available".into(), SimDuration::from_secs(30))];
+        rig.settings.eviction_max_pod_grace_period = longest;
+        uses(&mut rig, "app", 1000);
+        rig.behave("app", |b| b.shutdown = Some(Delay::Constant(SimDuration::from_mins(10))));
+        rig.pod("app", app());
+        rig.run(15);
+        rig.trace();
+        assert!(fill_node(&mut rig, Scarce::Memory, InUse::Amount(2796 * MI)));
+        rig.run(20);
+        assert_eq!(node_condition(&rig, "MemoryPressure"), "True KubeletHasInsufficientMemory");
+        if let Some(at) = recovers {
+            rig.run(at);
+            assert!(fill_node(&mut rig, Scarce::Memory, InUse::Amount(0)));
+        }
+        rig.run(100);
+        assert_eq!(rig.trace(), expected, "{longest}");
+        if expected.is_empty() {
+            assert_eq!(node_condition(&rig, "MemoryPressure"), "True KubeletHasInsufficientMemory");
+            rig.run(335);
+            assert_eq!(node_condition(&rig, "MemoryPressure"), "True KubeletHasInsufficientMemory");
+            rig.run(345);
+            assert_eq!(node_condition(&rig, "MemoryPressure"), "False KubeletHasSufficientMemory");
+            continue;
+        }
+        assert_eq!(
+            rig.get("app").status.message,
+            "The node was low on resource: memory. Threshold quantity: 500Mi, available: 300Mi. \
+             Container c was using 1000Mi, request is 0, has larger consumption of memory. "
+        );
+    }
+}
+
+/// §7.10: once something had to go, as much more is reclaimed as is asked for; one Pod at a time, and the next look comes
+/// when it is gone.
+#[test]
+fn a_minimum_may_be_reclaimed() {
+    for (minimum, expected) in [
+        (0, &["21.01 b Failed 0/1 Completed(0)"][..]),
+        (500, &["21.01 b Failed 0/1 Completed(0)", "23.01 a Failed 0/1 Completed(0)"]),
+    ] {
+        let mut rig = Rig::new();
+        rig.settings.eviction_minimum_reclaim = vec![threshold("memory.available", minimum * MI)];
+        for (name, mi) in [("a", 300), ("b", 400), ("c", 200)] {
+            uses(&mut rig, name, mi);
+            rig.pod(name, app());
+        }
+        rig.run(15);
+        rig.trace();
+        assert!(fill_node(&mut rig, Scarce::Memory, InUse::Amount(3146 * MI)));
+        rig.run(60);
+        assert_eq!(rig.trace(), expected, "{minimum}");
+    }
+}
+
+/// §7.10, §13.6, §13.36, §13.50: who goes first: over the request, then the lower priority, then the greater excess; the
+/// class of service does not count, and critical Pods stay. For process numbers the priority, then their number.
+#[test]
+fn pressure_has_an_order_of_victims() {
+    // Name, use in Mi or thousands of processes, request in Mi, priority.
+    type Pods<'a> = &'a [(&'a str, i64, i64, i64)];
+    let cases: [(Scarce, Pods<'_>, &str); 7] = [
+        (Scarce::Memory, &[("within", 900, 1000, 0), ("over", 50, 10, 5000)], "over"),
+        (Scarce::Memory, &[("low", 50, 10, 0), ("high", 900, 10, 100)], "low"),
+        (Scarce::Memory, &[("much", 900, 100, 0), ("little", 850, 100, 0)], "much"),
+        // It asked for more and has the better class, and goes since it exceeds by more.
+        (Scarce::Memory, &[("none", 100, 0, 0), ("some", 900, 500, 0)], "some"),
+        (Scarce::Memory, &[("vital", 900, 0, 2_000_000_000), ("small", 10, 0, 0)], "small"),
+        (Scarce::Pids, &[("important", 900, 0, 100), ("plain", 10, 0, 0)], "plain"),
+        (Scarce::Pids, &[("many", 900, 0, 0), ("few", 10, 0, 0)], "many"),
+    ];
+    for (what, pods, first) in cases {
+        let mut rig = Rig::new();
+        rig.settings.eviction_hard.push(crate::params::settings::Threshold {
+            signal: "pid.available".into(),
+            limit: crate::params::settings::ThresholdLimit::Percent(10),
+        });
+        for (name, used, request, priority) in pods {
+            uses(&mut rig, name, if what == Scarce::Memory { *used } else { 1 });
+            rig.behaviours.last_mut().unwrap().processes = Some(Growing { idle: used * 1000, growth: 0 });
+            let mut spec = container(json!({"resources": {"requests": {"memory": format!("{request}Mi")}}}));
+            spec["priority"] = json!(priority);
+            rig.pod(name, spec);
+        }
+        rig.run(15);
+        let percent = if what == Scarce::Memory { 70 } else { 75 };
+        assert!(fill_node(&mut rig, what, InUse::Percent(percent)));
+        let full = if what == Scarce::Memory { 4050 - pods.iter().map(|p| p.1).sum::<i64>() } else { 0 };
+        if what == Scarce::Memory {
+            assert!(fill_node(&mut rig, what, InUse::Amount(full * MI)));
+        }
+        rig.run(21);
+        let evicted: Vec<&str> = pods
+            .iter()
+            .map(|p| p.0)
+            .filter(|name| rig.reasons(name).contains(&"Evicted".to_owned()))
+            .collect();
+        assert_eq!(evicted, [first], "{pods:?}");
+    }
+}
+
+/// §6.9, §7.10: the conditions and Events of a node under pressure, each in its words; memory is looked after first.
+#[test]
+fn a_node_says_what_is_short() {
+    let mut rig = Rig::new();
+    rig.settings.eviction_hard.push(crate::params::settings::Threshold {
+        signal: "pid.available".into(),
+        limit: crate::params::settings::ThresholdLimit::Percent(10),
+    });
+    let said = |rig: &Rig| -> Vec<String> {
+        let node = rig.store.find::<Node>("", "n1").unwrap();
+        let of = |kind: &&str| condition::find(&node.status.conditions, kind).cloned();
+        let kinds = ["MemoryPressure", "DiskPressure", "PIDPressure"];
+        kinds.iter().filter_map(of).map(|c| format!("{} {}: {}", c.status, c.reason, c.message)).collect()
+    };
+    let calm = [
+        "False KubeletHasSufficientMemory: kubelet has sufficient memory available",
+        "False KubeletHasNoDiskPressure: kubelet has no disk pressure",
+        "False KubeletHasSufficientPID: kubelet has sufficient PID available",
+    ];
+    assert_eq!(said(&rig), calm);
+    for what in Scarce::ALL {
+        assert!(fill_node(&mut rig, what, InUse::Percent(99)));
+    }
+    rig.run(15);
+    assert_eq!(
+        said(&rig),
+        [
+            "True KubeletHasInsufficientMemory: kubelet has insufficient memory available",
+            "True KubeletHasDiskPressure: kubelet has disk pressure",
+            "True KubeletHasInsufficientPID: kubelet has insufficient PID available",
+        ]
+    );
+    for what in Scarce::ALL {
+        assert!(fill_node(&mut rig, what, InUse::Amount(0)));
+    }
+    rig.run(400);
+    assert_eq!(said(&rig), calm);
+    let told = |reason: &str| format!("{reason}: Node n1 status is now: {reason}");
+    assert_eq!(
+        rig.events("n1"),
+        [
+            told("NodeHasInsufficientMemory"),
+            told("NodeHasDiskPressure"),
+            told("NodeHasInsufficientPID"),
+            "EvictionThresholdMet: Attempting to reclaim memory".to_owned(),
+            told("NodeHasSufficientMemory"),
+            told("NodeHasNoDiskPressure"),
+            told("NodeHasSufficientPID"),
+        ]
     );
 }

@@ -58,6 +58,38 @@ fn a_graceful_shutdown_ends_critical_pods_last() {
     assert!(rig.timers.values().all(|event| !matches!(event, KubeletEvent::Node { .. })), "nothing ticks on");
 }
 
+/// §7.13: periods by priority: each Pod belongs to the highest one that is not above its priority, the lowest ends first,
+/// and nobody waits for a group without Pods.
+#[test]
+fn a_graceful_shutdown_goes_by_priority() {
+    let mut rig = Rig::new();
+    let secs = SimDuration::from_secs;
+    rig.settings.shutdown_grace_period_by_pod_priority =
+        vec![(2_000_000_000, secs(5)), (0, secs(10)), (1000, secs(20)), (5000, secs(60))];
+    for (name, priority, takes) in
+        [("low", -5, 300), ("app", 999, 300), ("mid", 1000, 300), ("vital", 2_000_001_000, 2)]
+    {
+        rig.behave(name, |b| b.shutdown = Some(Delay::Constant(secs(takes))));
+        let mut spec = app();
+        spec["priority"] = json!(priority);
+        spec["terminationGracePeriodSeconds"] = json!(3600);
+        rig.pod(name, spec);
+    }
+    rig.run(10);
+    rig.trace();
+    assert!(!shut_down(&mut rig));
+    rig.run(200);
+    assert_eq!(
+        rig.trace(),
+        [
+            "20.01 low Failed 0/1 Error(137)",
+            "20.01 app Failed 0/1 Error(137)",
+            "40.01 mid Failed 0/1 Error(137)",
+            "42.01 vital Failed 0/1 Completed(0)",
+        ]
+    );
+}
+
 /// §7.13: without a grace period the machine goes off at once and its Pods are not told.
 #[test]
 fn a_shutdown_without_grace_is_a_loss_of_power() {
@@ -91,7 +123,12 @@ fn probes_fail_in_spans_of_a_container_s_life() {
     // Asked every 10 s from 1 s on; three failures from 31 s on; it passes again from 81 s on.
     assert_eq!(
         of("ready ", &trace)[1..],
-        ["1 ready Running 1/1 Ready", "41 ready Running 0/1", "81 ready Running 1/1 Ready"]
+        [
+            "1 ready Running 0/1",
+            "1 ready Running 1/1 Ready",
+            "41 ready Running 0/1",
+            "81 ready Running 1/1 Ready"
+        ]
     );
     assert!(
         rig.events("ready").contains(

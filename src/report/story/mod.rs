@@ -12,7 +12,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use crate::api::pod::cond;
+use crate::api::pod::{RestartPolicy, cond};
 use crate::api::storage::PersistentVolumeClaim;
 use crate::api::workload::{Deployment, Job};
 use crate::api::{ContainerState, ContainerStatus, Event, Meta, Node, Object, Phase, Pod, condition};
@@ -294,7 +294,9 @@ impl Narrator {
             if let (ContainerState::Running { .. }, ContainerState::Terminated(end)) =
                 (&before.state, &after.state)
                 && end.exit_code != 0
+                && pod.spec.restart_policy == RestartPolicy::Never
             {
+                // Of those that start anew it is told then.
                 let text =
                     format!("container {} ended: {} (exit code {})", after.name, end.reason, end.exit_code);
                 self.tell(at, Sort::Crash, self.who(pod), text);

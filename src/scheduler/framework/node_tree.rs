@@ -4,15 +4,11 @@
 
 use super::node_info::NodeId;
 use crate::api::Node;
-use crate::api::node::{REGION_LABEL, REGION_LABEL_BETA, ZONE_LABEL, ZONE_LABEL_BETA};
 use crate::base::Str;
 
-/// Region and zone of a node; the older labels win over the newer, as upstream.
+/// Region and zone of a node.
 fn zone_key(node: &Node) -> (Str, Str) {
-    let labels = &node.meta.labels;
-    let either =
-        |old: &str, new: &str| labels.get(old).or_else(|| labels.get(new)).cloned().unwrap_or_default();
-    (either(REGION_LABEL_BETA, REGION_LABEL), either(ZONE_LABEL_BETA, ZONE_LABEL))
+    (node.region(), node.zone())
 }
 
 /// Nodes by zone, zones in the order in which they appeared.
@@ -66,6 +62,7 @@ impl NodeTree {
 mod tests {
     use super::*;
     use crate::api::Meta;
+    use crate::api::node::ZONE_LABEL;
 
     fn node(zone: &str) -> Node {
         let labels =

@@ -44,6 +44,8 @@ struct Leaving {
     uid: Str,
     /// When eviction is tried again; none once it was granted.
     retry: Option<SimTime>,
+    /// It was being deleted already when the drain began.
+    deleting: bool,
 }
 
 /// What kubectl decides about a Pod of a node to be drained.
@@ -98,7 +100,12 @@ impl World {
             let key = pod.meta.key();
             match self.fate(pod, drain) {
                 Fate::Evict => {
-                    pods.push(Leaving { key, uid: pod.meta.uid.clone(), retry: Some(self.store.now()) });
+                    pods.push(Leaving {
+                        key,
+                        uid: pod.meta.uid.clone(),
+                        retry: Some(self.store.now()),
+                        deleting: pod.meta.is_deleting(),
+                    });
                 }
                 Fate::Leave => {}
                 Fate::Error(why) => match errors.iter_mut().find(|(reason, _)| *reason == why) {
@@ -115,6 +122,9 @@ impl World {
 
     /// Upstream: `filters.go`, in order; the first that does not let the Pod go decides.
     fn fate(&self, pod: &Pod, drain: &Drain) -> Fate {
+        if self.is_overdue(pod, drain) {
+            return Fate::Leave;
+        }
         let error = |why: &str| Fate::Error(why.to_owned());
         let controller = pod.meta.controller();
         if let Some(owner) = controller.filter(|o| o.kind == Kind::DaemonSet.name() && !pod.is_terminal()) {
@@ -152,11 +162,11 @@ impl World {
         let now = self.store.now();
         let Some(mut run) = self.steps.drains.get(index).cloned() else { return };
         for mut pod in std::mem::take(&mut run.pods) {
-            if self.is_gone(&pod.key, &pod.uid) {
+            if self.is_gone(&pod, &run.drain) {
                 continue;
             }
             match self.push_out(&mut pod, &run) {
-                Ok(()) if self.is_gone(&pod.key, &pod.uid) => {}
+                Ok(()) if self.is_gone(&pod, &run.drain) => {}
                 Ok(()) => run.pods.push(pod),
                 Err(error) => run.errors.push(error),
             }
@@ -208,13 +218,32 @@ impl World {
                 self.fact(Fact::Refused { at: now, verb: "drain".into(), message: line.into() });
                 pod.retry = Some(now + RETRY);
             }
+            // Such a Pod goes with its namespace; kubectl asks until it is marked.
+            Err(error) if error.is_namespace_terminating() && pod.deleting => pod.retry = None,
+            Err(error) if error.is_namespace_terminating() => {
+                let line = format!(
+                    "error when evicting pod \"{name}\" from terminating namespace \"{namespace}\" (will retry after 5s): {error}"
+                );
+                self.fact(Fact::Refused { at: now, verb: "drain".into(), message: line.into() });
+                pod.retry = Some(now + RETRY);
+            }
             Err(error) => return Err(format!("{evicting}: {error}")),
         }
         Ok(())
     }
 
-    fn is_gone(&self, key: &ObjectKey, uid: &str) -> bool {
-        self.store.get::<Pod>(key).is_none_or(|pod| pod.meta.uid != uid)
+    /// Whether a drain need not wait for a Pod any more.
+    fn is_gone(&self, pod: &Leaving, drain: &Drain) -> bool {
+        let live = self.store.get::<Pod>(&pod.key);
+        live.is_none_or(|live| live.meta.uid != pod.uid || self.is_overdue(live, drain))
+    }
+
+    /// Whether a Pod should have been gone for longer than kubectl waits. Upstream: `skipDeletedFilter`.
+    fn is_overdue(&self, pod: &Pod, drain: &Drain) -> bool {
+        drain.skip_wait_for_delete.zip(pod.meta.deletion).is_some_and(|(limit, deletion)| {
+            let late = self.store.now().since(self.store.calendar().instant(deletion.timestamp));
+            late.as_secs() > limit.as_secs()
+        })
     }
 
     fn evict_one(&mut self, key: &ObjectKey, drain: &Drain) -> Result<(), ApiError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::Refusal;
-use crate::api::{Kind, Object, patch, raise};
+use crate::api::{Kind, Object, manifest, patch, raise};
 use crate::base::Str;
 use crate::controller::rollout;
 use crate::plan::PlannedObject;
@@ -48,10 +48,15 @@ impl World {
     /// The object that a JSON form says, in place of a live one.
     fn lowered(live: &Object, json: Value) -> Result<Object, Refusal> {
         let json = without_annotation(json);
-        crate::api::lower::object(json).map_err(|errors| {
-            let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let invalid = |texts: Vec<String>| {
             format!("The {} \"{}\" is invalid: {}", live.kind_name(), live.meta().name, texts.join(", "))
-        })
+        };
+        let errors = manifest::invalid_changes(&raise::to_json(live), &json);
+        if !errors.is_empty() {
+            return Err(invalid(errors.iter().map(ToString::to_string).collect()));
+        }
+        crate::api::lower::object(json)
+            .map_err(|errors| invalid(errors.iter().map(ToString::to_string).collect()))
     }
 
     pub(super) fn delete_step(&mut self, delete: &Delete) -> Result<(), Refusal> {

@@ -92,6 +92,30 @@ pub enum Step<'a> {
 }
 
 impl Tree {
+    /// A JSON value that was never text: all of it stands at `span`.
+    pub fn of_json(value: &serde_json::Value, span: Span) -> Self {
+        let value = match value {
+            serde_json::Value::Null => Value::Null,
+            serde_json::Value::Bool(value) => Value::Bool(*value),
+            serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+                (Some(int), _) => Value::Int(int),
+                (None, Some(int)) => Value::UInt(int),
+                (None, None) => Value::Float(number.as_f64().unwrap_or_default()),
+            },
+            serde_json::Value::String(text) => Value::Str(text.clone()),
+            serde_json::Value::Array(elements) => {
+                Value::Seq(elements.iter().map(|element| Self::of_json(element, span)).collect())
+            }
+            serde_json::Value::Object(entries) => {
+                let entry = |(key, value): (&String, _)| {
+                    (Key { text: key.clone(), span }, Self::of_json(value, span))
+                };
+                Value::Map(entries.iter().map(entry).collect())
+            }
+        };
+        Self { span, value }
+    }
+
     /// Moves every place in the tree, for a text that is a piece of another.
     pub fn move_by(&mut self, bytes: u32) {
         let moved = |span: Span| Span {

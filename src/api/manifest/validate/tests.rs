@@ -262,6 +262,7 @@ fn services_and_storage() {
     );
 }
 
+/// Facts §5.1: one of two fields of a budget; §9.3: what is reserved of PriorityClasses.
 #[test]
 fn policies() {
     check(
@@ -283,6 +284,12 @@ fn policies() {
     check(
         "apiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nmetadata: {name: p}\nvalue: 2000000000\n",
         &["2000000000 | value: Forbidden: maximum allowed value of a user defined priority is 1000000000"],
+    );
+    check(
+        "apiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nmetadata: {name: system-mine}\nvalue: 5\n",
+        &[
+            "system-mine | metadata.name: Forbidden: priority class names with 'system-' prefix are reserved for system use only. error: system-mine is not a known system priority class",
+        ],
     );
     check(
         "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: q}\nspec: {hard: {pods: -1}, scopes: [Best]}\n",

@@ -79,6 +79,7 @@ fn make_unready(h: &mut Harness, name: &str) {
     });
 }
 
+/// Facts §7.12.
 #[test]
 fn a_volume_is_attached_where_a_pod_wants_it_and_the_node_is_told() {
     // autoscaling-storage.md §5.7: name of the attachment, success, finalizers of 5.11.
@@ -139,6 +140,7 @@ fn an_ended_pod_wants_nothing() {
     assert_eq!(attachments(&h), ["pv on n1 deleting"]);
 }
 
+/// Facts §7.12.
 #[test]
 fn a_disk_has_one_node_and_the_second_is_told_so_once() {
     // autoscaling-storage.md §5.7, exclusive volumes.
@@ -192,6 +194,7 @@ fn a_shared_volume_goes_to_many_nodes() {
     assert_eq!(attachments(&h), ["pv on n1 attached", "pv on n2 attached"]);
 }
 
+/// Facts §7.12.
 #[test]
 fn the_users_of_a_disk_are_named_as_far_as_the_pod_may_know() {
     // autoscaling-storage.md §5.7, the table of texts.
@@ -229,6 +232,7 @@ fn failed_node() -> Harness {
     h
 }
 
+/// Facts §7.12.
 #[test]
 fn a_dead_node_is_waited_for_six_minutes() {
     // autoscaling-storage.md §5.7 and 5.9: the span begins when the Pod is gone.
@@ -262,6 +266,7 @@ fn a_node_that_comes_back_in_time_lets_go_by_itself() {
     assert_eq!(attachments(&h), ["pv on n2 attached"]);
 }
 
+/// Facts §7.12.
 #[test]
 fn the_out_of_service_taint_ends_the_wait_at_once() {
     // autoscaling-storage.md §5.7: the key is tested, the effect is not.
@@ -291,6 +296,7 @@ fn a_deleted_node_is_waited_for_too() {
     assert_eq!(attachments(&h), ["pv on n2 attached"]);
 }
 
+/// Facts §7.12.
 /// autoscaling-storage.md §5.7: the state is reconciled with the cloud every minute.
 #[test]
 fn an_attachment_that_somebody_deletes_is_missed_within_a_minute() {
@@ -305,6 +311,7 @@ fn an_attachment_that_somebody_deletes_is_missed_within_a_minute() {
     assert_eq!(attachments(&h), ["pv on n1 attached"]);
 }
 
+/// Facts §7.12.
 /// autoscaling-storage.md §5.7: the wait for an attachment.
 #[test]
 fn an_attacher_that_never_answers_is_given_up_after_two_minutes() {

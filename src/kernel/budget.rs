@@ -1,13 +1,10 @@
-//! A client's budget of API calls.
-//!
-//! Upstream: `client-go/util/flowcontrol/throttle.go` (a token bucket per client), v1.34;
-//! kube-controller-manager's default is 20 calls per second with a burst of 30.
+//! A token bucket: what a client may do so often in the long run, and so often at once.
 
 use crate::base::{SimDuration, SimTime};
 
-/// A token bucket: `qps` calls per second in the long run, `burst` at once.
+/// A token bucket: so many calls per second in the long run, so many at once.
 #[derive(Clone, Debug)]
-pub struct ApiBudget {
+pub struct TokenBucket {
     /// Time that one call takes from the bucket; zero means no limit.
     interval: SimDuration,
     /// Time a full bucket is worth.
@@ -16,7 +13,7 @@ pub struct ApiBudget {
     settled: SimTime,
 }
 
-impl ApiBudget {
+impl TokenBucket {
     /// A full bucket. A `qps` of zero or less means no limit.
     pub fn new(qps: f64, burst: u32) -> Self {
         let interval = if qps > 0.0 {
@@ -54,7 +51,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_free_and_then_calls_wait() {
-        let mut budget = ApiBudget::new(20.0, 30);
+        let mut budget = TokenBucket::new(20.0, 30);
         let now = SimTime::from_secs(5);
         for _ in 0..30 {
             assert!(budget.wait(now).is_zero());
@@ -68,14 +65,14 @@ mod tests {
 
     #[test]
     fn calls_aside_delay_others_by_little() {
-        let mut budget = ApiBudget::new(20.0, 30);
+        let mut budget = TokenBucket::new(20.0, 30);
         (0..1000).for_each(|_| budget.spend_aside(SimTime::ZERO));
         assert!(budget.wait(SimTime::ZERO) <= SimDuration::from_millis(100));
     }
 
     #[test]
     fn no_limit_never_waits() {
-        let mut budget = ApiBudget::new(0.0, 0);
+        let mut budget = TokenBucket::new(0.0, 0);
         (0..1000).for_each(|_| budget.spend(SimTime::ZERO));
         assert!(budget.wait(SimTime::ZERO).is_zero());
     }
