@@ -297,7 +297,7 @@ mod tests {
     use crate::scheduler::framework::{NodeInfo, Snapshot};
     use crate::scheduler::testing::node;
 
-    /// Facts §10.4: reservoir sampling.
+    /// Facts §10.4, §13.46: reservoir sampling.
     #[test]
     fn the_best_nodes_are_drawn_with_equal_chances() {
         let mut snapshot = Snapshot::default();
@@ -316,7 +316,7 @@ mod tests {
         assert_eq!(chosen, [2, 0, 2, 2], "of all six courses of the draw");
     }
 
-    /// Facts §10.4: numFeasibleNodesToFind.
+    /// Facts §10.4, §13.46: numFeasibleNodesToFind.
     #[test]
     fn larger_clusters_are_looked_at_in_smaller_parts() {
         for (percentage, nodes, expected) in [

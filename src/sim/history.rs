@@ -1,11 +1,12 @@
-//! What must hold between two states of one object, whatever the scenario: an observer for tests.
+//! What must hold between two states of one object, whatever the scenario: an observer for tests. With
+//! [`super::invariants`] it holds every test of a scenario to §12.2 of the facts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::policy::PodDisruptionBudget;
 use crate::api::storage::ClaimPhase;
 use crate::api::workload::{Deployment, DeploymentStrategy, Job, ReplicaSet};
-use crate::api::{Meta, Object, Pod, Uid, condition};
+use crate::api::{ContainerStatus, Meta, Object, Pod, Uid, condition};
 use crate::base::SimTime;
 use crate::facts::{Fact, Recorder};
 use crate::store::{Change, Verb};
@@ -137,6 +138,20 @@ impl History {
         }
         if old.is_terminal() && old.status.phase != new.status.phase {
             self.note(change, "came back from its end");
+        }
+        let bound = condition::is_true(&new.status.conditions, "PodScheduled");
+        if old.node_name.is_none() && new.node_name.is_some() && !bound {
+            self.note(change, "was bound, and does not say so");
+        }
+        let fewer = |(before, after): (&ContainerStatus, &ContainerStatus)| {
+            before.name == after.name && after.restart_count < before.restart_count
+        };
+        if old.status.containers.iter().zip(&new.status.containers).any(fewer) {
+            self.note(change, "has a container with fewer restarts than before");
+        }
+        let grace = |pod: &Pod| pod.meta.deletion.and_then(|deletion| deletion.grace_seconds);
+        if grace(old).zip(grace(new)).is_some_and(|(before, after)| after > before) {
+            self.note(change, "got a longer grace while it is being deleted");
         }
     }
 

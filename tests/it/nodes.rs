@@ -4,10 +4,17 @@ use crate::support;
 
 /// Runs a scenario given as text; what was refused, in kubectl's words.
 fn refused(name: &str, text: &str) -> Vec<String> {
+    refused_and_told(name, text).0
+}
+
+/// As [`refused`], with the story of the run in one line.
+fn refused_and_told(name: &str, text: &str) -> (Vec<String>, String) {
     let scenario = support::load_text(name, text);
     let report = support::run(&scenario);
-    assert!(support::passed(&report), "{}", support::told(&report));
-    report.outcome.refused_steps.iter().map(|(_, _, message)| message.to_string()).collect()
+    let story = support::told(&report);
+    assert!(support::passed(&report), "{story}");
+    let refused = report.outcome.refused_steps.iter().map(|(_, _, message)| message.to_string()).collect();
+    (refused, story.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 fn scenario(steps: &str, expect: &str) -> String {
@@ -148,7 +155,7 @@ spec:
     - {{name: the budget was not asked at last, by: 3m5s, pods: {{node: node-a, selector: app=web, count: 0}}}}
 "#
     );
-    let said = refused("drains", &text);
+    let (said, story) = refused_and_told("drains", &text);
     let web = said[0].split('"').nth(3).unwrap().to_owned();
     assert_eq!(
         said[0],
@@ -164,16 +171,7 @@ spec:
     let retry = format!(
         "error when evicting pods/\"{web}\" -n \"default\" (will retry after 5s): Cannot evict pod as it would violate the pod's disruption budget. (2 times more, last at 1m10s)"
     );
-    let story = told("drains");
     assert!(story.contains(&retry), "{retry}\n{story}");
-}
-
-/// What `wavetank run` tells of a scenario that was run before, without its line breaks.
-fn told(name: &str) -> String {
-    let path = std::env::temp_dir().join(format!("wavetank-nodes-{}/{name}.yaml", std::process::id()));
-    let run =
-        std::process::Command::new(env!("CARGO_BIN_EXE_wavetank")).arg("run").arg(path).output().unwrap();
-    String::from_utf8(run.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// §5.3: with `--skip-wait-for-delete-timeout` a Pod that should have been gone for longer is not waited for, and with
@@ -246,9 +244,9 @@ spec:
     - {name: it is gone, pods: {namespace: team, count: 0}}
     - {name: and so is its namespace, by: 1m30s, pods: {namespace: team, count: 0}}
 "#;
-    assert!(refused("leaving", text).is_empty());
+    let (said, story) = refused_and_told("leaving", text);
+    assert!(said.is_empty(), "{said:#?}");
     let retry = "error when evicting pod \"app\" from terminating namespace \"team\" (will retry after 5s): pods \"app\" is forbidden: unable to create new content in namespace team because it is being terminated";
-    let story = told("leaving");
     assert!(story.contains(retry), "{story}");
     assert!(!story.contains("unable to drain"), "{story}");
 }

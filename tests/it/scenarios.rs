@@ -64,6 +64,7 @@ gallery! {
     slow_start_killed: "slow-start-killed",
     snapshot_restore: "snapshot-restore",
     spread_after_rollout: "spread-after-rollout",
+    static_pod_finds_room: "static-pod-finds-room",
     statefulset_keeps_claims: "statefulset-keeps-claims",
     statefulset_on_a_lost_node: "statefulset-on-a-lost-node",
     statefulset_stuck_rollback: "statefulset-stuck-rollback",

@@ -21,7 +21,7 @@ fn nominated(found: &Evaluation) -> Option<&str> {
 
 #[test]
 fn the_words_tell_what_was_tried_and_why_it_does_not_help() {
-    // Pitfall 1, 4, 7, 8; facts §10.6, §10.7.
+    // Pitfall 1, 4, 7, 8; facts §10.6, §10.7, §13.47, §13.49.
     let small = node("b", "z", 500);
     let cordoned = node_change(&node("c", "z", 1000), |node| node.unschedulable = true);
     let old = bound(&pod("old", 900), "a");
