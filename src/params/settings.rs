@@ -382,6 +382,10 @@ component! {
     recommendation_margin_fraction: Decimal(f64) = 0.15, "recommendation-margin-fraction", FlagType::Decimal, "0.15", "Added to what was used.";
     pod_recommendation_min_cpu_millicores: Decimal(f64) = 25.0, "pod-recommendation-min-cpu-millicores", FlagType::Decimal, "25", "The least CPU of a Pod, shared by its containers.";
     pod_recommendation_min_memory_mb: Decimal(f64) = 250.0, "pod-recommendation-min-memory-mb", FlagType::Decimal, "250", "The least memory of a Pod in MiB, shared by its containers.";
+    confidence_interval_cpu: Duration(SimDuration) = mins(1440), "confidence-interval-cpu", FlagType::Duration, "24h0m0s", "The history after which the bounds of CPU are twice and once as wide as what was seen.";
+    confidence_interval_memory: Duration(SimDuration) = mins(1440), "confidence-interval-memory", FlagType::Duration, "24h0m0s", "The same for memory.";
+    round_cpu_millicores: Integer(i64) = 1, "round-cpu-millicores", FlagType::Integer, "1", "CPU is rounded up to a multiple of so many millicores.";
+    round_memory_bytes: Integer(i64) = 1, "round-memory-bytes", FlagType::Integer, "1", "Memory is rounded up to a multiple of so many bytes.";
     oom_bump_up_ratio: Decimal(f64) = 1.2, "oom-bump-up-ratio", FlagType::Decimal, "1.2", "A container that was killed for its memory is taken to need so many times as much,";
     oom_min_bump_up_bytes: Decimal(f64) = 104_857_600.0, "oom-min-bump-up-bytes", FlagType::Decimal, "104857600", "or so many bytes more, if that is more.";
 }

@@ -1,7 +1,7 @@
 //! The vertical Pod autoscaler: sees what containers use, recommends requests, and gives them to Pods that are far off.
 //!
 //! * [`object`]: VerticalPodAutoscalers. * [`histogram`], [`recommender`]: from usage to requests; [`checkpoint`]: what of it
-//!   is kept. * [`updater`]: which Pods are resized or evicted. What new Pods get is [`crate::store::webhook`].
+//!   is kept. * [`target`]: whose Pods. * [`updater`]: which Pods are resized or evicted. What new Pods get is [`crate::store::webhook`].
 //!
 //! Its objects are custom resources; the components run while there is at least one of them, and cost nothing else.
 //!
@@ -9,17 +9,16 @@
 //!
 //! # Fidelity
 //! Recommender and updater share one clock of `--recommender-interval`, the recommender first; the webhook's lease never goes
-//! stale. Checkpoints are read when an autoscaler appears, not only when the recommender starts. A target is a Deployment,
-//! ReplicaSet, ReplicationController, StatefulSet, DaemonSet, Job or CronJob. The eviction rate limit (off by default), startup
-//! boosts, `--confidence-interval-cpu` and `-memory` (24 h), half-lives and memory intervals other than the defaults, rounding
-//! other than to 1m and 1 byte, cluster-wide maxima, history from Prometheus and alternative recommenders are not simulated; writing
-//! checkpoints never takes `--checkpoints-timeout`. The conditions `LowConfidence`, `FetchingHistory`, `ConfigDeprecated` and
-//! `ConfigUnsupported` are never set: a target that is not there has `NoPodsMatched`.
+//! stale. Checkpoints are read when an autoscaler appears, not only when the recommender starts. The eviction rate limit (off by default), startup
+//! boosts, half-lives and memory intervals other than the defaults, cluster-wide maxima, `--humanize-memory`, history from Prometheus and alternative recommenders are not simulated; writing
+//! checkpoints never takes `--checkpoints-timeout`. The conditions `LowConfidence`, `FetchingHistory` and `ConfigDeprecated` are
+//! never set.
 
 pub mod checkpoint;
 pub mod histogram;
 pub mod object;
 pub mod recommender;
+pub mod target;
 #[cfg(test)]
 mod tests;
 pub mod updater;
@@ -27,9 +26,6 @@ pub mod updater;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::api::workload::{
-    CronJob, DaemonSet, Deployment, Job, ReplicaSet, ReplicationController, StatefulSet,
-};
 use crate::api::{Container as Spec, EventType, Inert, LabelSelector, ObjectKey, ObjectRef, Pod};
 use crate::base::text::lit;
 use crate::base::{Quantity, SimDuration, SimTime, Str, Timestamp};
@@ -196,10 +192,15 @@ impl Vertical {
         self.aggregates.retain(|key, _| list.iter().any(|vpa| vpa.key == *key));
         let ooms = std::mem::take(&mut self.ooms);
         for vpa in &mut list {
-            let Some(selector) = selector_of(store, vpa) else {
-                self.recommend(store, vpa, &BTreeMap::new(), false);
-                continue;
+            let selector = match target::selector_of(store, vpa) {
+                Ok(selector) => selector,
+                Err(why) => {
+                    vpa.set_condition("ConfigUnsupported", true, ("", &why), store.timestamp());
+                    self.recommend(store, vpa, &BTreeMap::new(), false);
+                    continue;
+                }
             };
+            vpa.remove_condition("ConfigUnsupported");
             let pods = pods_of(store, vpa, &selector);
             let first = !self.aggregates.contains_key(&vpa.key);
             let mut aggregates = self.aggregates.remove(&vpa.key).unwrap_or_default();
@@ -314,7 +315,6 @@ impl Vertical {
         aggregates: &BTreeMap<Str, Aggregate>,
         matched: bool,
     ) {
-        let before = vpa.clone();
         let list = recommender::recommend(&self.recommender, vpa, aggregates);
         if !list.is_empty() {
             vpa.recommendation = Some(list);
@@ -328,10 +328,8 @@ impl Vertical {
         }
         let has = vpa.recommendation.as_ref().is_some_and(|list| !list.is_empty());
         vpa.set_condition("RecommendationProvided", has, if has { ("", "") } else { words }, now);
-        if before != *vpa {
-            // An autoscaler that goes in this moment needs no status.
-            let _ = store.update::<Inert>(&vpa.key, |object| object.body = vpa.body(&object.body).into());
-        }
+        // A status that is there already is no write; an autoscaler that goes in this moment needs none.
+        let _ = store.update::<Inert>(&vpa.key, |object| object.body = vpa.body(&object.body).into());
     }
 }
 
@@ -351,24 +349,6 @@ fn autoscalers(store: &Store) -> Vec<Vpa> {
     list
 }
 
-/// The selector of an autoscaler's target.
-fn selector_of(store: &Store, vpa: &Vpa) -> Option<LabelSelector> {
-    let key = ObjectKey::new(vpa.key.namespace.clone(), vpa.target.1.clone());
-    match vpa.target.0.as_str() {
-        "Deployment" => store.get::<Deployment>(&key).map(|o| o.selector.clone()),
-        "ReplicaSet" => store.get::<ReplicaSet>(&key).map(|o| o.selector.clone()),
-        "ReplicationController" => store.get::<ReplicationController>(&key).map(|o| o.0.selector.clone()),
-        "StatefulSet" => store.get::<StatefulSet>(&key).map(|o| o.selector.clone()),
-        "DaemonSet" => store.get::<DaemonSet>(&key).map(|o| o.selector.clone()),
-        "Job" => store.get::<Job>(&key).map(|o| o.selector.clone()),
-        "CronJob" => {
-            let labels = &store.get::<CronJob>(&key)?.job_template.template.labels;
-            Some(LabelSelector::from_labels(labels))
-        }
-        _ => None,
-    }
-}
-
 /// The Pods of an autoscaler that have not ended.
 fn pods_of(store: &Store, vpa: &Vpa, selector: &LabelSelector) -> Vec<Arc<Pod>> {
     let pods = store.select_pods(&vpa.key.namespace, selector).into_iter();
@@ -381,7 +361,7 @@ fn resizer(store: &Store, vpa: &Vpa) -> Option<Resizer> {
         name: vpa.name.clone(),
         namespace: vpa.key.namespace.clone(),
         target: vpa.target.clone(),
-        selector: selector_of(store, vpa)?,
+        selector: target::selector_of(store, vpa).ok()?,
         policies: vpa.policies.clone(),
         list: vpa.recommendation.clone().unwrap_or_default(),
     })

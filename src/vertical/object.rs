@@ -48,6 +48,8 @@ pub struct Vpa {
     pub created: Option<Timestamp>,
     /// Kind and name of its target.
     pub target: (Str, Str),
+    /// The version of the API that the target is named in.
+    pub target_version: Str,
     /// What it does.
     pub mode: Mode,
     /// `updatePolicy.minReplicas`.
@@ -89,6 +91,7 @@ impl Vpa {
             name: object.meta.name.clone(),
             created: object.meta.created,
             target: (word(&spec["targetRef"]["kind"]), word(&spec["targetRef"]["name"])),
+            target_version: word(&spec["targetRef"]["apiVersion"]),
             mode,
             min_replicas: spec["updatePolicy"]["minReplicas"].as_i64(),
             requirements: requirements(&spec["updatePolicy"]["evictionRequirements"]),

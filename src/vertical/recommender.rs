@@ -15,8 +15,8 @@ use crate::store::webhook::amounts::{Amounts, Policy, Recommendation};
 const CPU_WEIGHT: f64 = 0.1;
 /// One memory peak counts per container and span.
 const MEMORY_INTERVAL: SimDuration = SimDuration::from_mins(24 * 60);
-/// Samples of a day, one a minute.
-const SAMPLES_PER_DAY: f64 = 1440.0;
+/// A sample comes every minute.
+const SAMPLE_SECONDS: f64 = 60.0;
 const SECONDS_PER_DAY: f64 = 86_400.0;
 /// Days of memory peaks that are kept.
 const WINDOW_DAYS: f64 = 8.0;
@@ -144,15 +144,15 @@ impl Aggregate {
         self.span.is_some_and(|(_, last)| now.as_secs_f64() - last >= WINDOW_DAYS * SECONDS_PER_DAY)
     }
 
-    /// Days of history, or what the samples would be if one came every minute, whichever is less.
-    fn confidence(&self) -> f64 {
-        let days = self.span.map_or(0.0, |(first, last)| (last - first) / SECONDS_PER_DAY);
-        days.min(self.samples / SAMPLES_PER_DAY)
+    /// How often the history is as long as this, or the samples would be if one came every minute, whichever is less.
+    fn confidence(&self, interval: SimDuration) -> f64 {
+        let seconds = interval.as_secs_f64();
+        let length = self.span.map_or(0.0, |(first, last)| (last - first) / seconds);
+        length.min(self.samples / (seconds / SAMPLE_SECONDS))
     }
 
     /// Lower bound, target and upper bound of a container of which the Pod has `containers`.
     fn estimate(&self, flags: &Flags, containers: usize) -> [Amounts; 3] {
-        let confidence = self.confidence();
         let share = 1.0 / containers.max(1) as f64;
         let least_cpu = amount(flags.pod_recommendation_min_cpu_millicores * share);
         let least_memory = amount(flags.pod_recommendation_min_memory_mb * 1024.0 * 1024.0 * share);
@@ -167,15 +167,35 @@ impl Aggregate {
                 flags.recommendation_upper_bound_memory_percentile,
             ),
         ];
-        let multipliers = [libm::pow(1.0 + 0.001 / confidence, -2.0), 1.0, 1.0 + 1.0 / confidence];
+        let multipliers = |interval| {
+            let confidence = self.confidence(interval);
+            [libm::pow(1.0 + 0.001 / confidence, -2.0), 1.0, 1.0 + 1.0 / confidence]
+        };
+        let (cpu, memory) =
+            (multipliers(flags.confidence_interval_cpu), multipliers(flags.confidence_interval_memory));
         let one = |base: i64, multiplier: f64, least: i64| {
             let with_margin = base + amount(base as f64 * flags.recommendation_margin_fraction);
             amount(with_margin as f64 * multiplier).max(least)
         };
         [0, 1, 2].map(|i| Amounts {
-            cpu: Some(one(amount(self.cpu.percentile(percentiles[i].0) * 1000.0), multipliers[i], least_cpu)),
-            memory: Some(one(amount(self.memory.percentile(percentiles[i].1)), multipliers[i], least_memory)),
+            cpu: Some(rounded(
+                one(amount(self.cpu.percentile(percentiles[i].0) * 1000.0), cpu[i], least_cpu),
+                flags.round_cpu_millicores,
+            )),
+            memory: Some(rounded(
+                one(amount(self.memory.percentile(percentiles[i].1)), memory[i], least_memory),
+                flags.round_memory_bytes,
+            )),
         })
+    }
+}
+
+/// Rounded up to a multiple.
+fn rounded(amount: i64, multiple: i64) -> i64 {
+    if multiple <= 1 {
+        amount
+    } else {
+        (amount.saturating_add(multiple - 1) / multiple).saturating_mul(multiple)
     }
 }
 

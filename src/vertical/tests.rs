@@ -352,6 +352,8 @@ fn an_autoscaler_without_pods_says_so_and_none_costs_nothing() {
     assert_eq!(
         body["status"]["conditions"],
         json!([
+            {"type": "ConfigUnsupported", "status": "True", "lastTransitionTime": "2026-01-05T08:01:00Z",
+             "message": "Cannot read targetRef. Reason: Deployment default/gone does not exist"},
             {"type": "NoPodsMatched", "status": "True", "reason": "NoPodsMatched",
              "message": "No pods match this VPA object", "lastTransitionTime": "2026-01-05T08:01:00Z"},
             {"type": "RecommendationProvided", "status": "False", "reason": "NoPodsMatched",
@@ -434,7 +436,7 @@ fn the_older_autoscaler_has_a_pod() {
     younger.meta.name = "a-younger-one".into();
     crew.store.create(younger).unwrap();
     assert_eq!(crew.turn(1).0.len(), 1);
-    let set = crew.store.find::<ReplicaSet>("default", "web").unwrap().clone();
+    let set = crew.store.find::<crate::api::workload::ReplicaSet>("default", "web").unwrap().clone();
     let mut fresh = testkit::pod("fresh", "app=web");
     fresh.meta.owners = vec![OwnerReference::controller_of(&*set)];
     let fresh = crew.store.create(fresh).unwrap();
@@ -542,6 +544,9 @@ fn constants_are_upstreams() {
     ] {
         assert_eq!(found, expected);
     }
+    assert_eq!(flags.confidence_interval_cpu, SimDuration::from_mins(24 * 60));
+    assert_eq!(flags.confidence_interval_memory, SimDuration::from_mins(24 * 60));
+    assert_eq!((flags.round_cpu_millicores, flags.round_memory_bytes), (1, 1));
     let flags = VpaUpdater::default();
     assert_eq!(flags.min_replicas, 2);
     assert_eq!(flags.in_recommendation_bounds_eviction_lifetime_threshold, SimDuration::from_mins(12 * 60));
@@ -609,4 +614,67 @@ fn evictions_are_told_twice_and_resizes_not_at_all() {
         ]
     );
     assert!(said("InPlaceOrRecreate").is_empty());
+}
+
+/// `§2.3`, conditions: what is said of targets that are not there, not known, or not the topmost.
+#[test]
+fn targets_that_cannot_be_used_are_told() {
+    let mut store = testkit::store();
+    let deployment = store.create(testkit::deployment("web", 1)).unwrap();
+    let mut owned = testkit::replica_set("owned", 1);
+    owned.meta.owners = vec![OwnerReference::controller_of(&*deployment)];
+    store.create(owned).unwrap();
+    store.create(testkit::replica_set("free", 1)).unwrap();
+    for (target, expected) in [
+        (json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}), None),
+        (json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "free"}), None),
+        (
+            json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "owned"}),
+            Some(
+                "The target apps/v1.ReplicaSet/owned has a parent controller but it should point to a topmost well-known or scalable controller",
+            ),
+        ),
+        (
+            json!({"apiVersion": "batch/v1", "kind": "CronJob", "name": "gone"}),
+            Some("Cannot read targetRef. Reason: CronJob default/gone does not exist"),
+        ),
+        (
+            json!({"apiVersion": "v1", "kind": "Pod", "name": "p"}),
+            Some(
+                "Cannot read targetRef. Reason: unhandled targetRef v1 / Pod / p, last error the server could not find the requested resource",
+            ),
+        ),
+        (
+            json!({"apiVersion": "x.io/v1", "kind": "Odd", "name": "o"}),
+            Some(
+                "Cannot read targetRef. Reason: unhandled targetRef x.io/v1 / Odd / o, last error no matches for kind \"Odd\" in group \"x.io\"",
+            ),
+        ),
+        (
+            json!({}),
+            Some(
+                "Cannot read targetRef. Reason: targetRef not defined. If this is a v1beta1 object, switch to v1",
+            ),
+        ),
+    ] {
+        let found = target::selector_of(&store, &vpa(json!({"targetRef": target})));
+        assert_eq!(found.err().as_deref(), expected, "{target}");
+    }
+}
+
+/// `§2.1`, rounding and the confidence interval: amounts go up to the next multiple; shorter intervals make bounds narrow sooner.
+#[test]
+fn amounts_are_rounded_up_and_bounds_narrow_by_flags() {
+    let flags = VpaRecommender {
+        round_cpu_millicores: 50,
+        round_memory_bytes: 1_000_000_000,
+        confidence_interval_cpu: SimDuration::from_mins(60),
+        ..VpaRecommender::default()
+    };
+    let map = [("main".into(), seen(100, 0, 60))].into_iter().collect();
+    let found = &recommender::recommend(&flags, &vpa(json!({})), &map)[0];
+    // 126m and 250 Mi; after an hour of one-hour intervals the upper bound of CPU is twice the target.
+    assert_eq!((found.target.cpu, found.target.memory), (Some(150), Some(1_000_000_000)));
+    assert_eq!(found.uncapped, found.target);
+    assert_eq!(found.upper.cpu, Some(300), "252m");
 }
