@@ -5,7 +5,7 @@ use super::exit::Exit;
 use super::load::{self, Scenario};
 use super::output::Context;
 use super::progress::Progress;
-use super::run;
+use super::run::{self, Watch};
 use crate::api::{Kind, LabelSelector, Object, raise};
 use crate::base::Str;
 use crate::facts::NullRecorder;
@@ -272,7 +272,7 @@ fn run_to(scenario: &Scenario, look: &Look, context: &Context) -> Result<World, 
         return Err(Exit::Input);
     }
     let until = at.unwrap_or_else(|| world.end());
-    let ran = run::go_on(&mut world, until, &mut NullRecorder, &mut progress);
+    let ran = world.run_until_watched(until, &mut NullRecorder, &mut |world| progress.event(world));
     drop(progress);
     ran.map_err(|fault| run::explain(&fault, scenario, context))?;
     Ok(world)

@@ -142,7 +142,7 @@ fn carry_out(
     let plan: &Plan = &scenario.plan;
     let mut tee = crate::facts::Tee(&mut narrator, recorder);
     let mut world = World::new(plan, &mut tee);
-    go_on(&mut world, SimTime::MAX, &mut tee, watch)?;
+    world.run_until_watched(world.end(), &mut tee, &mut |world| watch.event(world))?;
     world.run_to_end(&mut tee)?;
     let mut notes = scenario.notes.clone();
     notes.dedup();
@@ -155,23 +155,6 @@ fn carry_out(
         waiting: story::waiting(world.store()),
         notes,
     })
-}
-
-/// Goes on until everything that is due at `until` has happened, or the run ends.
-///
-/// # Errors
-/// A limit was hit or an invariant broke.
-pub fn go_on(
-    world: &mut World,
-    until: SimTime,
-    recorder: &mut dyn Recorder,
-    watch: &mut dyn Watch,
-) -> Result<(), Fault> {
-    watch.event(world);
-    while world.next_event_until(until, recorder)? {
-        watch.event(world);
-    }
-    world.run_until(until, recorder)
 }
 
 /// Says why a run ended early.

@@ -3,6 +3,8 @@
 //! The core knows no clock: the time between two events is taken here, and belongs to the event that was carried out in
 //! between, with all that it set off in the same instant.
 
+#![allow(clippy::disallowed_types, reason = "measuring is what this is for")]
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::{Duration, Instant};

@@ -220,20 +220,29 @@ impl World {
         Ok(())
     }
 
+    /// As [`World::run_until`]; `watch` sees the world before and after each event.
+    ///
+    /// # Errors
+    /// A limit was hit or an invariant broke.
+    pub fn run_until_watched(
+        &mut self,
+        until: SimTime,
+        recorder: &mut dyn Recorder,
+        watch: &mut dyn FnMut(&Self),
+    ) -> Result<(), Fault> {
+        watch(self);
+        while self.step_until(until.min(self.end), recorder)? {
+            watch(self);
+        }
+        self.run_until(until, recorder)
+    }
+
     /// Goes on by one event. False if nothing is due before the end of the run.
     ///
     /// # Errors
     /// A limit was hit or an invariant broke.
     pub fn next_event(&mut self, recorder: &mut dyn Recorder) -> Result<bool, Fault> {
         self.step_until(self.end, recorder)
-    }
-
-    /// Goes on by one event. False if nothing is due until `until`.
-    ///
-    /// # Errors
-    /// A limit was hit or an invariant broke.
-    pub fn next_event_until(&mut self, until: SimTime, recorder: &mut dyn Recorder) -> Result<bool, Fault> {
-        self.step_until(until.min(self.end), recorder)
     }
 
     fn step_until(&mut self, until: SimTime, recorder: &mut dyn Recorder) -> Result<bool, Fault> {
