@@ -61,6 +61,11 @@ impl fmt::Debug for Labels {
 }
 
 impl Labels {
+    /// Where these pairs are kept: copies of one another are kept in one place.
+    pub fn place(&self) -> usize {
+        self.0.as_ptr() as usize
+    }
+
     /// The value under `key`.
     pub fn get(&self, key: &str) -> Option<&Str> {
         self.0.binary_search_by(|(k, _)| k.as_str().cmp(key)).ok().map(|i| &self.0[i].1)

@@ -27,6 +27,7 @@ pub mod policy;
 pub mod raise;
 pub mod resources;
 pub mod selector;
+pub mod selectors;
 pub mod service;
 pub mod storage;
 pub mod taint;

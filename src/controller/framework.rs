@@ -1,5 +1,6 @@
 //! What a controller is, and what it may do while it works on a key.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ApiBudget;
@@ -7,7 +8,7 @@ use crate::api::{EventType, Meta, Object, ObjectKey, ObjectRef};
 use crate::base::{SimDuration, SimTime, Str, Timestamp};
 use crate::kernel::Seed;
 use crate::store::metrics::{MetricsApi, NoMetrics};
-use crate::store::{ApiError, Change, DeleteOptions, Deleted, Emit, Store, Stored};
+use crate::store::{ApiError, Change, DeleteOptions, Deleted, Emit, ObjId, Store, Stored};
 
 /// What a worker works on: the sync of an object, or another task of the controller by name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +52,7 @@ pub enum Action {
 pub struct Enqueue {
     pub(super) keys: Vec<(WorkKey, SimDuration)>,
     pub(super) late: Vec<(WorkKey, SimDuration)>,
+    pub(super) fixed: Vec<(WorkKey, SimTime)>,
 }
 
 impl Enqueue {
@@ -67,6 +69,11 @@ impl Enqueue {
     /// Due as soon as the change is delivered, which takes so much longer than usual.
     pub fn late(&mut self, key: WorkKey, by: SimDuration) {
         self.late.push((key, by));
+    }
+
+    /// Due at an instant, however long the change takes to be delivered; but not before it is.
+    pub fn at(&mut self, key: WorkKey, at: SimTime) {
+        self.fixed.push((key, at));
     }
 
     /// What was put, with delays, for tests.
@@ -115,8 +122,16 @@ pub trait Controller: std::fmt::Debug + Send + Sync {
     /// Hears of a change at the instant of its write and names the keys to work on once it is delivered.
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue);
 
-    /// Hears that the answers of metrics APIs change in a way that nobody could foresee.
-    fn on_metrics_change(&mut self, _now: SimTime, _out: &mut Enqueue) {}
+    /// Hears that the answers of metrics APIs change from `at` on, in a way that nobody could foresee: about these Pods,
+    /// or, if none are named, about any.
+    fn on_metrics_change(
+        &mut self,
+        _at: SimTime,
+        _pods: Option<&BTreeSet<ObjId>>,
+        _store: &Store,
+        _out: &mut Enqueue,
+    ) {
+    }
 
     /// Works on a key.
     fn reconcile(&mut self, key: &WorkKey, ctx: &mut Ctx<'_>) -> Action;

@@ -4,7 +4,7 @@
 //! Upstream's informers deliver every object again after 12 to 24 hours (`--min-resync-period`). Here no watch loses
 //! anything, so that nothing is delivered twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::ApiBudget;
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
@@ -12,7 +12,7 @@ use super::queue::WorkQueue;
 use crate::base::{SimDuration, SimTime};
 use crate::params::{Delay, Latencies, Watch};
 use crate::store::metrics::MetricsApi;
-use crate::store::{Change, Store};
+use crate::store::{Change, ObjId, Store};
 
 /// A controller's place in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,12 +107,17 @@ impl Manager {
     /// Hears of a change at the instant of its write.
     pub fn on_change(&mut self, change: &Change, store: &Store) {
         let delivered = self.watch.heard(change.at, change.revision, store.seed());
-        let mut out = Enqueue { keys: std::mem::take(&mut self.scratch), late: Vec::new() };
+        let mut out =
+            Enqueue { keys: std::mem::take(&mut self.scratch), late: Vec::new(), fixed: Vec::new() };
         for index in 0..self.slots.len() {
             self.slots[index].controller.on_change(change, store, &mut out);
             if !out.keys.is_empty() {
                 let keys = std::mem::take(&mut out.keys);
                 out.keys = self.enqueue_at(index, keys, delivered, change.at);
+            }
+            for (key, at) in out.fixed.drain(..) {
+                self.slots[index].queue.add_at(key, at.max(delivered), change.at);
+                self.ask_for_wake(index, change.at);
             }
             for (key, by) in out.late.drain(..) {
                 self.slots[index].queue.deliver_at(key, delivered + by, change.at);
@@ -122,12 +127,19 @@ impl Manager {
         self.scratch = out.keys;
     }
 
-    /// Hears that the answers of metrics APIs change at this instant.
-    pub fn on_metrics_change(&mut self, now: SimTime) {
+    /// Hears that the answers of metrics APIs about these Pods, or about any, change from `at` on.
+    pub fn on_metrics_change(&mut self, at: SimTime, pods: Option<&BTreeSet<ObjId>>, store: &Store) {
+        let now = store.now();
         for index in 0..self.slots.len() {
             let mut out = Enqueue::default();
-            self.slots[index].controller.on_metrics_change(now, &mut out);
-            self.enqueue(index, out.keys, now);
+            self.slots[index].controller.on_metrics_change(at, pods, store, &mut out);
+            for (key, at) in out.fixed.drain(..) {
+                self.slots[index].queue.add_at(key, at.max(now), now);
+                self.ask_for_wake(index, now);
+            }
+            if !out.keys.is_empty() {
+                self.enqueue(index, out.keys, now);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! What became of requests, and how it is summed up.
 
 use std::hash::{Hash, Hasher};
+use std::sync::LazyLock;
 
 use crate::base::{SimDuration, SimTime, Str};
 
@@ -219,7 +220,9 @@ fn class_of(seconds: f64) -> usize {
 
 /// The longest time of a class.
 fn upper(class: usize) -> f64 {
-    FIRST * libm::pow(FACTOR, class as f64)
+    static UPPER: LazyLock<[f64; CLASSES]> =
+        LazyLock::new(|| std::array::from_fn(|class| FIRST * libm::pow(FACTOR, class as f64)));
+    UPPER[class]
 }
 
 #[cfg(test)]

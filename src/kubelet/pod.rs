@@ -19,6 +19,25 @@ const BACKOFF_MAX: SimDuration = SimDuration::from_secs(300);
 /// A back-off that was not used for so long starts anew.
 const BACKOFF_RESET: SimDuration = SimDuration::from_secs(600);
 
+/// Requests that a Pod works on, or that wait in its queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Burden {
+    /// When it was so.
+    pub from: SimTime,
+    /// So many then.
+    pub count: f64,
+    /// So many more every second, until another is told.
+    pub per_second: f64,
+}
+
+impl Burden {
+    /// The memory of such requests, of so many bytes each.
+    pub fn memory(&self, bytes: i64) -> Level {
+        let of = |count: f64| libm::round(count * bytes as f64) as i64;
+        Level::growing(self.from, of(self.count), of(self.per_second))
+    }
+}
+
 /// How far a Pod is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -93,6 +112,8 @@ pub struct LocalPod {
     pub containers: Vec<Life>,
     /// What is in its `emptyDir` volumes, by name.
     pub scratch: Vec<(Str, Level)>,
+    /// The requests that it works on.
+    pub burden: Burden,
     /// The container whose image or hook everything waits for.
     pub busy: Option<u16>,
     /// Whether its volumes are in use on the node.
@@ -155,6 +176,7 @@ impl LocalPod {
             initialized: inits == 0,
             containers: (0..count).map(|_| Life::new(first.clone())).collect(),
             scratch: Vec::new(),
+            burden: Burden::default(),
             busy: None,
             mounted: false,
             volumes: Vec::new(),
@@ -359,8 +381,12 @@ pub struct Life {
     pub backoff: Backoff,
     /// Of image pulls.
     pub pull_backoff: Backoff,
-    /// Memory in use while it runs.
+    /// Memory in use while it runs, whatever it answers.
     pub memory: Level,
+    /// Memory of the requests that it works on.
+    pub in_flight: Level,
+    /// Bytes of each of them.
+    pub per_request: i64,
     /// Disk it has written: its own layer and its logs, which go with the Pod.
     pub disk: Level,
     /// Processes while it runs.
@@ -396,6 +422,8 @@ impl Life {
             backoff: Backoff::default(),
             pull_backoff: Backoff::default(),
             memory: Level::default(),
+            in_flight: Level::default(),
+            per_request: 0,
             disk: Level::default(),
             pids: Level::default(),
             over_limit: None,

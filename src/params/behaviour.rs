@@ -181,7 +181,7 @@ pub struct CpuUse {
 pub struct MemoryUse {
     /// Bytes without any request.
     pub idle: i64,
-    /// Bytes per request in flight or per second of request rate.
+    /// Bytes per request in flight: worked on, in the queue, or waiting for others.
     pub per_request: i64,
     /// Bytes that leak away every second.
     pub growth: i64,

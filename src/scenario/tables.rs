@@ -436,7 +436,12 @@ pub static MEMORY_USE: Shape = Shape {
     doc: "Memory usage of a container.",
     fields: &[&[
         defaulted("idle", Type::Quantity, "0", "Bytes without any request."),
-        defaulted("perRequest", Type::Quantity, "0", "Bytes per request per second."),
+        defaulted(
+            "perRequest",
+            Type::Quantity,
+            "0",
+            "Bytes per request that a Pod works on, or that waits in its queue or for others (`traffic`).",
+        ),
         defaulted("growth", Type::Quantity, "0", "Bytes that leak away every second."),
     ]],
 };
@@ -465,7 +470,7 @@ pub static TRAFFIC: Shape = Shape {
             "resolution",
             Type::Duration,
             "10s; 1m for `daily`",
-            "How finely slopes and noise are followed.",
+            "How finely slopes and noise are followed. A `daily` rate changes on this grid, where it has moved by a fiftieth of its swing (peak less mean); a gentle slope in steps of a hundredth of its higher end.",
         ),
         optional(
             "calls",

@@ -14,6 +14,7 @@ use crate::store::Store;
 /// Checks everything; the first breach in words.
 pub fn check(world: &World) -> Result<(), String> {
     let store = world.store();
+    world.astray.clone().map_or(Ok(()), Err)?;
     bound_pods(store)?;
     node_room(store)?;
     volumes(store)?;

@@ -4,6 +4,7 @@ use super::event::Event;
 use super::world::World;
 use crate::base::SimTime;
 use crate::facts::Recorder;
+use crate::kubelet::pod::Burden;
 
 impl World {
     /// Begins to follow requests, if there are any.
@@ -18,10 +19,14 @@ impl World {
         if self.usage.traffic().is_none() {
             return;
         }
-        for pod in self.kubelets.take_touched() {
-            self.usage.touch(pod);
-        }
         let now = self.store.now();
+        for pod in self.kubelets.take_touched() {
+            let kubelets = &self.kubelets;
+            self.usage.touch(pod, || kubelets.health(pod, now));
+            if let Some(burden) = kubelets.burden(pod) {
+                self.usage.check_in_flight(pod, burden.count);
+            }
+        }
         let Some(at) = self.usage.traffic().next().map(|at| at.max(now)) else { return };
         if self.traffic_wake.set(at, now) {
             self.schedule(at, Event::Traffic);
@@ -36,9 +41,17 @@ impl World {
             return;
         }
         let kubelets = &self.kubelets;
-        let changed = self.usage.flow(&self.store, &|pod| kubelets.health(pod, now), &mut self.facts);
-        if changed {
-            self.manager.on_metrics_change(now);
+        let health = |pod| kubelets.health(pod, now);
+        let whole = self.checks.then(|| self.usage.whole_flow(&self.store, &health));
+        let changed = self.usage.flow(&self.store, &health, &mut self.facts);
+        self.astray = whole.and_then(|whole| self.usage.traffic().difference(&whole));
+        for pod in &changed {
+            let Some((count, per_second)) = self.usage.in_flight(*pod) else { break };
+            let burden = Burden { from: now, count, per_second };
+            self.with_kubelets(|kubelets, ctx| kubelets.bear(*pod, burden, ctx));
+        }
+        if !changed.is_empty() {
+            self.manager.on_metrics_change(self.usage.seen_from(now), Some(&changed), &self.store);
         }
     }
 

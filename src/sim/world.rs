@@ -9,8 +9,7 @@ use super::outcome::{Fault, Outcome, PodCounts};
 use super::scheduling::SchedulerDriver;
 use super::steps::StepState;
 use super::{bootstrap, invariants};
-use crate::api::resources::{CPU, MEMORY};
-use crate::api::{Kind, ObjectKey, Phase, Pod};
+use crate::api::{Kind, ObjectKey, Pod};
 use crate::autoscaler::ClusterAutoscaler;
 use crate::base::{LookupMap, SimTime, Str};
 use crate::cloud::catalogue::INSTANCE_TYPES;
@@ -26,8 +25,8 @@ use crate::params::Operations;
 use crate::plan::{Plan, Step};
 use crate::scheduler::Scheduler;
 use crate::scheduler::plugins::registry::Registry;
-use crate::store::metrics::{MetricsApi, PodSample};
 use crate::store::{Change, Store};
+use crate::traffic::tally::Sum;
 use crate::traffic::{Adapter, Traffic, Usage};
 use crate::vertical::Vertical;
 
@@ -62,7 +61,9 @@ pub struct World {
     digest: Digest,
     limits: Limits,
     end: SimTime,
-    checks: bool,
+    pub(super) checks: bool,
+    /// What is kept up to date and differs from what comes out if nothing is left out, if that is checked.
+    pub(super) astray: Option<String>,
     events: u64,
     same_instant: u64,
     last: VecDeque<&'static str>,
@@ -136,6 +137,7 @@ impl World {
             limits: Limits::default(),
             end,
             checks: false,
+            astray: None,
             events: 0,
             same_instant: 0,
             last: VecDeque::new(),
@@ -144,6 +146,9 @@ impl World {
             facts: Vec::new(),
             plan: plan.clone(),
         };
+        if world.metered {
+            world.usage.count_namespaces();
+        }
         world.begin_traffic();
         bootstrap::set_up(&mut world, recorder);
         world
@@ -405,18 +410,23 @@ impl World {
 
     /// Tells the ledger what Pods use.
     fn read_meters(&mut self, now: SimTime) {
-        let mut used: BTreeMap<Str, Amounts> = BTreeMap::new();
-        for pod in self.store.list::<Pod>().filter(|pod| pod.status.phase == Phase::Running) {
-            let Some(id) = self.store.id_of::<Pod>(&pod.meta.key()) else { continue };
-            let read = |resource: &str| match self.usage.pod_usage(&self.store, id, pod, resource, None) {
-                PodSample::Value(sample) => i128::from(sample.milli),
-                PodSample::Missing | PodSample::NoContainer => 0,
-            };
-            let entry = used.entry(pod.meta.namespace.clone()).or_default();
-            entry.cpu += read(CPU);
-            entry.memory += read(MEMORY) / 1000;
+        let sums = self.usage.by_namespace(&self.store);
+        if self.checks {
+            self.check_meters(&sums);
         }
-        self.evaluator.usage(now, used);
+        let used = sums.into_iter().map(|(name, sum)| (name, Amounts { cpu: sum.cpu, memory: sum.memory }));
+        self.evaluator.usage(now, used.collect());
+    }
+
+    /// Namespaces use as much as their Pods together.
+    fn check_meters(&mut self, sums: &BTreeMap<Str, Sum>) {
+        let mut anew = self.usage.by_namespace_anew(&self.store);
+        anew.retain(|_, sum| *sum != Sum::default());
+        let mut sums = sums.clone();
+        sums.retain(|_, sum| *sum != Sum::default());
+        if sums != anew {
+            self.astray = Some(format!("namespaces use {anew:?}, counted are {sums:?}"));
+        }
     }
 
     /// The outcome as of now.

@@ -2,6 +2,8 @@
 //!
 //! Other servers answer them, beside the store; an answer is computed when it is asked for. Nobody can watch them.
 
+use std::sync::Arc;
+
 use crate::api::{LabelSelector, Pod};
 use crate::base::{SimDuration, SimTime, Str};
 use crate::store::{ObjId, Store};
@@ -90,9 +92,9 @@ pub trait MetricsApi {
         Err(format!("{NOT_SERVED} (get {metric}.external.metrics.k8s.io)").into())
     }
 
-    /// The first instant after `now` at which answers change by themselves, without a write to the store.
-    /// What cannot be known before is told by whoever changes it.
-    fn next_change(&self, now: SimTime) -> Option<SimTime>;
+    /// The first instant after `now` at which answers about these Pods, or about anything that is no Pod, change by
+    /// themselves, without a write to the store. What cannot be known before is told by whoever changes it.
+    fn next_change(&self, now: SimTime, pods: &[(ObjId, Arc<Pod>)]) -> Option<SimTime>;
 }
 
 /// A cluster without metrics.
@@ -111,7 +113,7 @@ impl MetricsApi for NoMetrics {
         PodSample::Missing
     }
 
-    fn next_change(&self, _: SimTime) -> Option<SimTime> {
+    fn next_change(&self, _: SimTime, _: &[(ObjId, Arc<Pod>)]) -> Option<SimTime> {
         None
     }
 }

@@ -253,6 +253,21 @@ impl Store {
         }
     }
 
+    /// The same, with their ids.
+    pub fn select_pod_ids(&self, namespace: &str, selector: &LabelSelector) -> Vec<(ObjId, &Arc<Pod>)> {
+        let with_object = |id: &ObjId| Some((*id, self.get_id::<Pod>(*id)?));
+        let selected = |(_, pod): &(ObjId, &Arc<Pod>)| selector.matches(&pod.meta.labels);
+        match self.indexes.candidates(namespace, selector) {
+            Some(ids) => ids.iter().filter_map(with_object).filter(selected).collect(),
+            None => {
+                let pods = self.list_in::<Pod>(namespace);
+                pods.filter_map(|pod| Some((self.id_of::<Pod>(&pod.meta.key())?, pod)))
+                    .filter(selected)
+                    .collect()
+            }
+        }
+    }
+
     /// Pods that name a claim, bound or not, ended ones included, in the order of their creation; those for
     /// which it would be an ephemeral claim too, whoever owns it.
     pub fn pods_using<'a>(&'a self, claim: &ObjectKey) -> impl Iterator<Item = &'a Arc<Pod>> + use<'a> {

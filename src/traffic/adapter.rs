@@ -123,7 +123,7 @@ impl Adapter {
     }
 
     /// Whether custom metrics are served, or external ones.
-    fn serves(&self, external: bool) -> bool {
+    pub fn serves(&self, external: bool) -> bool {
         self.metrics.iter().any(|m| (m.of == MetricOf::External) == external)
     }
 

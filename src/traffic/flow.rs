@@ -6,84 +6,98 @@
 //! runs short of CPU shares it by requests ([`super::share`]), and a request has succeeded when its Pod answered and all
 //! that it called succeeded, within its caller's patience.
 //!
+//! A change is followed as far as it reaches and no further: from a service to those it calls ([`graph`]), from what
+//! becomes of requests to its callers ([`service`]), by the CPU of a node to other Pods there ([`nodes`]). Each step
+//! is a function of what it is worked out from, so that leaving out those of which nothing has changed gives, bit by
+//! bit, what working out everything gives; [`Traffic::whole`] is for checking that.
+//!
 //! # Fidelity
 //! * CPU of a Pod is one pool: a sidecar's limit bounds the Pod's sum, not the sidecar alone.
 //! * Calls are made one after the other. A Pod that waits for others needs no CPU and no room for it.
 //! * Probes are not slowed down by load.
+//! * What services tell one another (requests, times, the part that ends well) is told to one part in a million. The CPU
+//!   of a node that nobody wants counts within a hundredth for those who may use it.
 
-use std::collections::BTreeMap;
+mod graph;
+mod nodes;
+mod service;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use petgraph::graph::DiGraph;
-
-use super::profile::{Neighbours, Profile, Profiles};
-use super::queueing::{self, Flow, Server};
+use super::profile::{Profile, Profiles};
 use super::routes::Routes;
-use super::share::{Claim, share};
-use crate::api::{Kind, Pod};
+use crate::api::{Kind, Node, Pod};
 use crate::base::time::Calendar;
-use crate::base::{SimDuration, SimTime, Str};
+use crate::base::{LookupMap, SimDuration, SimTime, Str};
 use crate::facts::Fact;
-use crate::facts::traffic::{Failure, Interval, Meter, Rates, Response};
+use crate::facts::traffic::Meter;
 use crate::kernel::Seed;
 use crate::params::traffic::{Health, Traffic as Plan};
 use crate::params::{Behaviour, Delay};
 use crate::store::{Change, ObjId, Store};
+use graph::Graph;
+use nodes::Nodes;
+use service::{Bearer, Service, after};
 
 /// How often shares and flows are worked out by turns; each round comes nearer to where they agree.
 const ROUNDS: usize = 3;
 /// Queues are not looked at more often than this.
 const LOOK_MIN: SimDuration = SimDuration::from_millis(100);
 
-/// The Pods of a node that answer requests: for each its places, by service and bearer.
-type Bearing = BTreeMap<ObjId, Vec<(usize, usize)>>;
-
 /// All services with their requests.
 #[derive(Clone, Debug)]
 pub struct Traffic {
     services: Vec<Service>,
-    /// Callers before those they call.
-    order: Arc<[usize]>,
+    graph: Arc<Graph>,
     routes: Routes,
     profiles: Profiles,
-    neighbours: BTreeMap<Str, Neighbours>,
-    /// CPU that Pods use which bear requests, or live beside such and had to give way. Millicores.
-    used: BTreeMap<ObjId, f64>,
-    /// Something has changed since the flows were worked out.
-    stale: bool,
+    nodes: Nodes,
+    /// Pods that bear requests.
+    pods: LookupMap<ObjId, Known>,
+    work: Work,
+    /// Whether anybody wants to know how many requests are in Pods.
+    holds: bool,
     since: SimTime,
-    next: Option<SimTime>,
     calendar: Calendar,
     seed: Seed,
 }
 
-/// A service and how it is served.
+/// What is known of a Pod that bears requests.
 #[derive(Clone, Debug)]
-struct Service {
-    plan: Plan,
-    /// Ordered by Pod.
-    bearers: Vec<Bearer>,
-    /// What becomes of its requests now.
-    rates: Rates,
-    /// The same since `since`; what was before that is in the meter.
-    told: Rates,
-    since: SimTime,
-    meter: Meter,
+struct Known {
+    /// Of these services, in their order.
+    services: Vec<usize>,
+    health: Health,
+    /// When that changes by itself.
+    until: Option<SimTime>,
+    profile: Option<Arc<Profile>>,
+    node: Option<usize>,
 }
 
-/// A Pod that gets a share of a service's requests.
-#[derive(Clone, Debug)]
-struct Bearer {
-    pod: ObjId,
-    health: Health,
-    profile: Option<Arc<Profile>>,
-    /// Requests per second that are sent to it.
-    arrivals: f64,
-    /// Requests in its queue.
-    waiting: f64,
-    /// Millicores that it may use for this service's requests.
-    cpu: f64,
-    flow: Flow,
+/// What is to be worked out, now or later.
+#[derive(Clone, Debug, Default)]
+struct Work {
+    /// Something has changed since flows were worked out.
+    stale: bool,
+    /// Pods whose health has changed, or which have themselves.
+    pods: BTreeSet<ObjId>,
+    /// Services whose requests are to be sent, by their places in the order of calls.
+    send: BTreeSet<usize>,
+    /// Services of which it is to be worked out what becomes of requests, by their places in the order of calls.
+    answer: BTreeSet<usize>,
+    /// Services of which something is to be told.
+    tell: BTreeSet<usize>,
+    /// Pods that answer or hold another number of requests.
+    moved: BTreeSet<ObjId>,
+    /// Services with queues or impatient callers.
+    crowded: BTreeSet<usize>,
+    /// When rates change, by service.
+    rates: BTreeSet<(SimTime, usize)>,
+    /// When the health of Pods changes by itself.
+    health: BTreeSet<(SimTime, ObjId)>,
+    /// When queues are looked at next.
+    look: Option<SimTime>,
 }
 
 /// What the flows are worked out from.
@@ -103,24 +117,22 @@ pub struct Ctx<'a> {
 impl Traffic {
     /// Of these services, before there is any Pod.
     pub fn new(services: &[Plan], calendar: Calendar, seed: Seed) -> Self {
-        let service = |plan: &Plan| Service {
-            plan: plan.clone(),
-            bearers: Vec::new(),
-            rates: Rates::default(),
-            told: Rates::default(),
-            since: SimTime::ZERO,
-            meter: Meter::default(),
+        let work = Work {
+            stale: !services.is_empty(),
+            rates: (0..services.len()).map(|index| (SimTime::ZERO, index)).collect(),
+            answer: (0..services.len()).collect(),
+            ..Work::default()
         };
         Self {
-            order: order(services).into(),
+            graph: Arc::new(Graph::new(services)),
             routes: Routes::new(services),
-            services: services.iter().map(service).collect(),
+            services: services.iter().map(Service::new).collect(),
             profiles: Profiles::default(),
-            neighbours: BTreeMap::new(),
-            used: BTreeMap::new(),
-            stale: !services.is_empty(),
+            nodes: Nodes::default(),
+            pods: LookupMap::new(),
+            work,
+            holds: false,
             since: SimTime::ZERO,
-            next: None,
             calendar,
             seed,
         }
@@ -143,54 +155,96 @@ impl Traffic {
         };
         self.routes.on_change(change, store, after);
         match change.kind() {
-            Kind::Pod => {
-                let Some((old, new)) = change.of::<Pod>() else { return };
-                if new.is_none() {
-                    self.profiles.forget(change.id);
-                }
-                let came =
-                    old.is_none_or(|pod| pod.node_name.is_none()) || new.is_none_or(|pod| pod.is_terminal());
-                let node = new.or(old).and_then(|pod| pod.node_name.as_ref());
-                if let Some(node) = node.filter(|_| came) {
-                    self.stale |= self.neighbours.remove(node).is_some();
-                }
-            }
+            Kind::Pod => self.pod_changed(change),
             Kind::Node => {
-                self.stale |= self.neighbours.remove(&change.object.meta().name).is_some();
+                let Some((old, new)) = change.of::<Node>() else { return };
+                let cpu = |node: Option<&Arc<Node>>| node.map(|n| n.status.allocatable.cpu_milli());
+                if cpu(old) != cpu(new) {
+                    self.work.stale |= self.nodes.look_again(&change.object.meta().name);
+                }
             }
             _ => {}
         }
     }
 
-    /// The health of a Pod may have changed.
-    pub fn touch(&mut self, pod: ObjId) {
-        let bears = |s: &Service| s.bearers.binary_search_by(|b| b.pod.cmp(&pod)).is_ok();
-        self.stale |= !self.stale && self.services.iter().any(bears);
+    fn pod_changed(&mut self, change: &Change) {
+        let Some((old, new)) = change.of::<Pod>() else { return };
+        let other = match (old, new) {
+            (Some(a), Some(b)) => !Arc::ptr_eq(&a.spec, &b.spec) || a.meta.labels != b.meta.labels,
+            (_, None) => true,
+            (None, Some(_)) => false,
+        };
+        if other {
+            self.profiles.forget(change.id);
+            if self.pods.contains_key(&change.id) {
+                self.work.pods.insert(change.id);
+                self.work.stale = true;
+            }
+        }
+        let came = old.is_none_or(|pod| pod.node_name.is_none()) || new.is_none_or(|pod| pod.is_terminal());
+        let node = new.or(old).and_then(|pod| pod.node_name.as_ref());
+        if let Some(node) = node.filter(|_| came || other) {
+            self.work.stale |= self.nodes.look_again(node);
+        }
+    }
+
+    /// The health of a Pod may have changed: this is what it is now. Only a change leads to work.
+    pub fn touch(&mut self, pod: ObjId, health: impl FnOnce() -> (Health, Option<SimTime>)) {
+        let Some(known) = self.pods.get_mut(&pod) else { return };
+        let (health, until) = health();
+        self.work.health_until(pod, known, until);
+        if health != known.health {
+            self.work.pods.insert(pod);
+            self.work.stale = true;
+        }
+    }
+
+    /// How many requests a Pod holds is to be told again: a process of it is new.
+    pub fn tell_again(&mut self, pod: ObjId) {
+        self.work.moved.insert(pod);
+        self.work.stale = true;
     }
 
     /// CPU that is set from outside has changed.
     pub fn load_changed(&mut self) {
-        self.stale |= !self.neighbours.is_empty();
-        self.neighbours.clear();
+        self.work.stale |= self.nodes.load_changed();
     }
 
     /// When the flows are to be worked out next; in the past: now.
     pub fn next(&self) -> Option<SimTime> {
-        if self.stale { Some(self.since) } else { self.next.into_iter().chain(self.routes.next()).min() }
+        let work = &self.work;
+        if work.stale {
+            return Some(self.since);
+        }
+        let rate = work.rates.first().map(|(at, _)| *at);
+        let health = work.health.first().map(|(at, _)| *at);
+        rate.into_iter().chain(health).chain(work.look).chain(self.routes.next()).min()
     }
 
     /// CPU that a Pod uses, in millicores; none if it neither bears requests nor gives way to such.
     pub fn used(&self, pod: ObjId) -> Option<f64> {
-        self.used.get(&pod).copied()
+        self.nodes.used(pod)
+    }
+
+    /// How many requests a Pod works on or has in its queue, and how many more every second.
+    pub fn in_flight(&self, pod: ObjId) -> (f64, f64) {
+        self.bearers(pod).map(|b| b.in_flight).fold((0.0, 0.0), |(a, b), (c, d)| (a + c, b + d))
     }
 
     /// Requests per second that reach a Pod and are worked on, over all services.
     pub fn served(&self, pod: ObjId) -> f64 {
-        let of = |s: &Service| {
-            let found = s.bearers.binary_search_by(|b| b.pod.cmp(&pod)).ok();
-            found.map_or(0.0, |index| s.bearers[index].flow.served)
-        };
-        self.services.iter().map(of).sum()
+        self.bearers(pod).map(|b| b.flow.served).sum()
+    }
+
+    /// What a Pod is to each of its services.
+    fn bearers(&self, pod: ObjId) -> impl Iterator<Item = &Bearer> {
+        let services = self.pods.get(&pod).map(|known| known.services.as_slice()).unwrap_or_default();
+        services.iter().filter_map(move |s| self.services[*s].bearer(pod))
+    }
+
+    /// From now on it is worked out how many requests are in Pods.
+    pub fn watch_in_flight(&mut self) {
+        self.holds = true;
     }
 
     /// Each service with what became of its requests so far, in the order of the scenario.
@@ -203,28 +257,30 @@ impl Traffic {
         self.services.iter().enumerate().map(total).collect()
     }
 
-    /// Works the flows out anew. The Pods that use another amount of CPU now.
-    pub fn run(&mut self, ctx: &mut Ctx<'_>) -> Vec<ObjId> {
+    /// Works out anew what follows from what has changed. The Pods that use another amount of CPU now, or that answer or
+    /// hold another number of requests.
+    pub fn run(&mut self, ctx: &mut Ctx<'_>) -> BTreeSet<ObjId> {
         let now = ctx.store.now();
-        let before = std::mem::take(&mut self.used);
         self.fill_queues(now);
-        self.routes.advance(now);
-        let mut wakes = self.find_bearers(ctx);
-        let nodes = self.by_node();
-        self.find_neighbours(&nodes, ctx);
+        self.follow_routes(now, ctx);
+        self.follow_pods(now, ctx);
+        self.follow_rates(now);
         for round in 0..ROUNDS {
-            let arrivals = self.send(now);
-            self.answer(&arrivals);
-            if !self.divide(&nodes, ctx) && round > 0 {
+            self.send();
+            self.answer();
+            if !self.divide(ctx) && round > 0 {
                 break;
             }
         }
-        self.tell(now, ctx.out);
-        wakes.extend(self.changes(now));
-        self.next = wakes.into_iter().filter(|at| *at > now).min();
-        self.stale = false;
+        for index in std::mem::take(&mut self.work.tell) {
+            self.services[index].tell(index, now, ctx.out);
+        }
+        self.look_next(now);
+        self.work.stale = false;
         self.since = now;
-        differing(&before, &self.used)
+        let mut moved = std::mem::take(&mut self.work.moved);
+        moved.extend(self.nodes.take_changed());
+        moved
     }
 
     /// Tells of everything up to `now`, at the end of a run.
@@ -234,324 +290,278 @@ impl Traffic {
         }
     }
 
+    /// The same, but with nothing left out when it is worked out next.
+    #[must_use]
+    pub fn whole(&self) -> Self {
+        let mut whole = self.clone();
+        let all = 0..self.services.len();
+        let bearers = self.services.iter().flat_map(|s| s.bearers.iter().map(|b| b.pod));
+        whole.work.pods.extend(bearers);
+        whole.work.send.extend(all.clone());
+        whole.work.answer.extend(all.clone());
+        whole.work.crowded.extend(all.clone());
+        whole.work.rates = all.map(|index| (SimTime::ZERO, index)).collect();
+        whole.nodes = Nodes::default();
+        for known in whole.work.pods.clone() {
+            if let Some(known) = whole.pods.get_mut(&known) {
+                known.node = None;
+            }
+        }
+        whole
+    }
+
+    /// In what it differs from another, to the last bit; none if in nothing.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let numbers = |of: &Self, index: usize| of.services[index].numbers(|pod| of.used(pod));
+        for (index, service) in self.services.iter().enumerate() {
+            let (mine, theirs) = (numbers(self, index), numbers(other, index));
+            let bits = |numbers: &[f64]| numbers.iter().map(|n| n.to_bits()).collect::<Vec<u64>>();
+            if bits(&mine) != bits(&theirs) {
+                return Some(format!("{}: {mine:?} instead of {theirs:?}", service.plan.name));
+            }
+        }
+        let (mine, theirs) = (self.next(), other.next());
+        (mine != theirs).then(|| format!("{mine:?} instead of {theirs:?} is next"))
+    }
+
     /// Queues have grown and shrunk since flows were worked out.
     fn fill_queues(&mut self, now: SimTime) {
         let passed = now.since(self.since).as_secs_f64();
-        for bearer in self.services.iter_mut().flat_map(|s| &mut s.bearers) {
-            bearer.waiting = (bearer.waiting + bearer.flow.growth * passed).max(0.0);
-        }
-    }
-
-    /// Brings the bearers of all services up to date. Instants at which their health changes by itself.
-    fn find_bearers(&mut self, ctx: &Ctx<'_>) -> Vec<SimTime> {
-        let mut wakes = Vec::new();
-        for (index, service) in self.services.iter_mut().enumerate() {
-            let pods = self.routes.of(index);
-            let mut before = std::mem::take(&mut service.bearers).into_iter().peekable();
-            for pod in pods.iter() {
-                while before.next_if(|b| b.pod < *pod).is_some() {}
-                let (health, until) = (ctx.health)(*pod);
-                wakes.extend(until);
-                let old = before.next_if(|b| b.pod == *pod);
-                let profile = match &old {
-                    Some(Bearer { profile: Some(profile), .. }) => Some(Arc::clone(profile)),
-                    _ => self.profiles.get(*pod, ctx.store, ctx.behaviours),
-                };
-                let waiting = old.as_ref().filter(|_| health == Health::Answers).map_or(0.0, |b| b.waiting);
-                let cpu =
-                    old.map_or_else(|| profile.as_ref().map_or(0.0, |p| p.limit.min(1000.0)), |b| b.cpu);
-                let flow = Flow::default();
-                service.bearers.push(Bearer {
-                    pod: *pod,
-                    health,
-                    profile,
-                    arrivals: 0.0,
-                    waiting,
-                    cpu,
-                    flow,
-                });
+        for index in &self.work.crowded {
+            if self.services[*index].fill_queues(passed) {
+                self.work.send.insert(self.graph.place[*index]);
             }
         }
-        wakes
     }
 
-    /// Requests per second to each service, callers being worked out before those they call.
-    fn send(&mut self, now: SimTime) -> Vec<f64> {
-        let mut arrivals = vec![0.0; self.services.len()];
-        for index in Arc::clone(&self.order).iter().copied() {
-            let service = &self.services[index];
-            let noise = (self.seed, service.plan.name.as_str());
-            let outside = service.plan.rate.as_ref().map_or(0.0, |rate| rate.at(now, self.calendar, noise));
-            arrivals[index] += outside;
-            let called = service.plan.calls.iter().map(|call| {
-                let response = self.services[call.to].rates.response;
-                call.per_request as f64 / 1000.0 * (response.fixed + response.wait)
-            });
-            let patience = service.plan.patience.as_secs_f64() - called.sum::<f64>();
+    /// Requests take other ways from now on.
+    fn follow_routes(&mut self, now: SimTime, ctx: &Ctx<'_>) {
+        for index in self.routes.advance(now) {
+            self.find_bearers(index, ctx);
+            self.work.send.insert(self.graph.place[index]);
+        }
+    }
+
+    /// Brings the bearers of a service up to date.
+    fn find_bearers(&mut self, index: usize, ctx: &Ctx<'_>) {
+        let pods = self.routes.of(index);
+        let mut before = std::mem::take(&mut self.services[index].bearers).into_iter().peekable();
+        let mut after = Vec::with_capacity(pods.len());
+        for pod in pods.iter() {
+            while let Some(gone) = before.next_if(|b| b.pod < *pod) {
+                self.no_bearer(gone.pod, index);
+            }
+            let old = before.next_if(|b| b.pod == *pod);
+            after.push(old.unwrap_or_else(|| self.new_bearer(*pod, index, ctx)));
+        }
+        for gone in before {
+            self.no_bearer(gone.pod, index);
+        }
+        self.services[index].bearers = after;
+    }
+
+    fn new_bearer(&mut self, pod: ObjId, service: usize, ctx: &Ctx<'_>) -> Bearer {
+        if !self.pods.contains_key(&pod) {
+            let (health, until) = (ctx.health)(pod);
+            let profile = self.profiles.get(pod, ctx.store, ctx.behaviours);
+            let node = profile.as_ref().map(|profile| self.nodes.number(&profile.node));
+            let mut known = Known { services: Vec::new(), health, until: None, profile, node };
+            self.work.health_until(pod, &mut known, until);
+            self.pods.insert(pod, known);
+        }
+        let known = self.pods.or_insert_with(pod, || unreachable!("it was just put in"));
+        let at = known.services.partition_point(|s| *s < service);
+        known.services.insert(at, service);
+        known.join(pod, &mut self.nodes);
+        let profile = known.profile.clone();
+        Bearer {
+            pod,
+            health: known.health,
+            arrivals: 0.0,
+            waiting: 0.0,
+            cpu: profile.as_ref().map_or(0.0, |p| p.limit.min(1000.0)),
+            in_flight: (0.0, 0.0),
+            claimed: None,
+            flow: super::queueing::Flow::default(),
+            node: known.node,
+            profile,
+        }
+    }
+
+    fn no_bearer(&mut self, pod: ObjId, service: usize) {
+        let Some(known) = self.pods.get_mut(&pod) else { return };
+        known.services.retain(|s| *s != service);
+        if known.services.is_empty() {
+            known.leave(pod, &mut self.nodes);
+            self.work.health_until(pod, known, None);
+            self.pods.remove(&pod);
+        } else {
+            known.join(pod, &mut self.nodes);
+        }
+    }
+
+    /// The health of Pods has changed, or what they are.
+    fn follow_pods(&mut self, now: SimTime, ctx: &Ctx<'_>) {
+        while let Some((at, pod)) = self.work.health.first().copied().filter(|(at, _)| *at <= now) {
+            self.work.health.remove(&(at, pod));
+            self.work.pods.insert(pod);
+        }
+        for pod in std::mem::take(&mut self.work.pods) {
+            self.follow_pod(pod, ctx);
+        }
+    }
+
+    fn follow_pod(&mut self, pod: ObjId, ctx: &Ctx<'_>) {
+        let Some(known) = self.pods.get_mut(&pod) else { return };
+        let (health, until) = (ctx.health)(pod);
+        self.work.health_until(pod, known, until);
+        known.leave(pod, &mut self.nodes);
+        known.health = health;
+        if let Some(profile) = self.profiles.get(pod, ctx.store, ctx.behaviours) {
+            known.profile = Some(profile);
+        }
+        known.node = known.profile.as_ref().map(|profile| self.nodes.number(&profile.node));
+        known.join(pod, &mut self.nodes);
+        for service in &known.services {
+            let Some(bearer) = self.services[*service].bearer_mut(pod) else { continue };
+            bearer.health = health;
+            bearer.profile.clone_from(&known.profile);
+            bearer.node = known.node;
+            bearer.claimed = None;
+            if health != Health::Answers {
+                bearer.waiting = 0.0;
+            }
+            self.work.send.insert(self.graph.place[*service]);
+        }
+    }
+
+    /// Other rates come from outside.
+    fn follow_rates(&mut self, now: SimTime) {
+        while let Some((at, index)) = self.work.rates.first().copied().filter(|(at, _)| *at <= now) {
+            self.work.rates.remove(&(at, index));
             let service = &mut self.services[index];
-            let each = arrivals[index] / service.bearers.len().max(1) as f64;
-            for bearer in &mut service.bearers {
-                bearer.answer(each, patience);
-            }
-            let served: f64 = service.bearers.iter().map(|b| b.flow.served).sum();
-            for call in &service.plan.calls {
-                arrivals[call.to] += served * call.per_request as f64 / 1000.0;
-            }
+            let Some(rate) = &service.plan.rate else { continue };
+            service.outside = rate.at(now, self.calendar, (self.seed, service.plan.name.as_str()));
+            self.work.rates.extend(rate.next_change(now, self.calendar).map(|at| (at, index)));
+            self.work.send.insert(self.graph.place[index]);
         }
-        arrivals
+    }
+
+    /// Requests go to the Pods, callers being worked out before those they call.
+    fn send(&mut self) {
+        let graph = Arc::clone(&self.graph);
+        let mut from = 0;
+        while let Some(place) = self.work.send.range(from..).next().copied() {
+            self.work.send.remove(&place);
+            from = place + 1;
+            let index = graph.order[place];
+            let called = graph.callers[index].iter();
+            let asked: f64 =
+                called.map(|(caller, times)| self.services[*caller].asks * *times as f64 / 1000.0).sum();
+            let patience = self.patience(index);
+            let service = &mut self.services[index];
+            let (before, nodes, moved) = (service.asks, &mut self.nodes, &mut self.work.moved);
+            service.send(asked + service.outside, patience, |bearer| {
+                moved.insert(bearer.pod);
+                if let Some(node) = bearer.node {
+                    nodes.suspect(node, bearer.pod);
+                }
+            });
+            if service.crowded {
+                self.work.crowded.insert(index);
+            } else {
+                self.work.crowded.remove(&index);
+            }
+            if service.asks.to_bits() != before.to_bits() {
+                self.work.send.extend(service.plan.calls.iter().map(|call| graph.place[call.to]));
+            }
+            self.work.answer.insert(place);
+        }
+    }
+
+    /// How long a service's callers wait for its own part in an answer, in seconds.
+    fn patience(&self, index: usize) -> f64 {
+        let plan = &self.services[index].plan;
+        let called = plan.calls.iter().map(|call| {
+            let response = self.services[call.to].seen.response;
+            call.per_request as f64 / 1000.0 * (response.fixed + response.wait)
+        });
+        plan.patience.as_secs_f64() - called.sum::<f64>()
     }
 
     /// What becomes of the requests to each service, those that are called being worked out before their callers.
-    fn answer(&mut self, arrivals: &[f64]) {
-        for index in Arc::clone(&self.order).iter().copied().rev() {
-            let mut chance = 1.0;
-            let mut response = self.services[index].own_response();
-            for call in &self.services[index].plan.calls {
-                let times = call.per_request as f64 / 1000.0;
-                let called = &self.services[call.to].rates;
-                chance *= libm::pow(called.success(), times);
-                response = response.then(called.response, times);
-            }
+    fn answer(&mut self) {
+        let graph = Arc::clone(&self.graph);
+        let mut to = self.services.len();
+        while let Some(place) = self.work.answer.range(..to).next_back().copied() {
+            self.work.answer.remove(&place);
+            to = place;
+            let index = graph.order[place];
+            let calls = self.services[index].plan.calls.iter();
+            let called: Vec<_> =
+                calls.map(|call| (call.per_request as f64 / 1000.0, self.services[call.to].seen)).collect();
             let service = &mut self.services[index];
-            service.rates = service.rates_of(arrivals[index], chance, response);
-        }
-    }
-
-    /// The Pods that answer, by their nodes.
-    fn by_node(&self) -> BTreeMap<Str, Bearing> {
-        let mut nodes: BTreeMap<Str, Bearing> = BTreeMap::new();
-        for (s, service) in self.services.iter().enumerate() {
-            for (b, bearer) in service.bearers.iter().enumerate() {
-                if let Some(profile) = bearer.profile.as_ref().filter(|_| bearer.health == Health::Answers) {
-                    nodes
-                        .entry(profile.node.clone())
-                        .or_default()
-                        .entry(bearer.pod)
-                        .or_default()
-                        .push((s, b));
+            let before = service.seen;
+            service.answer(&called);
+            if self.holds {
+                let moved = &mut self.work.moved;
+                service.hold(&called, |pod| {
+                    moved.insert(pod);
+                });
+            }
+            self.work.tell.insert(index);
+            if service.seen != before {
+                for (caller, _) in &graph.callers[index] {
+                    self.work.answer.insert(graph.place[*caller]);
+                    // Whoever has no queue does not ask how long its callers wait.
+                    if self.services[*caller].crowded {
+                        self.work.send.insert(graph.place[*caller]);
+                    }
                 }
             }
-        }
-        nodes
-    }
-
-    /// Brings what is known of these nodes' other Pods up to date, and forgets that of others.
-    fn find_neighbours(&mut self, nodes: &BTreeMap<Str, Bearing>, ctx: &Ctx<'_>) {
-        self.neighbours.retain(|name, _| nodes.contains_key(name));
-        for (name, bearing) in nodes {
-            if self.neighbours.contains_key(name) {
-                continue;
-            }
-            let profiles = &mut self.profiles;
-            let neighbours = Neighbours::of(
-                name,
-                ctx.store,
-                |id| bearing.contains_key(&id),
-                |id| profiles.get(id, ctx.store, ctx.behaviours),
-                ctx.load,
-            );
-            self.neighbours.insert(name.clone(), neighbours);
         }
     }
 
     /// Divides the CPU of nodes among their Pods. Whether anybody gets another part than before.
-    fn divide(&mut self, nodes: &BTreeMap<Str, Bearing>, ctx: &Ctx<'_>) -> bool {
-        let mut changed = false;
-        let mut used = BTreeMap::new();
-        let known = std::mem::take(&mut self.neighbours);
-        for (bearing, neighbours) in nodes.iter().filter_map(|(name, b)| Some((b, known.get(name)?))) {
-            changed |= self.divide_node(neighbours, bearing, (ctx, &mut used));
-        }
-        self.neighbours = known;
-        self.used = used;
-        changed
+    fn divide(&mut self, ctx: &Ctx<'_>) -> bool {
+        let (send, graph) = (&mut self.work.send, &self.graph);
+        self.nodes.divide(&mut self.services, &mut self.profiles, ctx, |service| {
+            send.insert(graph.place[service]);
+        })
     }
 
-    fn divide_node(
-        &mut self,
-        neighbours: &Neighbours,
-        bearing: &Bearing,
-        (ctx, used): (&Ctx<'_>, &mut BTreeMap<ObjId, f64>),
-    ) -> bool {
-        let mut claims = Vec::with_capacity(bearing.len() + neighbours.claims.len());
-        let mut wanted = neighbours.wanted;
-        for (pod, places) in bearing {
-            let claim = self.claim(*pod, places, neighbours.capacity, ctx);
-            wanted += claim.wants;
-            claims.push(claim);
-        }
-        let short = wanted > neighbours.capacity;
-        let got = if short {
-            claims.extend(neighbours.claims.iter().map(|(_, claim)| *claim));
-            share(neighbours.capacity, &claims)
-        } else {
-            claims.iter().map(|claim| claim.wants).collect()
-        };
-        if short {
-            let given = neighbours.claims.iter().zip(&got[bearing.len()..]);
-            used.extend(given.map(|((id, _), milli)| (*id, *milli)));
-        }
-        let spare = (neighbours.capacity - wanted).max(0.0);
-        let mut changed = false;
-        for ((pod, places), got) in bearing.iter().zip(got) {
-            used.insert(*pod, got);
-            changed |= self.give(places, got, spare);
-        }
-        changed
-    }
-
-    /// What a Pod wants of its node.
-    fn claim(&self, pod: ObjId, places: &[(usize, usize)], capacity: f64, ctx: &Ctx<'_>) -> Claim {
-        let mut claim = Claim { weight: 0.0, wants: 0.0 };
-        for (s, b) in places {
-            let bearer = &self.services[*s].bearers[*b];
-            let Some(profile) = &bearer.profile else { continue };
-            if claim.weight == 0.0 {
-                let load = ctx.store.get_id::<Pod>(pod).map_or(0, |object| (ctx.load)(pod, object));
-                claim = Claim { weight: profile.weight, wants: profile.idle + load as f64 };
-            }
-            claim.wants += bearer.wants(capacity);
-            claim.wants = claim.wants.min(profile.limit).min(capacity);
-        }
-        claim
-    }
-
-    /// Gives a Pod what it got; `spare` is what nobody wants. Whether it may use another amount than before.
-    fn give(&mut self, places: &[(usize, usize)], got: f64, spare: f64) -> bool {
-        let wants: Vec<f64> = places.iter().map(|(s, b)| self.services[*s].bearers[*b].need()).collect();
-        let total: f64 = wants.iter().sum();
-        let mut changed = false;
-        for ((s, b), wants) in places.iter().zip(wants) {
-            let bearer = &mut self.services[*s].bearers[*b];
-            let Some(profile) = &bearer.profile else { continue };
-            let room = ((got + spare).min(profile.limit) - profile.idle).max(0.0);
-            let part = if total > 0.0 { wants / total } else { 1.0 / places.len() as f64 };
-            let cpu = room * part;
-            changed |= (cpu - bearer.cpu).abs() > 1e-6;
-            bearer.cpu = cpu;
-        }
-        changed
-    }
-
-    /// Closes the spans of services whose flows are others now.
-    fn tell(&mut self, now: SimTime, out: &mut Vec<Fact>) {
-        for (index, service) in self.services.iter_mut().enumerate() {
-            if service.rates != service.told {
-                service.close(index, now, out);
-                service.told = service.rates;
-            }
-        }
-    }
-
-    /// Instants at which flows change by themselves.
-    fn changes(&self, now: SimTime) -> Vec<SimTime> {
-        let mut wakes: Vec<SimTime> = Vec::new();
-        for service in &self.services {
-            wakes.extend(service.plan.rate.as_ref().and_then(|rate| rate.next_change(now)));
-            let lasts = service.bearers.iter().map(|b| b.flow.lasts).fold(f64::INFINITY, f64::min);
-            if lasts.is_finite() {
-                let nanos = SimDuration::from_nanos(libm::ceil(lasts * 1e9) as u64);
-                wakes.push(now + nanos.max(LOOK_MIN));
-            }
-        }
-        wakes
+    /// Works out when a queue is full or empty, or is looked at again.
+    fn look_next(&mut self, now: SimTime) {
+        let lasts = self.work.crowded.iter().map(|index| self.services[*index].lasts());
+        let lasts = lasts.fold(f64::INFINITY, f64::min);
+        self.work.look = lasts.is_finite().then(|| now + after(lasts).max(LOOK_MIN));
     }
 }
 
-impl Service {
-    fn interval(&self, index: usize, now: SimTime) -> Interval {
-        let name = self.plan.name.clone();
-        Interval { service: index, name, from: self.since, to: now, rates: self.told }
-    }
-
-    /// Closes the span that began with the last change.
-    fn close(&mut self, index: usize, now: SimTime, out: &mut Vec<Fact>) {
-        let interval = self.interval(index, now);
-        self.since = now;
-        if interval.to > interval.from && interval.rates.offered + interval.rates.succeeded > 0.0 {
-            self.meter.add(&interval, SimTime::ZERO, SimTime::MAX);
-            out.push(Fact::Traffic(interval));
+impl Known {
+    /// Counts among those that use CPU of the node for requests, if it answers.
+    fn join(&self, pod: ObjId, nodes: &mut Nodes) {
+        let answers = self.health == Health::Answers;
+        if let (Some(node), Some(profile)) = (self.node.filter(|_| answers), &self.profile) {
+            nodes.join(node, pod, &self.services, profile);
         }
     }
 
-    /// How long its Pods' own answers take.
-    fn own_response(&self) -> Response {
-        let parts: Vec<(f64, Response)> =
-            self.bearers.iter().map(|b| (b.flow.answered, b.flow.response)).collect();
-        Response::one_of(&parts)
-    }
-
-    /// What becomes of so many requests, if those that it makes succeed with a chance and all takes so long.
-    fn rates_of(&self, offered: f64, chance: f64, response: Response) -> Rates {
-        let mut rates = Rates { offered, response, ..Rates::default() };
-        let each = offered / self.bearers.len().max(1) as f64;
-        let mut fail = |why: Failure, count: f64| rates.failed[why as usize] += count;
-        if self.bearers.is_empty() {
-            fail(Failure::NoEndpoints, offered);
+    fn leave(&self, pod: ObjId, nodes: &mut Nodes) {
+        if let Some(node) = self.node {
+            nodes.leave(node, pod);
         }
-        let mut answered = 0.0;
-        for bearer in &self.bearers {
-            match bearer.health {
-                Health::Refuses => fail(Failure::Refused, each),
-                Health::Silent => fail(Failure::Unreachable, each),
-                Health::Answers => {
-                    fail(Failure::TimedOut, bearer.flow.timed_out);
-                    answered += bearer.flow.answered;
-                }
-            }
-        }
-        fail(Failure::Dependency, answered * (1.0 - chance));
-        let late = answered * chance * response.beyond(self.plan.patience.as_secs_f64());
-        fail(Failure::TimedOut, late);
-        rates.succeeded = answered * chance - late;
-        rates
     }
 }
 
-impl Bearer {
-    /// Works on so many requests per second.
-    fn answer(&mut self, arrivals: f64, patience: f64) {
-        self.flow = match (&self.profile, self.health) {
-            (Some(profile), Health::Answers) => {
-                let server = Server { cpu: self.cpu, cost: profile.cost, latency: profile.latency };
-                queueing::flow(arrivals, self.waiting, server, patience)
-            }
-            _ => Flow { lasts: f64::INFINITY, ..Flow::default() },
-        };
-        self.arrivals = arrivals;
-    }
-
-    /// Millicores that its requests need, as they come.
-    fn need(&self) -> f64 {
-        self.profile.as_ref().map_or(0.0, |profile| profile.cost * self.arrivals)
-    }
-
-    /// Millicores that it would use if it could: all there is as long as there is a queue.
-    fn wants(&self, capacity: f64) -> f64 {
-        let costs = self.profile.as_ref().is_some_and(|profile| profile.cost > 0.0);
-        if self.waiting > 1e-6 && costs { capacity } else { self.need() }
-    }
-}
-
-/// The keys whose values differ, or which only one of two maps has.
-fn differing(before: &BTreeMap<ObjId, f64>, after: &BTreeMap<ObjId, f64>) -> Vec<ObjId> {
-    let gone = before.keys().filter(|pod| !after.contains_key(pod));
-    let other = after.iter().filter(|(pod, milli)| before.get(pod) != Some(milli)).map(|(pod, _)| pod);
-    gone.chain(other).copied().collect()
-}
-
-/// Callers before those they call. Circles have been refused before; one that slips through is cut.
-fn order(services: &[Plan]) -> Vec<usize> {
-    let mut graph: DiGraph<(), ()> = DiGraph::with_capacity(services.len(), services.len());
-    let nodes: Vec<_> = services.iter().map(|_| graph.add_node(())).collect();
-    for (from, service) in services.iter().enumerate() {
-        for call in service.calls.iter().filter(|call| call.to < services.len()) {
-            graph.add_edge(nodes[from], nodes[call.to], ());
+impl Work {
+    /// The health of a Pod changes by itself at this instant.
+    fn health_until(&mut self, pod: ObjId, known: &mut Known, until: Option<SimTime>) {
+        let before = std::mem::replace(&mut known.until, until);
+        if before != until {
+            before.map(|at| self.health.remove(&(at, pod)));
+            self.health.extend(until.map(|at| (at, pod)));
         }
-    }
-    match petgraph::algo::toposort(&graph, None) {
-        Ok(order) => order.into_iter().map(petgraph::graph::NodeIndex::index).collect(),
-        Err(_) => (0..services.len()).collect(),
     }
 }
 

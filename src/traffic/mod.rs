@@ -2,7 +2,7 @@
 //!
 //! * [`flow`]: requests on their way through services to Pods. [`routes`]: which Pods a service's requests are sent to.
 //!   [`queueing`]: the formulas of one Pod. [`share`]: the CPU of a node that runs short.
-//! * [`usage`]: what Pods use, and what metrics-server says of it, by its [`scrape`]s. [`adapter`]: custom and external metrics.
+//! * [`usage`]: what Pods use, and what metrics-server says of it, by its [`scrape`]s; [`tally`]: by namespace. [`adapter`]: custom and external metrics.
 //!
 //! *Invariant*: nothing here writes to the store. Autoscalers ask through [`crate::store::metrics::MetricsApi`].
 
@@ -13,6 +13,7 @@ pub mod queueing;
 pub mod routes;
 pub mod scrape;
 pub mod share;
+pub mod tally;
 pub mod usage;
 
 use crate::api::Pod;

@@ -36,13 +36,18 @@ impl Response {
     }
 
     /// One of several, by weights.
-    pub fn one_of(parts: &[(f64, Self)]) -> Self {
-        let total: f64 = parts.iter().map(|(weight, _)| weight).sum();
+    pub fn one_of(parts: impl Iterator<Item = (f64, Self)>) -> Self {
+        let (mut total, mut fixed, mut wait, mut square) = (0.0, 0.0, 0.0, 0.0);
+        for (weight, part) in parts {
+            total += weight;
+            fixed += weight * part.fixed;
+            wait += weight * part.wait;
+            square += weight * part.square();
+        }
         if total <= 0.0 {
             return Self::default();
         }
-        let mean = |f: &dyn Fn(&Self) -> f64| parts.iter().map(|(w, r)| w * f(r)).sum::<f64>() / total;
-        Self::of_moments(mean(&|r| r.fixed), mean(&|r| r.wait), mean(&Self::square))
+        Self::of_moments(fixed / total, wait / total, square / total)
     }
 }
 
@@ -72,6 +77,10 @@ pub struct Flow {
     pub response: Response,
     /// Seconds until this changes by itself; infinite if it does not.
     pub lasts: f64,
+    /// Requests that it works on or that wait in its queue, now.
+    pub in_flight: f64,
+    /// Whether there is a queue, or one begins: only then it matters how long callers wait.
+    pub crowded: bool,
 }
 
 /// Below so many requests a queue is empty.
@@ -89,7 +98,14 @@ pub fn flow(arrivals: f64, waiting: f64, server: Server, patience: f64) -> Flow 
     }
     let capacity = server.cpu.max(0.0) / server.cost;
     if capacity <= 0.0 {
-        return Flow { timed_out: arrivals, lasts: f64::INFINITY, ..Flow::default() };
+        let in_flight = arrivals * patience.max(0.0);
+        return Flow {
+            timed_out: arrivals,
+            lasts: f64::INFINITY,
+            in_flight,
+            crowded: true,
+            ..Flow::default()
+        };
     }
     let on_core = server.cost / server.cpu.min(1000.0);
     let alone = on_core + server.latency;
@@ -105,7 +121,15 @@ pub fn flow(arrivals: f64, waiting: f64, server: Server, patience: f64) -> Flow 
 
 /// All are worked on.
 fn prompt(arrivals: f64, response: Response) -> Flow {
-    Flow { served: arrivals, answered: arrivals, response, lasts: f64::INFINITY, ..Flow::default() }
+    let in_flight = arrivals * (response.fixed + response.wait);
+    Flow {
+        served: arrivals,
+        answered: arrivals,
+        response,
+        lasts: f64::INFINITY,
+        in_flight,
+        ..Flow::default()
+    }
 }
 
 /// There is a queue, or one begins.
@@ -126,7 +150,8 @@ fn crowded(arrivals: f64, waiting: f64, capacity: f64, (alone, patience): (f64, 
     let delay = middle.max(0.0) / capacity;
     let served = if waiting > EMPTY { capacity } else { capacity.min(arrivals) };
     let response = Response { fixed: alone + delay, ..Response::default() };
-    Flow { served, answered: served, timed_out, growth, response, lasts }
+    let in_flight = waiting + served * alone;
+    Flow { served, answered: served, timed_out, growth, response, lasts, in_flight, crowded: true }
 }
 
 #[cfg(test)]
@@ -197,9 +222,9 @@ mod tests {
         let b = Response { fixed: 0.020, wait: 0.006, chance: 1.0 };
         let both = a.then(b, 2.0);
         assert!(near(both.fixed, 0.050) && near(both.wait, 0.016));
-        let mixed = Response::one_of(&[(1.0, a), (3.0, b)]);
+        let mixed = Response::one_of([(1.0, a), (3.0, b)].into_iter());
         assert!(near(mixed.fixed, 0.0175) && near(mixed.wait, 0.0055));
-        assert_eq!(Response::one_of(&[]), Response::default());
+        assert_eq!(Response::one_of(std::iter::empty()), Response::default());
         assert!(near(b.beyond(0.026), libm::exp(-1.0)) && a.beyond(0.001) == 1.0);
     }
 }

@@ -33,6 +33,8 @@ pub struct Routes {
     by_service: LookupMap<(Str, Str), Vec<usize>>,
     /// Services that select Pods themselves.
     selecting: Vec<usize>,
+    /// When requests take other ways, by service.
+    due: BTreeSet<(SimTime, usize)>,
 }
 
 /// Where the requests to one service go.
@@ -91,7 +93,7 @@ impl Routes {
                     Some(slice) => route.slices.insert(change.id, endpoints(slice, store)),
                     None => route.slices.remove(&change.id),
                 };
-                route.plan(change.at + after());
+                self.due.extend(route.plan(change.at + after()).map(|at| (at, index)));
             }
         } else if let Some((_, new)) = change.of::<Pod>() {
             for index in &self.selecting {
@@ -104,7 +106,7 @@ impl Routes {
                 let changed =
                     if bears { route.selected.insert(change.id) } else { route.selected.remove(&change.id) };
                 if changed {
-                    route.plan(change.at + after());
+                    self.due.extend(route.plan(change.at + after()).map(|at| (at, *index)));
                 }
             }
         }
@@ -112,16 +114,20 @@ impl Routes {
 
     /// The next instant at which requests take other ways.
     pub fn next(&self) -> Option<SimTime> {
-        self.routes.iter().filter_map(|route| route.coming.front().map(|(at, _)| *at)).min()
+        self.due.first().map(|(at, _)| *at)
     }
 
-    /// Goes on to `now`. Whether requests take other ways from now on.
-    pub fn advance(&mut self, now: SimTime) -> bool {
-        let mut changed = false;
-        for route in &mut self.routes {
+    /// Goes on to `now`. The services whose requests take other ways from now on.
+    pub fn advance(&mut self, now: SimTime) -> BTreeSet<usize> {
+        let mut changed = BTreeSet::new();
+        while let Some((at, index)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
+            self.due.remove(&(at, index));
+            let route = &mut self.routes[index];
             while route.coming.front().is_some_and(|(at, _)| *at <= now) {
                 if let Some((_, pods)) = route.coming.pop_front() {
-                    changed |= route.present != pods;
+                    if route.present != pods {
+                        changed.insert(index);
+                    }
                     route.present = pods;
                 }
             }
@@ -136,8 +142,8 @@ impl Routes {
 }
 
 impl Route {
-    /// Notes where requests go from `at` on.
-    fn plan(&mut self, at: SimTime) {
+    /// Notes where requests go from `at` on. When that is; none if nothing is other than it would be anyway.
+    fn plan(&mut self, at: SimTime) -> Option<SimTime> {
         let pods: Arc<[ObjId]> = if self.selector.is_some() {
             self.selected.iter().copied().collect()
         } else {
@@ -151,11 +157,12 @@ impl Route {
         };
         let last = self.coming.back().map_or(&self.present, |(_, pods)| pods);
         if *last == pods {
-            return;
+            return None;
         }
         // A later change never overtakes an earlier one.
         let at = self.coming.back().map_or(at, |(before, _)| at.max(*before));
         self.coming.push_back((at, pods));
+        Some(at)
     }
 }
 

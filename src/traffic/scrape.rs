@@ -69,8 +69,6 @@ impl Scrapes {
 #[derive(Clone, Debug, Default)]
 pub struct Levels {
     of: LookupMap<ObjId, VecDeque<(SimTime, f64)>>,
-    /// When a level last changed.
-    changed: Option<SimTime>,
 }
 
 impl Levels {
@@ -85,7 +83,12 @@ impl Levels {
         while levels.len() > 1 && levels[1].0 <= oldest {
             levels.pop_front();
         }
-        self.changed = Some(at);
+    }
+
+    /// The level of a Pod at an instant of the last window.
+    pub fn at(&self, pod: ObjId, at: SimTime) -> f64 {
+        let levels = self.of.get(&pod).into_iter().flatten();
+        levels.take_while(|(since, _)| *since <= at).last().map_or(0.0, |(_, level)| *level)
     }
 
     /// Forgets a Pod.
@@ -111,10 +114,11 @@ impl Levels {
         sum / span
     }
 
-    /// The first scrape after `now` whose answers can differ from those before it.
-    pub fn next_change(&self, scrapes: Scrapes, now: SimTime) -> Option<SimTime> {
+    /// The first scrape after `now` whose answer about a Pod can differ from the one before it.
+    pub fn next_change(&self, pod: ObjId, scrapes: Scrapes, now: SimTime) -> Option<SimTime> {
         // A change is seen by the first scrape after it, half; by the second, whole.
-        let last_seen = scrapes.next(self.changed?) + scrapes.period;
+        let (changed, _) = self.of.get(&pod)?.back()?;
+        let last_seen = scrapes.next(*changed) + scrapes.period;
         let next = scrapes.next(now);
         (next <= last_seen).then_some(next)
     }
@@ -153,7 +157,7 @@ mod tests {
         levels.set(pod, s(30), 400.0, s(0));
         let seen = |now| SCRAPES.window(s(0), s(now)).map(|w| levels.mean(pod, w).round() as i64);
         assert_eq!([20, 34, 35, 49, 50].map(seen), [100, 100, 200, 200, 400].map(Some));
-        let next = |now| levels.next_change(SCRAPES, s(now)).map(SimTime::as_secs);
+        let next = |now| levels.next_change(pod, SCRAPES, s(now)).map(SimTime::as_secs);
         assert_eq!([30, 35, 49, 50].map(next), [Some(35), Some(50), Some(50), None]);
     }
 

@@ -7,10 +7,11 @@
 //! puts a fake in its place that answers with the usage at the moment of the question.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::api::resources::{CPU, MEMORY};
-use crate::api::{Container, ContainerState, LabelSelector, Pod};
-use crate::base::{SimDuration, SimTime, Str};
+use crate::api::{Container, ContainerState, LabelSelector, Phase, Pod};
+use crate::base::{LookupMap, SimDuration, SimTime, Str};
 use crate::facts::Fact;
 use crate::params::behaviour::{self, CpuUse};
 use crate::params::settings::MetricsServer;
@@ -23,6 +24,7 @@ use super::adapter::Adapter;
 use super::bears_load;
 use super::flow::{self, Traffic};
 use super::scrape::{Levels, Scrapes, Window};
+use super::tally::{Sum, Tally};
 use crate::kernel::Seed;
 
 /// CPU that the Pods of an app use, set from outside.
@@ -59,11 +61,17 @@ pub struct Usage {
     adapter: Adapter,
     loads: Vec<Borne>,
     /// Since when all containers of a Pod run.
-    running: BTreeMap<ObjId, SimTime>,
-    /// Pods that will be listed, by when.
-    coming: BTreeSet<(SimTime, ObjId)>,
+    running: LookupMap<ObjId, SimTime>,
+    /// Whether the memory of any container grows by itself.
+    leaking: bool,
+    /// Whether that of any follows requests.
+    per_request: bool,
     scrapes: Scrapes,
     levels: Levels,
+    /// Requests in Pods, if memory follows them.
+    in_flight: Levels,
+    /// What namespaces use, if anybody wants to know.
+    tally: Option<Tally>,
 }
 
 /// A load and who bears it.
@@ -81,18 +89,26 @@ impl Usage {
         (traffic, adapter): (Traffic, Adapter),
         seed: Seed,
     ) -> Self {
+        let per_request = behaviours.iter().any(|b| b.memory.is_some_and(|m| m.per_request != 0));
+        let mut traffic = traffic;
+        if per_request {
+            traffic.watch_in_flight();
+        }
         let period = server.metric_resolution.max(SimDuration::from_secs(1));
         let phase = seed.stream("metrics-server", "").below(period.as_nanos());
         Self {
             scrapes: Scrapes { phase: SimDuration::from_nanos(phase), period },
             levels: Levels::default(),
+            in_flight: Levels::default(),
+            tally: None,
             server: server.clone(),
             behaviours: behaviours.to_vec(),
             traffic,
             adapter,
             loads: Vec::new(),
-            running: BTreeMap::new(),
-            coming: BTreeSet::new(),
+            running: LookupMap::new(),
+            per_request,
+            leaking: behaviours.iter().any(|b| b.memory.is_some_and(|m| m.growth != 0)),
         }
     }
 
@@ -125,18 +141,84 @@ impl Usage {
         self.level(store, &ids);
     }
 
+    /// From now on it is noted what namespaces use.
+    pub fn count_namespaces(&mut self) {
+        self.tally.get_or_insert_default();
+    }
+
+    /// What the running Pods of each namespace use, as metrics-server says; nothing unless
+    /// [`Usage::count_namespaces`] has been called before.
+    pub fn by_namespace(&mut self, store: &Store) -> BTreeMap<Str, Sum> {
+        let Some(mut tally) = self.tally.take() else { return BTreeMap::new() };
+        let sums = tally.read(|id| {
+            let pod = store.get_id::<Pod>(id).filter(|pod| pod.status.phase == Phase::Running);
+            let Some(pod) = pod else { return (None, false) };
+            let part = (pod.meta.namespace.clone(), self.sum_of(store, id, pod));
+            (Some(part), self.next_change_of(id, pod, store.now()).is_some())
+        });
+        self.tally = Some(tally);
+        sums
+    }
+
+    /// The same, of all Pods that there are: for checking.
+    pub fn by_namespace_anew(&self, store: &Store) -> BTreeMap<Str, Sum> {
+        let mut sums: BTreeMap<Str, Sum> = BTreeMap::new();
+        for pod in store.list::<Pod>().filter(|pod| pod.status.phase == Phase::Running) {
+            let Some(id) = store.id_of::<Pod>(&pod.meta.key()) else { continue };
+            let part = self.sum_of(store, id, pod);
+            let sum = sums.entry(pod.meta.namespace.clone()).or_default();
+            sum.cpu += part.cpu;
+            sum.memory += part.memory;
+        }
+        sums
+    }
+
+    fn sum_of(&self, store: &Store, id: ObjId, pod: &Pod) -> Sum {
+        let read = |resource: &str| match self.pod_usage(store, id, pod, resource, None) {
+            PodSample::Value(sample) => i128::from(sample.milli),
+            PodSample::Missing | PodSample::NoContainer => 0,
+        };
+        Sum { cpu: read(CPU), memory: read(MEMORY) / 1000 }
+    }
+
+    /// The first instant after `now` at which answers about a Pod change by themselves.
+    fn next_change_of(&self, id: ObjId, pod: &Pod, now: SimTime) -> Option<SimTime> {
+        let since = self.running.get(&id).copied()?;
+        let listed = Some(self.listed_from(since)).filter(|at| *at > now);
+        let leaks = self.leaking && self.of_containers(pod, None, |b| b.memory.map(|m| m.growth)) != 0;
+        let leaks = leaks.then(|| if self.is_live() { now } else { self.scrapes.next(now) });
+        let levels = [&self.levels, &self.in_flight].into_iter();
+        let seen = levels.filter(|_| !self.is_live()).filter_map(|l| l.next_change(id, self.scrapes, now));
+        listed.into_iter().chain(leaks).chain(seen).min()
+    }
+
     /// Notes how much CPU these Pods use from now on.
-    fn level(&mut self, store: &Store, pods: &[ObjId]) {
+    fn level<'a>(&mut self, store: &Store, pods: impl IntoIterator<Item = &'a ObjId> + Clone) {
+        if let Some(tally) = &mut self.tally {
+            pods.clone().into_iter().for_each(|pod| tally.unsettle(*pod));
+        }
         if self.is_live() {
             return;
         }
         let now = store.now();
         let oldest = SimTime::from_nanos(now.as_nanos().saturating_sub(self.scrapes.period.as_nanos() * 2));
-        for id in pods.iter().filter(|id| self.running.contains_key(id)) {
+        for id in pods {
+            if !self.running.contains_key(id) {
+                continue;
+            }
             let Some(pod) = store.get_id::<Pod>(*id) else { continue };
             let milli = self.traffic.used(*id).unwrap_or_else(|| self.cpu(*id, pod, None) as f64);
             self.levels.set(*id, now, milli, oldest);
+            if self.per_request {
+                self.in_flight.set(*id, now, self.traffic.in_flight(*id).0, oldest);
+            }
         }
+    }
+
+    /// From when on the metrics APIs can show what is used from `now` on.
+    pub fn seen_from(&self, now: SimTime) -> SimTime {
+        let at_once = self.is_live() || self.adapter.serves(false);
+        if at_once { now } else { self.scrapes.next(now) }
     }
 
     /// The requests on their way.
@@ -144,24 +226,45 @@ impl Usage {
         &self.traffic
     }
 
-    /// The answers of a Pod may have changed.
-    pub fn touch(&mut self, pod: ObjId) {
-        self.traffic.touch(pod);
+    /// What becomes of requests to a Pod may have changed: this is it now.
+    pub fn touch(&mut self, pod: ObjId, health: impl FnOnce() -> (Health, Option<SimTime>)) {
+        self.traffic.touch(pod, health);
     }
 
-    /// Works the flow of requests out anew. Whether Pods use another amount of CPU now.
+    /// How many requests a Pod holds is to be told again, unless it is so many.
+    pub fn check_in_flight(&mut self, pod: ObjId, count: f64) {
+        if self.per_request && self.traffic.in_flight(pod).0 != count {
+            self.traffic.tell_again(pod);
+        }
+    }
+
+    /// Works the flow of requests out anew. The Pods that use another amount now.
     pub fn flow(
         &mut self,
         store: &Store,
         health: &dyn Fn(ObjId) -> (Health, Option<SimTime>),
         out: &mut Vec<Fact>,
-    ) -> bool {
-        let loads = &self.loads;
-        let load = |id: ObjId, pod: &Pod| loads.iter().map(|borne| borne.cpu_of(id, pod)).sum();
+    ) -> BTreeSet<ObjId> {
+        let load = |id: ObjId, pod: &Pod| load_of(&self.loads, id, pod);
         let behaviours = &self.behaviours;
         let changed = self.traffic.run(&mut flow::Ctx { store, behaviours, health, load: &load, out });
         self.level(store, &changed);
-        !changed.is_empty()
+        changed
+    }
+
+    /// What comes out of the requests now if nothing is left out: nothing else than what [`Usage::flow`] brings about.
+    pub fn whole_flow(&self, store: &Store, health: &dyn Fn(ObjId) -> (Health, Option<SimTime>)) -> Traffic {
+        let mut whole = self.traffic.whole();
+        let load = |id: ObjId, pod: &Pod| load_of(&self.loads, id, pod);
+        let (behaviours, out) = (&self.behaviours, &mut Vec::new());
+        whole.run(&mut flow::Ctx { store, behaviours, health, load: &load, out });
+        whole
+    }
+
+    /// How many requests a Pod works on or has in its queue, and how many more every second; none unless the memory of
+    /// containers follows them.
+    pub fn in_flight(&self, pod: ObjId) -> Option<(f64, f64)> {
+        self.per_request.then(|| self.traffic.in_flight(pod))
     }
 
     /// Tells what has happened to requests up to the end of the run.
@@ -173,20 +276,19 @@ impl Usage {
     pub fn on_change(&mut self, change: &Change, store: &Store, routing: &Delay) {
         self.traffic.on_change(change, store, routing);
         let Some((_, new)) = change.of::<Pod>() else { return };
+        if let Some(tally) = &mut self.tally {
+            tally.unsettle(change.id);
+        }
         let runs = new.is_some_and(|pod| runs(pod));
         match (runs, self.running.get(&change.id).copied()) {
             (true, None) => {
                 self.running.insert(change.id, change.at);
-                self.coming.insert((self.listed_from(change.at), change.id));
                 self.level(store, &[change.id]);
-                while self.coming.first().is_some_and(|(at, _)| *at < change.at) {
-                    self.coming.pop_first();
-                }
             }
-            (false, Some(since)) => {
+            (false, Some(_)) => {
                 self.running.remove(&change.id);
-                self.coming.remove(&(self.listed_from(since), change.id));
                 self.levels.forget(change.id);
+                self.in_flight.forget(change.id);
             }
             (true, Some(_)) | (false, None) => {}
         }
@@ -221,7 +323,7 @@ impl Usage {
             return self.part_of(used, pod, container);
         }
         let idle = self.of_containers(pod, container, |b| b.cpu.map(|use_| use_.idle));
-        let loads = self.loads.iter().map(|borne| borne.cpu_of(id, pod)).sum::<i64>();
+        let loads = load_of(&self.loads, id, pod);
         let count = i64::try_from(pod.spec.containers.len()).unwrap_or(1).max(1);
         let share = match container {
             None => loads,
@@ -264,6 +366,11 @@ impl Usage {
         };
         pod.spec.containers.iter().filter(meant).map(one).sum()
     }
+}
+
+/// CPU of a Pod that is set from outside.
+fn load_of(loads: &[Borne], id: ObjId, pod: &Pod) -> i64 {
+    loads.iter().map(|borne| borne.cpu_of(id, pod)).sum()
 }
 
 impl Borne {
@@ -321,10 +428,15 @@ impl MetricsApi for Usage {
             CPU => self.part_of(self.levels.mean(id, window), pod, container),
             MEMORY => {
                 let running = window.to.since(since);
-                let served = self.traffic.served(id);
+                let held = match (self.per_request, self.is_live()) {
+                    (false, _) => 0.0,
+                    (true, true) => self.traffic.in_flight(id).0,
+                    (true, false) => self.in_flight.at(id, window.to),
+                };
                 let bytes = self.of_containers(pod, container, |b| {
                     b.memory.map(|m| {
-                        memory_after(m, running).saturating_add((m.per_request as f64 * served) as i64)
+                        let of_requests = libm::round(m.per_request as f64 * held) as i64;
+                        memory_after(m, running).saturating_add(of_requests)
                     })
                 });
                 bytes.saturating_mul(1000)
@@ -366,15 +478,9 @@ impl MetricsApi for Usage {
         self.adapter.external(store, namespace, metric, selector)
     }
 
-    fn next_change(&self, now: SimTime) -> Option<SimTime> {
-        let leaks = self.behaviours.iter().any(|b| b.memory.is_some_and(|m| m.growth != 0));
-        let listed = self.coming.iter().map(|(at, _)| *at).find(|at| *at > now);
-        let seen = if self.is_live() { None } else { self.levels.next_change(self.scrapes, now) };
-        match (leaks, self.is_live()) {
-            (true, true) => Some(now),
-            (true, false) => Some(self.scrapes.next(now)),
-            (false, _) => listed.into_iter().chain(seen).chain(self.adapter.next_change(now)).min(),
-        }
+    fn next_change(&self, now: SimTime, pods: &[(ObjId, Arc<Pod>)]) -> Option<SimTime> {
+        let of_pod = |(id, pod): &(ObjId, Arc<Pod>)| self.next_change_of(*id, pod, now);
+        pods.iter().filter_map(of_pod).chain(self.adapter.next_change(now)).min()
     }
 }
 

@@ -39,6 +39,7 @@ gallery! {
     insufficient_cpu: "insufficient-cpu",
     job_backoff: "job-backoff",
     mount_target_missing: "mount-target-missing",
+    memory_bound_under_load: "memory-bound-under-load",
     multi_attach: "multi-attach",
     multi_attach_six_minutes: "multi-attach-six-minutes",
     node_failure: "node-failure",

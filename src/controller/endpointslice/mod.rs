@@ -22,9 +22,10 @@ use endpoints::Desired;
 use packing::{Packing, is_placeholder, new_slice};
 
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
+use crate::api::selectors::Selectors;
 use crate::api::service::{EndpointSlice, Service};
 use crate::api::{EventType, Kind, LabelSelector, Object, ObjectKey, ObjectRef, Pod, Resource, Uid};
-use crate::base::{LookupMap, SimDuration, Str};
+use crate::base::{LookupMap, SimDuration};
 use crate::store::{ApiError, Change, DeleteOptions, Store, Verb};
 
 /// The value of the label that says who manages a slice.
@@ -42,6 +43,8 @@ pub struct EndpointSliceController {
     workers: usize,
     /// Generations of slices as this controller wrote them, by identity.
     written: LookupMap<Uid, i64>,
+    /// Which Pods Services select.
+    selectors: Selectors<ObjectKey>,
 }
 
 impl Default for EndpointSliceController {
@@ -53,7 +56,7 @@ impl Default for EndpointSliceController {
 impl EndpointSliceController {
     /// With `--concurrent-service-endpoint-syncs`.
     pub fn new(workers: usize) -> Self {
-        Self { workers, written: LookupMap::new() }
+        Self { workers, written: LookupMap::new(), selectors: Selectors::default() }
     }
 
     fn slice_changed(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
@@ -170,11 +173,20 @@ impl Controller for EndpointSliceController {
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
         match change.kind() {
-            Kind::Service => out.now(WorkKey::sync(change.object.key())),
+            Kind::Service => {
+                let key = change.object.key();
+                match change.of::<Service>().and_then(|(_, service)| service?.selector.as_ref()) {
+                    Some(labels) => {
+                        self.selectors.set(&key, &key.namespace, &LabelSelector::from_labels(labels));
+                    }
+                    None => self.selectors.remove(&key),
+                }
+                out.now(WorkKey::sync(key));
+            }
             Kind::EndpointSlice => self.slice_changed(change, store, out),
             Kind::Pod => {
                 if let Some((old, new)) = change.of::<Pod>() {
-                    pod_changed(old, new, store, out);
+                    self.pod_changed(old, new, out);
                 }
             }
             _ => {}
@@ -218,44 +230,35 @@ fn slices_of(store: &Store, service: &Service) -> Vec<Arc<EndpointSlice>> {
         .collect()
 }
 
-/// Names of the Services that select a Pod.
-fn services_of(pod: &Pod, store: &Store) -> BTreeSet<Str> {
-    store
-        .list_in::<Service>(&pod.meta.namespace)
-        .filter(|s| s.selector.as_ref().is_some_and(|selector| selects(selector, pod)))
-        .map(|s| s.meta.name.clone())
-        .collect()
-}
+impl EndpointSliceController {
+    /// The Services that select a Pod.
+    fn services_of(&self, pod: &Pod) -> BTreeSet<ObjectKey> {
+        self.selectors.matching(&pod.meta.namespace, &pod.meta.labels).into_iter().collect()
+    }
 
-fn selects(selector: &crate::api::Labels, pod: &Pod) -> bool {
-    selector.iter().all(|(key, value)| pod.meta.labels.get(key) == Some(value))
-}
-
-/// Upstream: `GetServicesToUpdateOnPodChange`.
-fn pod_changed(old: Option<&Arc<Pod>>, new: Option<&Arc<Pod>>, store: &Store, out: &mut Enqueue) {
-    let (Some(before), Some(after)) = (old, new) else {
-        if let Some(pod) = new.or(old) {
-            enqueue(&pod.meta.namespace, services_of(pod, store), out);
+    /// Upstream: `GetServicesToUpdateOnPodChange`.
+    fn pod_changed(&self, old: Option<&Arc<Pod>>, new: Option<&Arc<Pod>>, out: &mut Enqueue) {
+        let enqueue = |services: BTreeSet<ObjectKey>, out: &mut Enqueue| {
+            services.into_iter().for_each(|key| out.now(WorkKey::sync(key)));
+        };
+        let (Some(before), Some(after)) = (old, new) else {
+            if let Some(pod) = new.or(old) {
+                enqueue(self.services_of(pod), out);
+            }
+            return;
+        };
+        let endpoint = before.meta.deletion != after.meta.deletion
+            || before.is_ready() != after.is_ready()
+            || before.status.pod_ip != after.status.pod_ip;
+        let labels = before.meta.labels != after.meta.labels;
+        if !endpoint && !labels {
+            return;
         }
-        return;
-    };
-    let endpoint = before.meta.deletion != after.meta.deletion
-        || before.is_ready() != after.is_ready()
-        || before.status.pod_ip != after.status.pod_ip;
-    let labels = before.meta.labels != after.meta.labels;
-    if !endpoint && !labels {
-        return;
-    }
-    let mut services = services_of(after, store);
-    if labels {
-        let former = services_of(before, store);
-        services = if endpoint { &services | &former } else { &services ^ &former };
-    }
-    enqueue(&after.meta.namespace, services, out);
-}
-
-fn enqueue(namespace: &Str, services: BTreeSet<Str>, out: &mut Enqueue) {
-    for name in services {
-        out.now(WorkKey::sync(ObjectKey::new(namespace.clone(), name)));
+        let mut services = self.services_of(after);
+        if labels {
+            let former = self.services_of(before);
+            services = if endpoint { &services | &former } else { &services ^ &former };
+        }
+        enqueue(services, out);
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::api::service::Endpoint;
 use crate::api::{Meta, Node};
+use crate::base::Str;
 use crate::controller::testing::Harness;
 use crate::testkit;
 

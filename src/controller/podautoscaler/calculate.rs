@@ -8,9 +8,9 @@ use crate::api::pod::cond;
 use crate::api::resources::CPU;
 use crate::api::{ConditionStatus, LabelSelector, Phase, Pod, condition};
 use crate::base::time::Calendar;
-use crate::base::{SimDuration, SimTime, Str};
-use crate::store::Store;
+use crate::base::{SimDuration, SimTime};
 use crate::store::metrics::{MetricsApi, PodSample, Sample};
+use crate::store::{ObjId, Store};
 
 /// How far a ratio may be from 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,8 +38,8 @@ pub struct Calculator<'a> {
     pub metrics: &'a dyn MetricsApi,
     /// Where.
     pub namespace: &'a str,
-    /// Whose Pods: the selector of the target's scale.
-    pub selector: &'a LabelSelector,
+    /// The Pods that the selector of the target's scale selects.
+    pub pods: &'a [Selected],
     /// No change within.
     pub tolerances: Tolerances,
     /// `--horizontal-pod-autoscaler-cpu-initialization-period`.
@@ -59,30 +59,31 @@ pub struct Proposal {
     pub milli: i64,
 }
 
+/// A Pod that is selected.
+pub type Selected = (ObjId, Arc<Pod>);
+
 /// A Pod that counts, with its sample.
-type Counted = (Arc<Pod>, i64);
+type Counted<'a> = (&'a Pod, i64);
 
 /// Pods by what is known of them.
 #[derive(Debug, Default)]
-struct Groups {
+struct Groups<'a> {
     /// They count.
-    counted: Vec<Counted>,
+    counted: Vec<Counted<'a>>,
     /// How many of them count as ready.
     ready: usize,
     /// Their samples mean nothing yet.
-    unready: Vec<Arc<Pod>>,
+    unready: Vec<&'a Pod>,
     /// There is no sample.
-    missing: Vec<Arc<Pod>>,
+    missing: Vec<&'a Pod>,
 }
 
 impl<'a> Calculator<'a> {
-    fn pods(&self) -> Result<Vec<Arc<Pod>>, String> {
-        let pods: Vec<_> =
-            self.store.select_pods(self.namespace, self.selector).into_iter().cloned().collect();
-        if pods.is_empty() {
+    fn pods(&self) -> Result<&'a [Selected], String> {
+        if self.pods.is_empty() {
             return Err("no pods returned by selector while calculating replica count".to_owned());
         }
-        Ok(pods)
+        Ok(self.pods)
     }
 
     /// By the share of the requests that is used.
@@ -98,15 +99,15 @@ impl<'a> Calculator<'a> {
     ) -> Result<Proposal, String> {
         let samples = self.resource_samples(resource, container)?;
         let pods = self.pods()?;
-        let groups = self.group(&pods, &samples, resource == CPU)?;
+        let groups = self.group(pods, &samples, resource == CPU)?;
         let requests = |pod: &Pod| request_of(pod, resource, container);
         // A request that is missing in any of them, counted or not, spoils the metric.
-        pods.iter().try_for_each(|pod| requests(pod).map(|_| ()))?;
+        pods.iter().try_for_each(|(_, pod)| requests(pod).map(|_| ()))?;
         let (percent, average) = utilization(&groups.counted, &requests)?;
         // upstream: float64
         let ratio = f64::from(percent) / f64::from(target);
         let fallback = i64::from(target.max(100));
-        let again = |counted: &[Counted]| -> Result<f64, String> {
+        let again = |counted: &[Counted<'_>]| -> Result<f64, String> {
             Ok(f64::from(utilization(counted, &requests)?.0) / f64::from(target))
         };
         let fill = |pod: &Pod| requests(pod).map(|request| request.saturating_mul(fallback) / 100);
@@ -140,22 +141,19 @@ impl<'a> Calculator<'a> {
         metric: &str,
         selector: &LabelSelector,
     ) -> Result<Proposal, String> {
-        let mut samples = Vec::new();
-        for pod in self.store.select_pods(self.namespace, self.selector) {
-            let Some(id) = self.store.id_of::<Pod>(&pod.meta.key()) else { continue };
-            let sample = self.metrics.pod_metric(self.store, id, pod, metric, selector).map_err(|why| {
+        let mut samples = Vec::with_capacity(self.pods.len());
+        for (id, pod) in self.pods {
+            samples.push(self.metrics.pod_metric(self.store, *id, pod, metric, selector).map_err(|why| {
                 format!(
                     "unable to get metric {metric}: unable to fetch metrics from custom metrics API: {why}"
                 )
-            })?;
-            samples.extend(sample.map(|sample| (pod.meta.name.clone(), sample)));
+            })?);
         }
-        if samples.is_empty() {
+        if samples.iter().all(Option::is_none) {
             return Err(format!(
                 "unable to get metric {metric}: no metrics returned from custom metrics API"
             ));
         }
-        samples.sort_by(|a, b| a.0.cmp(&b.0));
         self.by_average(current, target, &samples, false)
     }
 
@@ -172,7 +170,7 @@ impl<'a> Calculator<'a> {
             current
         } else {
             let pods = self.pods().map_err(|why| format!("unable to calculate ready pods: {why}"))?;
-            let ready = pods.iter().filter(|p| p.status.phase == Phase::Running && p.is_ready()).count();
+            let ready = pods.iter().filter(|(_, p)| p.status.phase == Phase::Running && p.is_ready()).count();
             ceil(ratio * ready as f64)
         };
         Ok(Proposal { replicas, utilization: None, milli: value })
@@ -188,20 +186,20 @@ impl<'a> Calculator<'a> {
         Proposal { replicas, utilization: None, milli: average as i64 }
     }
 
+    /// A sample for each Pod that is listed.
     fn resource_samples(
         &self,
         resource: &str,
         container: Option<&str>,
-    ) -> Result<Vec<(Str, Sample)>, String> {
+    ) -> Result<Vec<Option<Sample>>, String> {
         let unable = |why: &str| format!("unable to get metrics for resource {resource}: {why}");
         self.metrics
             .resource_metrics()
             .map_err(|why| unable(&format!("unable to fetch metrics from resource metrics API: {why}")))?;
-        let mut samples = Vec::new();
-        for pod in self.store.select_pods(self.namespace, self.selector) {
-            let Some(id) = self.store.id_of::<Pod>(&pod.meta.key()) else { continue };
-            match self.metrics.pod_usage(self.store, id, pod, resource, container) {
-                PodSample::Missing => {}
+        let mut samples = Vec::with_capacity(self.pods.len());
+        for (id, pod) in self.pods {
+            samples.push(match self.metrics.pod_usage(self.store, *id, pod, resource, container) {
+                PodSample::Missing => None,
                 PodSample::NoContainer => {
                     let name = container.unwrap_or_default();
                     let why = format!(
@@ -210,13 +208,12 @@ impl<'a> Calculator<'a> {
                     );
                     return Err(unable(&why));
                 }
-                PodSample::Value(sample) => samples.push((pod.meta.name.clone(), sample)),
-            }
+                PodSample::Value(sample) => Some(sample),
+            });
         }
-        if samples.is_empty() {
+        if samples.iter().all(Option::is_none) {
             return Err(unable("no metrics returned from resource metrics API"));
         }
-        samples.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(samples)
     }
 
@@ -224,39 +221,43 @@ impl<'a> Calculator<'a> {
         &self,
         current: i32,
         target: i64,
-        samples: &[(Str, Sample)],
+        samples: &[Option<Sample>],
         is_cpu: bool,
     ) -> Result<Proposal, String> {
-        let groups = self.group(&self.pods()?, samples, is_cpu)?;
+        let groups = self.group(self.pods()?, samples, is_cpu)?;
         let average = average(&groups.counted);
         let ratio_of = |average: i64| average as f64 / target as f64;
-        let again = |counted: &[Counted]| Ok(ratio_of(self::average(counted)));
+        let again = |counted: &[Counted<'_>]| Ok(ratio_of(self::average(counted)));
         let replicas = self.decide(current, ratio_of(average), groups, |_| Ok(target), again)?;
         Ok(Proposal { replicas, utilization: None, milli: average })
     }
 
-    fn group(&self, pods: &[Arc<Pod>], samples: &[(Str, Sample)], is_cpu: bool) -> Result<Groups, String> {
+    fn group(
+        &self,
+        pods: &'a [Selected],
+        samples: &[Option<Sample>],
+        is_cpu: bool,
+    ) -> Result<Groups<'a>, String> {
         let mut groups = Groups::default();
         let clock = (self.store.now(), self.store.calendar());
-        for pod in pods {
+        for ((_, pod), sample) in pods.iter().zip(samples) {
             if pod.meta.is_deleting() || pod.status.phase == Phase::Failed {
                 continue;
             }
             if pod.status.phase == Phase::Pending {
-                groups.unready.push(pod.clone());
+                groups.unready.push(pod);
                 continue;
             }
-            let found = samples.binary_search_by(|(name, _)| name.cmp(&pod.meta.name));
-            let Some((_, sample)) = found.ok().and_then(|at| samples.get(at)) else {
-                groups.missing.push(pod.clone());
+            let Some(sample) = sample else {
+                groups.missing.push(pod);
                 continue;
             };
             if is_cpu && self.is_unready(pod, *sample, clock) {
-                groups.unready.push(pod.clone());
+                groups.unready.push(pod);
                 continue;
             }
             groups.ready += 1;
-            groups.counted.push((pod.clone(), sample.milli));
+            groups.counted.push((pod, sample.milli));
         }
         if groups.counted.is_empty() {
             return Err("did not receive metrics for targeted pods (pods might be unready)".to_owned());
@@ -286,9 +287,9 @@ impl<'a> Calculator<'a> {
         &self,
         current: i32,
         ratio: f64,
-        groups: Groups,
+        groups: Groups<'_>,
         fill: impl Fn(&Pod) -> Result<i64, String>,
-        again: impl Fn(&[Counted]) -> Result<f64, String>,
+        again: impl Fn(&[Counted<'_>]) -> Result<f64, String>,
     ) -> Result<i32, String> {
         let Groups { mut counted, ready, unready, missing } = groups;
         let up_with_unready = !unready.is_empty() && ratio > 1.0;
@@ -298,7 +299,7 @@ impl<'a> Calculator<'a> {
         }
         for pod in missing {
             if ratio < 1.0 {
-                let value = fill(&pod)?;
+                let value = fill(pod)?;
                 counted.push((pod, value));
             } else if ratio > 1.0 {
                 counted.push((pod, 0));
@@ -324,14 +325,14 @@ fn ceil(value: f64) -> i32 {
     value.ceil() as i32
 }
 
-fn average(counted: &[Counted]) -> i64 {
+fn average(counted: &[Counted<'_>]) -> i64 {
     let total = counted.iter().fold(0i64, |sum, (_, value)| sum.saturating_add(*value));
     total / i64::try_from(counted.len()).unwrap_or(1).max(1)
 }
 
 /// The utilisation in whole percent, truncated, and the average.
 fn utilization(
-    counted: &[Counted],
+    counted: &[Counted<'_>],
     request: &impl Fn(&Pod) -> Result<i64, String>,
 ) -> Result<(i32, i64), String> {
     let mut requested = 0i64;

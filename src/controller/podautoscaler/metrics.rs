@@ -1,14 +1,16 @@
 //! What the metrics of an autoscaler propose.
 
-use super::calculate::{Calculator, Proposal, Tolerances};
+use std::collections::BTreeSet;
+
+use super::calculate::{Calculator, Proposal, Selected, Tolerances};
 use super::scale::Scale;
 use super::{Draft, SCALING_ACTIVE};
 use crate::api::k8s::autoscaling::v2::{
     HPAScalingRules, HorizontalPodAutoscalerSpec, MetricIdentifier, MetricSpec, MetricTarget,
 };
-use crate::api::policy::HorizontalPodAutoscaler;
 use crate::api::resources::MEMORY;
-use crate::api::{LabelSelector, lower, metav1};
+use crate::api::selectors::Selectors;
+use crate::api::{LabelSelector, ObjectKey, lower, metav1};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as K8sQuantity;
 
 use crate::base::quantity::Format;
@@ -33,6 +35,17 @@ pub enum Outcome {
     Invalid(String),
 }
 
+/// What an autoscaler sees.
+#[derive(Clone, Copy)]
+pub(super) struct Seeing<'a> {
+    /// The Pods of its target.
+    pub pods: &'a [Selected],
+    /// The selectors of all autoscalers' targets.
+    pub selectors: &'a Selectors<ObjectKey>,
+    /// What was proposed before, if nothing has changed since.
+    pub kept: Option<&'a std::sync::Arc<super::Kept>>,
+}
+
 /// A metric that could not be had.
 struct Failure {
     reason: &'static str,
@@ -47,9 +60,10 @@ pub(super) fn propose(
     flags: &ControllerManager,
     draft: &mut Draft,
     scale: &Scale,
+    seen: &Seeing<'_>,
     ctx: &mut Ctx<'_>,
 ) -> (Vec<Seen>, Outcome) {
-    if let Err(outcome) = check_selector(draft, scale, ctx) {
+    if let Err(outcome) = check_selector(draft, scale, seen, ctx) {
         return (Vec::new(), outcome);
     }
     let spec = draft.hpa.spec.clone();
@@ -63,7 +77,7 @@ pub(super) fn propose(
             store: ctx.store(),
             metrics: ctx.metrics(),
             namespace: &draft.hpa.meta.namespace,
-            selector: &scale.selector,
+            pods: seen.pods,
             tolerances: tolerances(flags, &spec.value),
             cpu_initialization_period: flags.horizontal_pod_autoscaler_cpu_initialization_period,
             initial_readiness_delay: flags.horizontal_pod_autoscaler_initial_readiness_delay,
@@ -119,22 +133,29 @@ fn tolerances(flags: &ControllerManager, spec: &HorizontalPodAutoscalerSpec) -> 
 }
 
 /// The target must say which Pods are its own, and no other autoscaler may look at them.
-fn check_selector(draft: &mut Draft, scale: &Scale, ctx: &mut Ctx<'_>) -> Result<(), Outcome> {
+fn check_selector(
+    draft: &mut Draft,
+    scale: &Scale,
+    seen: &Seeing<'_>,
+    ctx: &mut Ctx<'_>,
+) -> Result<(), Outcome> {
     if scale.selector == LabelSelector::Nothing {
         draft.warn(ctx, "SelectorRequired", "selector is required");
         let message = "the HPA target's scale is missing a selector";
         draft.condition(ctx, SCALING_ACTIVE, false, "InvalidSelector", message);
         return Err(Outcome::Invalid("selector is required".to_owned()));
     }
-    let namespace = draft.hpa.meta.namespace.clone();
-    let pods = ctx.store().select_pods(&namespace, &scale.selector);
-    let others = ctx.store().list_in::<HorizontalPodAutoscaler>(&namespace).filter(|other| {
-        other.meta.name == draft.hpa.meta.name
-            || Scale::get(ctx.store(), &namespace, &other.spec.value.scale_target_ref)
-                .is_ok_and(|theirs| pods.iter().any(|pod| theirs.selector.matches(&pod.meta.labels)))
-    });
-    let names: Vec<String> = others.map(|other| format!("{namespace}/{}", other.meta.name)).collect();
-    if names.len() > 1 && !pods.is_empty() {
+    let meta = &draft.hpa.meta;
+    let mut keys: BTreeSet<ObjectKey> = BTreeSet::from([meta.key()]);
+    // Pods of one template share their labels.
+    let mut last = None;
+    for (_, pod) in seen.pods {
+        if last.replace(&pod.meta.labels) != Some(&pod.meta.labels) {
+            keys.extend(seen.selectors.matching(&meta.namespace, &pod.meta.labels));
+        }
+    }
+    if keys.len() > 1 && !seen.pods.is_empty() {
+        let names: Vec<String> = keys.iter().map(ToString::to_string).collect();
         let message = format!(
             "pods by selector {} are controlled by multiple HPAs: [{}]",
             scale.selector,

@@ -20,17 +20,19 @@ pub mod scale;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::api::condition::{self, Condition};
 use crate::api::policy::HorizontalPodAutoscaler;
+use crate::api::selectors::Selectors;
 use crate::api::{ConditionStatus, EventType, LabelSelector, ObjectKey, ObjectRef, Pod};
-use crate::base::{SimDuration, SimTime};
+use crate::base::{LookupMap, LookupSet, SimDuration, SimTime, Str};
 use crate::params::settings::ControllerManager;
-use crate::store::{Change, Store};
-use metrics::Outcome;
+use crate::store::{Change, ObjId, Store};
+use calculate::Selected;
+use metrics::{Outcome, Seeing};
 use normalize::{Bounds, Memory};
 use scale::Scale;
 
@@ -49,6 +51,10 @@ const SCALING_LIMITED: &str = "ScalingLimited";
 pub struct HorizontalController {
     flags: ControllerManager,
     scalers: BTreeMap<ObjectKey, Scaler>,
+    /// The selectors of all autoscalers' targets, as they are now.
+    selectors: Selectors<ObjectKey>,
+    /// Autoscalers by namespace and name of their target.
+    by_target: LookupMap<(Str, Str), BTreeSet<ObjectKey>>,
 }
 
 /// What is remembered of one autoscaler.
@@ -59,10 +65,18 @@ struct Scaler {
     last: SimTime,
     /// Whether looks are left out.
     asleep: bool,
-    /// The Pods of the target, as of the last look.
-    selector: LabelSelector,
-    /// The target's name.
-    target: crate::base::Str,
+    /// What the metrics proposed at the last look at them.
+    kept: Option<Arc<Kept>>,
+    /// The earliest instant from which on they may propose something else.
+    until: Option<SimTime>,
+}
+
+/// What metrics proposed, without any failure.
+#[derive(Debug)]
+struct Kept {
+    statuses: Vec<metrics::Seen>,
+    replicas: i32,
+    name: String,
 }
 
 /// What became of a look.
@@ -76,7 +90,12 @@ struct Look {
 impl HorizontalController {
     /// With these flags.
     pub fn new(flags: &ControllerManager) -> Self {
-        Self { flags: flags.clone(), scalers: BTreeMap::new() }
+        Self {
+            flags: flags.clone(),
+            scalers: BTreeMap::new(),
+            selectors: Selectors::default(),
+            by_target: LookupMap::new(),
+        }
     }
 
     const fn period(&self) -> SimDuration {
@@ -85,28 +104,35 @@ impl HorizontalController {
         )
     }
 
-    /// Makes sure that a sleeping autoscaler makes its next look.
-    fn wake(&mut self, key: &ObjectKey, now: SimTime, out: &mut Enqueue) {
+    /// Makes sure that a sleeping autoscaler looks at the first instant of its grid from `at` on.
+    fn wake(&mut self, key: &ObjectKey, at: SimTime, out: &mut Enqueue) {
         let period = self.period();
-        if let Some(scaler) = self.scalers.get(key).filter(|s| s.asleep) {
-            let next = next_look(scaler.last, period, now);
-            out.after(WorkKey::sync(key.clone()), next.since(now));
+        let Some(scaler) = self.scalers.get_mut(key) else { return };
+        scaler.until = scaler.until.into_iter().chain([at]).min();
+        if scaler.asleep {
+            out.at(WorkKey::sync(key.clone()), next_look(scaler.last, period, at));
         }
     }
 
-    fn wake_where(
-        &mut self,
-        now: SimTime,
-        out: &mut Enqueue,
-        concerns: impl Fn(&ObjectKey, &Scaler) -> bool,
-    ) {
-        let keys: Vec<ObjectKey> = self
-            .scalers
-            .iter()
-            .filter(|(key, scaler)| scaler.asleep && concerns(key, scaler))
-            .map(|(key, _)| key.clone())
-            .collect();
-        keys.iter().for_each(|key| self.wake(key, now, out));
+    /// An autoscaler has come, or has another target.
+    fn aim(&mut self, key: &ObjectKey, old: Option<&HorizontalPodAutoscaler>, store: &Store) {
+        let target = |hpa: &HorizontalPodAutoscaler| (key.namespace.clone(), hpa.target_name.clone());
+        let new = store.get::<HorizontalPodAutoscaler>(key);
+        if let Some(there) = old.and_then(|old| self.by_target.get_mut(&target(old))) {
+            there.remove(key);
+        }
+        if let Some(new) = new {
+            self.by_target.or_insert_with(target(new), BTreeSet::new).insert(key.clone());
+            let scale = Scale::get(store, &key.namespace, &new.spec.value.scale_target_ref);
+            let selector = scale.map_or(LabelSelector::Nothing, |scale| scale.selector);
+            // Whoever looks at the same Pods must know.
+            if self.selectors.set(key, &key.namespace, &selector) {
+                self.scalers.values_mut().for_each(|scaler| scaler.kept = None);
+            }
+        } else {
+            self.selectors.remove(key);
+            self.scalers.values_mut().for_each(|scaler| scaler.kept = None);
+        }
     }
 
     fn look(&mut self, key: &ObjectKey, hpa: &Arc<HorizontalPodAutoscaler>, ctx: &mut Ctx<'_>) -> Look {
@@ -116,14 +142,13 @@ impl HorizontalController {
             memory: Memory::default(),
             last: now,
             asleep: false,
-            selector: LabelSelector::Nothing,
-            target: hpa.target_name.clone(),
+            kept: None,
+            until: None,
         });
         if std::mem::take(&mut scaler.asleep) && now >= scaler.last + period {
             scaler.memory.backfill(SimTime::from_nanos((now.as_nanos()).saturating_sub(period.as_nanos())));
         }
         scaler.last = now;
-        scaler.target = hpa.target_name.clone();
         let mut draft = Draft { hpa: HorizontalPodAutoscaler::clone(hpa), said: false };
         let scale = match Scale::get(ctx.store(), &key.namespace, &hpa.spec.value.scale_target_ref) {
             Ok(scale) => scale,
@@ -135,12 +160,22 @@ impl HorizontalController {
                 return draft.finish(ctx, hpa, None);
             }
         };
-        scaler.selector = scale.selector.clone();
+        // Metrics of which nothing has changed propose what they proposed.
+        let kept = scaler.kept.take().filter(|_| scaler.until.is_none_or(|at| at > now));
+        let mut pods: Vec<Selected> = Vec::new();
+        if kept.is_none() {
+            let selected = ctx.store().select_pod_ids(&key.namespace, &scale.selector).into_iter();
+            pods.extend(selected.map(|(id, pod)| (id, Arc::clone(pod))));
+            scaler.until = settled(&self.flags, &pods, ctx);
+        }
+        let seeing = Seeing { pods: &pods, selectors: &self.selectors, kept: kept.as_ref() };
         let message = "the HPA controller was able to get the target's current scale";
         draft.condition(ctx, ABLE_TO_SCALE, true, "SucceededGetScale", message);
         scaler.memory.begin(now, scale.replicas);
-        decide(&self.flags, &mut scaler.memory, &mut draft, &scale, ctx);
-        let horizon = horizon(&self.flags, scaler, &draft.hpa, ctx, &key.namespace);
+        scaler.kept = decide((&self.flags, &seeing), &mut scaler.memory, &mut draft, &scale, ctx);
+        let (flags, scaler) = (&self.flags, &*scaler);
+        let moved = draft.said || draft.hpa != **hpa;
+        let horizon = if moved { None } else { horizon(flags, scaler, &draft.hpa, now) };
         draft.finish(ctx, hpa, horizon)
     }
 }
@@ -154,15 +189,16 @@ fn next_look(last: SimTime, period: SimDuration, now: SimTime) -> SimTime {
     }
 }
 
-/// Finds the size and sets it.
+/// Finds the size and sets it. What the metrics proposed, if it can be kept.
 fn decide(
-    flags: &ControllerManager,
+    (flags, seeing): (&ControllerManager, &Seeing<'_>),
     memory: &mut Memory,
     draft: &mut Draft,
     scale: &Scale,
     ctx: &mut Ctx<'_>,
-) {
+) -> Option<Arc<Kept>> {
     let now = ctx.now();
+    let mut kept = None;
     let bounds = Bounds { min: draft.hpa.min_replicas, max: draft.hpa.max_replicas, current: scale.replicas };
     let spec = draft.hpa.spec.clone();
     let behavior = spec.value.behavior.as_ref();
@@ -176,18 +212,29 @@ fn decide(
     } else if bounds.current < bounds.min {
         (bounds.min, "Current number of replicas below Spec.MinReplicas".to_owned())
     } else {
-        let (found, outcome) = metrics::propose(flags, draft, scale, ctx);
-        statuses = found;
-        let (proposed, name) = match outcome {
-            Outcome::Valid { replicas, name } => (replicas.max(0), name),
-            Outcome::Invalid(error) => {
+        let found = match seeing.kept {
+            Some(kept) => Ok(Arc::clone(kept)),
+            None => {
+                let (statuses, outcome) = metrics::propose(flags, draft, scale, seeing, ctx);
+                match outcome {
+                    Outcome::Valid { replicas, name } => Ok(Arc::new(Kept { statuses, replicas, name })),
+                    Outcome::Invalid(error) => Err((statuses, error)),
+                }
+            }
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err((statuses, error)) => {
                 draft.hpa.current_replicas = bounds.current;
                 draft.hpa.current_metrics = statuses;
                 draft.write(ctx);
                 draft.warn(ctx, "FailedComputeMetricsReplicas", &error);
-                return;
+                return None;
             }
         };
+        statuses.clone_from(&found.statuses);
+        let (proposed, name) = (found.replicas.max(0), &found.name);
+        kept = (!draft.said).then(|| Arc::clone(&found));
         let reason = match proposed.cmp(&bounds.current) {
             std::cmp::Ordering::Greater => format!("{name} above target"),
             std::cmp::Ordering::Less => "All metrics below target".to_owned(),
@@ -209,7 +256,7 @@ fn decide(
             draft.condition(ctx, ABLE_TO_SCALE, false, "FailedUpdateScale", message);
             draft.hpa.current_replicas = bounds.current;
             draft.hpa.current_metrics = statuses;
-            return;
+            return None;
         }
         let message = format!("the HPA controller was able to update the target scale to {desired}");
         draft.condition(ctx, ABLE_TO_SCALE, true, "SucceededRescale", message);
@@ -225,30 +272,14 @@ fn decide(
     draft.hpa.current_replicas = bounds.current;
     draft.hpa.desired_replicas = desired;
     draft.hpa.current_metrics = statuses;
+    kept
 }
 
-/// The earliest instant at which a look can come to another end though nothing is written meanwhile.
-fn horizon(
-    flags: &ControllerManager,
-    scaler: &Scaler,
-    hpa: &HorizontalPodAutoscaler,
-    ctx: &Ctx<'_>,
-    namespace: &str,
-) -> Option<SimTime> {
+/// The earliest instant at which the metrics of these Pods can propose something else though nothing is written meanwhile.
+fn settled(flags: &ControllerManager, pods: &[Selected], ctx: &Ctx<'_>) -> Option<SimTime> {
     let (now, calendar) = (ctx.now(), ctx.store().calendar());
-    let mut windows = vec![flags.horizontal_pod_autoscaler_downscale_stabilization];
-    if let Some(behavior) = &hpa.spec.value.behavior {
-        for rules in [&behavior.scale_up, &behavior.scale_down].into_iter().flatten() {
-            let policies = rules.policies.iter().flatten().map(|p| p.period_seconds);
-            let seconds = rules.stabilization_window_seconds.into_iter().chain(policies);
-            windows.extend(seconds.map(|s| SimDuration::from_api_secs(i64::from(s))));
-        }
-    }
-    // What the last recommendation was; others still count until their window is over.
-    let last = scaler.memory.recommendations.iter().max_by_key(|(at, _)| *at).map_or(0, |(_, r)| *r);
-    let memory = scaler.memory.next_change(now, last, &windows);
-    let mut soon = memory.into_iter().chain(ctx.metrics().next_change(now)).min();
-    for pod in ctx.store().select_pods(namespace, &scaler.selector) {
+    let mut soon = ctx.metrics().next_change(now, pods);
+    for (_, pod) in pods {
         let start = pod.status.start_time.map(|at| calendar.instant(at));
         let ready = pod.ready_condition().and_then(|c| c.transition).map(|at| calendar.instant(at));
         // A sample counts once it lies a whole window after the Pod became ready: every look is made until then.
@@ -257,6 +288,31 @@ fn horizon(
         soon = soon.into_iter().chain(unsettled).chain(begun.filter(|at| *at > now)).min();
     }
     soon
+}
+
+/// The earliest instant at which a look can come to another end though nothing is written meanwhile.
+fn horizon(
+    flags: &ControllerManager,
+    scaler: &Scaler,
+    hpa: &HorizontalPodAutoscaler,
+    now: SimTime,
+) -> Option<SimTime> {
+    let window = flags.horizontal_pod_autoscaler_downscale_stabilization;
+    // What the last recommendation was; others still count until their window is over.
+    let last = scaler.memory.recommendations.iter().max_by_key(|(at, _)| *at).map_or(0, |(_, r)| *r);
+    let memory = match &hpa.spec.value.behavior {
+        None => scaler.memory.next_shrink(now, last, window),
+        Some(behavior) => {
+            let mut windows = vec![window];
+            for rules in [&behavior.scale_up, &behavior.scale_down].into_iter().flatten() {
+                let policies = rules.policies.iter().flatten().map(|p| p.period_seconds);
+                let seconds = rules.stabilization_window_seconds.into_iter().chain(policies);
+                windows.extend(seconds.map(|s| SimDuration::from_api_secs(i64::from(s))));
+            }
+            scaler.memory.next_change(now, last, &windows)
+        }
+    };
+    memory.into_iter().chain(scaler.until).min()
 }
 
 /// An autoscaler with the status that is being worked out.
@@ -272,7 +328,7 @@ impl Draft {
         kind: &'static str,
         holds: bool,
         reason: &'static str,
-        message: impl Into<crate::base::Str>,
+        message: impl Into<Str>,
     ) {
         let status = ConditionStatus::of(holds);
         let condition = Condition::new(kind, status, reason, message, ctx.timestamp());
@@ -316,13 +372,14 @@ impl Controller for HorizontalController {
         usize::try_from(self.flags.concurrent_horizontal_pod_autoscaler_syncs).unwrap_or(1).max(1)
     }
 
-    fn on_change(&mut self, change: &Change, _store: &Store, out: &mut Enqueue) {
-        if self.scalers.is_empty() && change.kind() != crate::api::Kind::HorizontalPodAutoscaler {
-            return;
-        }
+    fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
         let meta = change.object.meta();
         if let Some((old, new)) = change.of::<HorizontalPodAutoscaler>() {
             let key = change.object.key();
+            let generation = |hpa: &Arc<HorizontalPodAutoscaler>| hpa.meta.generation;
+            if old.map(generation) != new.map(generation) {
+                self.aim(&key, old.map(AsRef::as_ref), store);
+            }
             match (old, new) {
                 (_, None) => {
                     self.scalers.remove(&key);
@@ -331,23 +388,46 @@ impl Controller for HorizontalController {
                     out.after(WorkKey::sync(key), self.flags.horizontal_pod_autoscaler_sync_period);
                 }
                 (Some(old), Some(new)) if old.meta.generation != new.meta.generation => {
+                    self.scalers.values_mut().for_each(|scaler| scaler.kept = None);
                     self.wake(&key, change.at, out);
                 }
                 (Some(_), Some(_)) => {}
             }
         } else if change.of::<Pod>().is_some() {
-            self.wake_where(change.at, out, |key, scaler| {
-                key.namespace == meta.namespace && scaler.selector.matches(&meta.labels)
-            });
+            for key in self.selectors.matching(&meta.namespace, &meta.labels) {
+                self.wake(&key, change.at, out);
+            }
         } else {
-            self.wake_where(change.at, out, |key, scaler| {
-                key.namespace == meta.namespace && scaler.target == meta.name
-            });
+            let target = (meta.namespace.clone(), meta.name.clone());
+            for key in self.by_target.get(&target).cloned().into_iter().flatten() {
+                self.aim(&key, None, store);
+                self.wake(&key, change.at, out);
+            }
         }
     }
 
-    fn on_metrics_change(&mut self, now: SimTime, out: &mut Enqueue) {
-        self.wake_where(now, out, |_, _| true);
+    fn on_metrics_change(
+        &mut self,
+        at: SimTime,
+        pods: Option<&BTreeSet<ObjId>>,
+        store: &Store,
+        out: &mut Enqueue,
+    ) {
+        let Some(pods) = pods else {
+            let keys: Vec<ObjectKey> = self.scalers.keys().cloned().collect();
+            keys.iter().for_each(|key| self.wake(key, at, out));
+            return;
+        };
+        let mut keys = BTreeSet::new();
+        // Pods of one template share their labels, and their namespace.
+        let mut seen = LookupSet::new();
+        for pod in pods.iter().filter_map(|id| store.get_id::<Pod>(*id)) {
+            let (namespace, labels) = (&pod.meta.namespace, &pod.meta.labels);
+            if seen.insert((labels.place(), namespace.clone())) {
+                keys.extend(self.selectors.matching(namespace, labels));
+            }
+        }
+        keys.iter().for_each(|key| self.wake(key, at, out));
     }
 
     fn reconcile(&mut self, key: &WorkKey, ctx: &mut Ctx<'_>) -> Action {

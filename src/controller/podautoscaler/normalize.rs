@@ -216,6 +216,14 @@ impl Memory {
         events.push((now, (to - from).abs()));
     }
 
+    /// The first instant after `now` at which the largest size of the window, if it is more than `desired`, is no more
+    /// remembered.
+    pub fn next_shrink(&self, now: SimTime, desired: i32, window: SimDuration) -> Option<SimTime> {
+        let recent = self.recommendations.iter().filter(|(at, _)| *at + window >= now);
+        let (largest, at) = recent.map(|(at, r)| (*r, *at)).max()?;
+        (largest > desired).then(|| at + window)
+    }
+
     /// The first instant after `now` at which what is remembered counts otherwise, if a size other than
     /// `desired` is remembered.
     pub fn next_change(&self, now: SimTime, desired: i32, windows: &[SimDuration]) -> Option<SimTime> {

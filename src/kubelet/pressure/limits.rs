@@ -12,10 +12,11 @@ use crate::api::pod::PodSpec;
 use crate::api::resources::{EPHEMERAL_STORAGE, MEMORY};
 use crate::api::{Node, ObjectKey};
 use crate::base::{Quantity, SimDuration, SimTime, Str, text::lit};
-use crate::kubelet::pod::LocalPod;
+use crate::kubelet::pod::{Burden, LocalPod};
 use crate::kubelet::usage::{Level, first_above};
 use crate::kubelet::worker::Worker;
 use crate::kubelet::{ContainerStep, Ctx, Kubelets, habits};
+use crate::store::ObjId;
 
 /// The exit code of a process that the kernel killed.
 pub(super) const KILLED: i32 = 137;
@@ -99,7 +100,13 @@ impl Worker<'_, '_> {
             growing(habits.memory.map(|m| (m.idle, m.growth))),
             growing(habits.processes.map(|p| (p.idle, p.growth))),
         );
+        let per_request = habits.memory.map_or(0, |m| m.per_request);
+        if per_request != 0 {
+            // A new process has no requests yet.
+            self.pod.burden = Burden::default();
+        }
         let life = &mut self.pod.containers[index];
+        (life.per_request, life.in_flight) = (per_request, Level::default());
         // What was written before stays.
         let disk =
             habits.disk.map_or(life.disk, |d| Level::growing(now, life.disk.at(now).max(d.idle), d.growth));
@@ -112,12 +119,25 @@ impl Worker<'_, '_> {
         self.plan_kill(index);
     }
 
+    /// The Pod works on other requests: its containers hold them in memory.
+    fn bear(&mut self, burden: Burden) {
+        self.pod.burden = burden;
+        for index in 0..self.pod.containers.len() {
+            let life = &mut self.pod.containers[index];
+            if life.per_request != 0 && life.is_running() {
+                life.in_flight = burden.memory(life.per_request);
+                self.machine.pressure.stale = true;
+                self.plan_kill(index);
+            }
+        }
+    }
+
     /// Works out when the container crosses its memory limit.
     pub fn plan_kill(&mut self, index: usize) {
         let now = self.now();
         let limit = self.pod.container(index).limits.get(MEMORY).map(|q| q.value());
         let life = &mut self.pod.containers[index];
-        life.over_limit = limit.and_then(|limit| first_above(&[life.memory], limit, now));
+        life.over_limit = limit.and_then(|limit| first_above(&[life.memory, life.in_flight], limit, now));
         if let Some(at) = life.over_limit {
             self.container_at(index, at, ContainerStep::OutOfMemory);
         }
@@ -184,6 +204,7 @@ impl Worker<'_, '_> {
         let life = &mut self.pod.containers[index];
         match what {
             Scarce::Memory => {
+                let target = target.saturating_sub(life.in_flight.at(now)).max(0);
                 life.memory = life.memory.fill(now, target, over);
                 self.plan_kill(index);
             }
@@ -216,6 +237,16 @@ impl Kubelets {
     ) -> bool {
         let Some(id) = ctx.store.id_of::<crate::api::Pod>(pod) else { return false };
         self.work(id, ctx, |worker| worker.fill(place, what, amount, over)).unwrap_or(false)
+    }
+
+    /// How many requests a Pod works on, as far as it was told; none if it is not known.
+    pub fn burden(&self, pod: ObjId) -> Option<Burden> {
+        self.pods.get(&pod).map(|pod| pod.burden)
+    }
+
+    /// A Pod works on other requests from now on: they take memory of its containers.
+    pub fn bear(&mut self, pod: ObjId, burden: Burden, ctx: &mut Ctx<'_>) {
+        self.work(pod, ctx, |worker| worker.bear(burden));
     }
 
     /// Something of a node fills up to an amount, by something outside of all Pods. Whether the node is known and

@@ -222,18 +222,24 @@ fn part(whole: i64, percent: u32) -> i64 {
 
 impl Life {
     /// What the container uses of it: memory and processes go with the process, the disk stays.
-    const fn level(&self, what: Scarce) -> Option<Level> {
-        match what {
-            Scarce::Memory if self.is_running() => Some(self.memory),
-            Scarce::Pids if self.is_running() => Some(self.pids),
-            Scarce::Memory | Scarce::Pids => None,
-            Scarce::Disk => Some(self.disk),
-        }
+    fn levels(&self, what: Scarce) -> impl Iterator<Item = Level> + use<> {
+        let (first, second) = match what {
+            Scarce::Memory if self.is_running() => (Some(self.memory), Some(self.in_flight)),
+            Scarce::Pids if self.is_running() => (Some(self.pids), None),
+            Scarce::Memory | Scarce::Pids => (None, None),
+            Scarce::Disk => (Some(self.disk), None),
+        };
+        first.into_iter().chain(second)
+    }
+
+    fn usage(&self, what: Scarce, now: SimTime) -> i64 {
+        self.levels(what).map(|level| level.at(now)).sum()
     }
 
     /// Whether it uses anything, now or later.
     pub const fn uses_something(&self) -> bool {
-        !(self.memory.is_nothing() && self.disk.is_nothing() && self.pids.is_nothing())
+        let nothing = self.memory.is_nothing() && self.in_flight.is_nothing();
+        !(nothing && self.disk.is_nothing() && self.pids.is_nothing())
     }
 }
 
@@ -246,7 +252,7 @@ impl LocalPod {
     /// What its containers use, and its scratch volumes.
     fn levels(&self, what: Scarce) -> impl Iterator<Item = Level> {
         let scratch = if what == Scarce::Disk { self.scratch.as_slice() } else { &[] };
-        let containers = self.containers.iter().filter_map(move |life| life.level(what));
+        let containers = self.containers.iter().flat_map(move |life| life.levels(what));
         containers.chain(scratch.iter().map(|(_, level)| *level))
     }
 }
@@ -287,7 +293,7 @@ impl Worker<'_, '_> {
         }
         for (index, life) in self.pod.containers.iter().enumerate() {
             let container = self.pod.container(index);
-            let used = life.level(what).map_or(0, |level| level.at(now));
+            let used = life.usage(what, now);
             let asked = container.requests.get(what.resource()).unwrap_or(Quantity::ZERO);
             if used > asked.value() {
                 let used = what.amount(used);

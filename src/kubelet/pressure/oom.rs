@@ -132,7 +132,7 @@ impl Kubelets {
         for pod in machine.pods.iter().filter_map(|id| self.pods.get(id)) {
             for (index, life) in pod.containers.iter().enumerate().filter(|(_, life)| life.is_running()) {
                 judge(
-                    life.memory.at(now),
+                    life.usage(Scarce::Memory, now),
                     pod.oom_score_adj(index, memory),
                     Victim::Container(pod.id, index),
                 );

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::pod::Burden;
 use super::pressure::{InUse, Place, Scarce};
 use super::{Ctx, KubeletEvent, Kubelets, Params, VolumeUse};
 use crate::api::k8s::core::v1 as core;

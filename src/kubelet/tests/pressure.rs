@@ -23,6 +23,34 @@ fn a_leak_ends_at_the_memory_limit() {
     assert_eq!((end.exit_code, end.reason.as_str()), (137, "OOMKilled"));
 }
 
+/// §7.11: requests in flight take memory; a process that was killed for them starts without any.
+#[test]
+fn requests_in_flight_count_towards_the_memory_limit() {
+    let mut rig = Rig::new();
+    rig.behave("app", |b| b.memory = Some(MemoryUse { idle: 40 * MI, per_request: 2 * MI, growth: 0 }));
+    rig.pod("app", container(json!({"resources": {"limits": {"memory": "100Mi"}}})));
+    rig.run(10);
+    rig.trace();
+    let id = rig.store.id_of::<Pod>(&rig.get("app").meta.key()).unwrap();
+    let bear = |rig: &mut Rig, count: f64, per_second: f64| {
+        let burden = Burden { from: rig.store.now(), count, per_second };
+        rig.with(|kubelets, ctx| kubelets.bear(id, burden, ctx));
+        assert_eq!(rig.kubelets.burden(id), Some(burden));
+    };
+    bear(&mut rig, 20.0, 0.0);
+    rig.run(20);
+    assert!(rig.trace().is_empty(), "80Mi of 100Mi");
+    // Each second one request more, of 2Mi: too many after ten.
+    bear(&mut rig, 20.0, 1.0);
+    rig.run(60);
+    let trace = rig.trace();
+    assert!(trace[0].starts_with("30."), "{trace:#?}");
+    let status = &rig.get("app").status.containers[0];
+    assert_eq!(status.restart_count, 1);
+    assert_eq!(status.last_termination.as_ref().map(|end| end.reason.as_str()), Some("OOMKilled"));
+    assert_eq!(rig.kubelets.burden(id), Some(Burden::default()));
+}
+
 /// §6.9, §7.9, §7.10, §13.36.
 #[test]
 fn a_node_short_of_memory_evicts_the_greediest() {

@@ -119,7 +119,7 @@ impl World {
         };
         let load = usage::Load { namespace: load.namespace.clone(), selector: load.selector.clone(), amount };
         self.usage.set_load(&self.store, load);
-        self.manager.on_metrics_change(self.store.now());
+        self.manager.on_metrics_change(self.usage.seen_from(self.store.now()), None, &self.store);
         Ok(())
     }
 }

@@ -36,7 +36,7 @@ impl MetricsApi for Exact {
         found.map_or(PodSample::Missing, |(_, sample)| PodSample::Value(*sample))
     }
 
-    fn next_change(&self, _: SimTime) -> Option<SimTime> {
+    fn next_change(&self, _: SimTime, _: &[(ObjId, Arc<Pod>)]) -> Option<SimTime> {
         None
     }
 }
@@ -66,11 +66,12 @@ fn proposed(current: i32, others: &[i64], facts: &Facts, resource: &str) -> i32 
         }));
         store.create(pod).unwrap();
     }
+    let pods = selected(&store);
     let calculator = Calculator {
         store: &store,
         metrics: &Exact(samples),
         namespace: "default",
-        selector: &LabelSelector::parse("app=web").unwrap(),
+        pods: &pods,
         tolerances: Tolerances { down: 0.1, up: 0.1 },
         cpu_initialization_period: SimDuration::from_mins(5),
         initial_readiness_delay: SimDuration::from_secs(30),
@@ -213,11 +214,12 @@ fn requests_are_those_of_containers_or_of_the_pod() {
         let pod = json!({"metadata": {"name": "p0", "namespace": "default", "labels": {"app": "web"}}, "spec": spec});
         let Object::Pod(pod) = lower::from_json(Kind::Pod, pod).unwrap() else { unreachable!() };
         store.create(Pod { status: before.status.clone(), ..Pod::clone(&pod) }).unwrap();
+        let pods = selected(&store);
         let calculator = Calculator {
             store: &store,
             metrics: &samples,
             namespace: "default",
-            selector: &LabelSelector::parse("app=web").unwrap(),
+            pods: &pods,
             tolerances: Tolerances { down: 0.1, up: 0.1 },
             cpu_initialization_period: SimDuration::from_mins(5),
             initial_readiness_delay: SimDuration::from_secs(30),

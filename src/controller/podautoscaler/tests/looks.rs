@@ -74,7 +74,7 @@ impl MetricsApi for Meters {
         self.value(metric).map(|value| vec![value / 2, value - value / 2])
     }
 
-    fn next_change(&self, _: SimTime) -> Option<SimTime> {
+    fn next_change(&self, _: SimTime, _: &[(ObjId, Arc<Pod>)]) -> Option<SimTime> {
         None
     }
 }
@@ -138,6 +138,8 @@ impl Tank {
     }
 
     pub(super) fn run_with(&mut self, meters: &dyn MetricsApi, seconds: u64) {
+        // The meters may be others than before.
+        self.manager.on_metrics_change(self.store.now(), None, &self.store);
         let end = self.store.now() + SimDuration::from_secs(seconds);
         loop {
             while self.store.has_changes() {

@@ -13,7 +13,7 @@ use crate::base::Quantity;
 use crate::store::metrics::{MetricsApi, PodSample, Sample};
 use crate::store::{ObjId, Store};
 use crate::testkit;
-use calculate::{Calculator, Tolerances};
+use calculate::{Calculator, Selected, Tolerances};
 use normalize::Memory;
 
 /// Samples by the Pod's name.
@@ -51,7 +51,7 @@ impl MetricsApi for Samples {
         })
     }
 
-    fn next_change(&self, _: SimTime) -> Option<SimTime> {
+    fn next_change(&self, _: SimTime, _: &[(ObjId, Arc<Pod>)]) -> Option<SimTime> {
         None
     }
 }
@@ -102,13 +102,20 @@ fn world(pods: &str, request: Option<i64>) -> (Store, Samples) {
     (store, Samples(samples))
 }
 
+/// The Pods of the app.
+fn selected(store: &Store) -> Vec<Selected> {
+    let pods = store.select_pod_ids("default", &LabelSelector::parse("app=web").unwrap()).into_iter();
+    pods.map(|(id, pod)| (id, Arc::clone(pod))).collect()
+}
+
 fn with_calculator<R>(pods: &str, request: Option<i64>, act: impl FnOnce(&Calculator<'_>) -> R) -> R {
     let (store, samples) = world(pods, request);
+    let pods = selected(&store);
     act(&Calculator {
         store: &store,
         metrics: &samples,
         namespace: "default",
-        selector: &LabelSelector::parse("app=web").unwrap(),
+        pods: &pods,
         tolerances: Tolerances { down: 0.1, up: 0.1 },
         cpu_initialization_period: SimDuration::from_mins(5),
         initial_readiness_delay: SimDuration::from_secs(30),

@@ -160,7 +160,6 @@ fn a_look_leaves_conditions_events_and_a_status() {
     assert_eq!(tank.hpa().meta.resource_version, written);
     // The metric goes: the condition flips, and its instant moves; the desired size stays.
     let active = of(&tank, "ScalingActive");
-    tank.manager.on_metrics_change(tank.store.now());
     tank.run(&Meters::default(), 40);
     assert!(tank.condition("ScalingActive").starts_with("False FailedGetResourceMetric"));
     assert_ne!(of(&tank, "ScalingActive"), active);
@@ -179,7 +178,7 @@ impl MetricsApi for Down {
         PodSample::Missing
     }
 
-    fn next_change(&self, _: SimTime) -> Option<SimTime> {
+    fn next_change(&self, _: SimTime, _: &[(ObjId, Arc<Pod>)]) -> Option<SimTime> {
         None
     }
 }
