@@ -28,6 +28,9 @@ pub struct History {
     sets: BTreeMap<Uid, BTreeMap<Uid, i32>>,
     /// How many Pods each Deployment may want, its surge included.
     most: BTreeMap<Uid, i32>,
+    /// Deployments with a ReplicaSet that has grown in this instant. What is moved from one to another is written into
+    /// each in turn, so that only the end of the instant counts.
+    grown: BTreeMap<Uid, String>,
 }
 
 impl History {
@@ -49,6 +52,9 @@ impl History {
         }
         if change.at < self.at {
             self.note(change, "the clock ran backwards");
+        }
+        if change.at > self.at {
+            self.judge_growth();
         }
         (self.revision, self.at) = (change.revision, change.at);
         self.count(change);
@@ -112,11 +118,20 @@ impl History {
         let wanted = if gone { 0 } else { set.replicas };
         let before = self.room.insert(set.meta.uid.clone(), wanted).unwrap_or(0);
         let Some(owner) = deployment_of(&set.meta) else { return };
-        let sets = self.sets.entry(owner.clone()).or_default();
-        sets.insert(set.meta.uid.clone(), wanted);
-        let (sum, most) = (sets.values().sum::<i32>(), self.most.get(&owner).copied().unwrap_or(i32::MAX));
-        if wanted > before && sum > most {
-            self.note(change, &format!("makes {sum} Pods of a Deployment that may have {most}"));
+        self.sets.entry(owner.clone()).or_default().insert(set.meta.uid.clone(), wanted);
+        if wanted > before {
+            self.grown.insert(owner, format!("t={}: ReplicaSet {}", change.at, set.meta.key()));
+        }
+    }
+
+    /// Deployments want no more Pods than they may have, where they have begun to want more.
+    fn judge_growth(&mut self) {
+        for (owner, what) in std::mem::take(&mut self.grown) {
+            let sum: i32 = self.sets.get(&owner).into_iter().flat_map(BTreeMap::values).sum();
+            let most = self.most.get(&owner).copied().unwrap_or(i32::MAX);
+            if sum > most && self.breaches.len() < BREACHES_MAX {
+                self.breaches.push(format!("{what}: makes {sum} Pods of a Deployment that may have {most}"));
+            }
         }
     }
 

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::api::storage::{CsiDriver, CsiNode, PersistentVolume, VolumeAttachment};
+use crate::api::storage::{AccessMode, CsiDriver, CsiNode, PersistentVolume, VolumeAttachment};
 use crate::api::{Kind, Node, ObjectKey, Resource};
 use crate::base::{LookupMap, SimDuration, SimTime, Str};
 use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
@@ -38,12 +38,21 @@ pub struct Attacher {
     attach: Delay,
     detach: Delay,
     operations: Operations,
-    /// Failed calls of an attachment in a row, and when the next one is made.
-    failures: LookupMap<ObjectKey, (u32, SimTime)>,
+    /// Failed calls of an attachment in a row.
+    failures: LookupMap<ObjectKey, Failures>,
     /// What drivers are doing.
     calls: BTreeMap<ObjectKey, Call>,
     /// Attachments of each volume.
     of_volume: BTreeMap<Str, BTreeSet<Str>>,
+}
+
+/// Calls of one kind that failed in a row, and when the next one is made. An attachment that is to go now is looked at
+/// without waiting: upstream's `vaUpdated` queues it at once.
+#[derive(Clone, Copy, Debug)]
+struct Failures {
+    detach: bool,
+    count: u32,
+    until: SimTime,
 }
 
 /// A call to a driver that has not returned.
@@ -134,8 +143,8 @@ impl Attacher {
             return Action::Done;
         }
         let now = ctx.now();
-        if let Some((_, at)) = self.failures.get(key).filter(|(_, at)| *at > now) {
-            return Action::After(at.since(now));
+        if let Some(failures) = self.failures.get(key).filter(|f| f.detach == detach && f.until > now) {
+            return Action::After(failures.until.since(now));
         }
         let timeout = drivers::of(&attachment.attacher).timeouts.1;
         let call = match self.calls.get(key) {
@@ -208,6 +217,11 @@ impl Attacher {
                 let error = Ec2Error::of("InvalidVolume.ZoneMismatch", &why);
                 return Some(operations::ec2_words(operation, &what, &error, &mut stream));
             }
+            if volume.is_some_and(|v| self.is_elsewhere(v, attachment, store)) {
+                let why = format!("{handle} is already attached to an instance");
+                let error = Ec2Error::of("VolumeInUse", &why);
+                return Some(operations::ec2_words(operation, &what, &error, &mut stream));
+            }
             if self.is_full(attachment, ctx) {
                 let error = Ec2Error::of("AttachmentLimitExceeded", "Volume attachment limit exceeded");
                 let error = error.passed_on_as(RESOURCE_EXHAUSTED);
@@ -216,6 +230,18 @@ impl Attacher {
         }
         let trouble = self.operations.trouble(driver, operation, uid, (now, seed))?;
         Some(operations::words(driver, operation, &what, trouble, &mut stream))
+    }
+
+    /// Whether a disk that one machine can have at a time is with another.
+    fn is_elsewhere(&self, volume: &PersistentVolume, attachment: &VolumeAttachment, store: &Store) -> bool {
+        let single =
+            |mode: &AccessMode| matches!(mode, AccessMode::ReadWriteOnce | AccessMode::ReadWriteOncePod);
+        let others = self.of_volume.get(&attachment.pv_name).into_iter().flatten();
+        volume.access_modes.iter().all(single)
+            && others
+                .filter(|name| **name != attachment.meta.name)
+                .filter_map(|name| store.find::<VolumeAttachment>("", name))
+                .any(|other| other.attached)
     }
 
     /// Whether the machine has as many volumes as it can have, by what the scenario says.
@@ -229,9 +255,10 @@ impl Attacher {
 
     /// Writes down why a call failed, for the attach/detach controller to read, and tries again later.
     fn fail(&mut self, key: &ObjectKey, operation: Operation, why: String, ctx: &mut Ctx<'_>) -> Action {
-        let failures = self.failures.get(key).map_or(0, |(count, _)| *count);
-        let pause = (RETRY.0 * 2u64.saturating_pow(failures.min(20))).min(RETRY.1);
-        self.failures.insert(key.clone(), (failures + 1, ctx.now() + pause));
+        let detach = operation == Operation::Detach;
+        let count = self.failures.get(key).filter(|f| f.detach == detach).map_or(0, |f| f.count);
+        let pause = (RETRY.0 * 2u64.saturating_pow(count.min(20))).min(RETRY.1);
+        self.failures.insert(key.clone(), Failures { detach, count: count + 1, until: ctx.now() + pause });
         // An attachment that has vanished has no status.
         let _ = ctx.update::<VolumeAttachment>(key, |a| match operation {
             Operation::Detach => a.detach_error = why.into(),

@@ -154,7 +154,7 @@ impl Service {
         let mut chance = 1.0;
         let mut response = Response::one_of(self.bearers.iter().map(|b| (b.flow.answered, b.flow.response)));
         for (times, seen) in called {
-            chance *= libm::pow(seen.success, *times);
+            chance *= all_succeed(seen.success, *times);
             response = response.then(seen.response, *times);
         }
         self.rates = self.rates_of(chance, response);
@@ -291,6 +291,13 @@ pub(super) fn after(seconds: f64) -> SimDuration {
     SimDuration::from_nanos(libm::ceil(seconds * 1e9) as u64)
 }
 
+/// The chance that all calls of a request succeed if it makes `times` on average: a part of a call is a call that only
+/// that part of requests makes.
+fn all_succeed(success: f64, times: f64) -> f64 {
+    let whole = libm::floor(times);
+    libm::pow(success, whole) * (1.0 - (times - whole) * (1.0 - success))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,5 +312,21 @@ mod tests {
             assert_eq!(told(told(value)), told(value));
         }
         assert_eq!(told(0.999_999_9), 1.0);
+    }
+
+    #[test]
+    fn requests_that_make_no_call_do_not_fail_with_it() {
+        for (success, times, expected) in [
+            (0.0, 0.4, 0.6),
+            (0.5, 0.4, 0.8),
+            (0.5, 2.0, 0.25),
+            (0.5, 1.5, 0.375),
+            (1.0, 7.3, 1.0),
+            (0.0, 1.0, 0.0),
+            (0.0, 0.0, 1.0),
+        ] {
+            let chance = all_succeed(success, times);
+            assert!((chance - expected).abs() < 1e-12, "{success} {times}: {chance}");
+        }
     }
 }

@@ -53,7 +53,7 @@ impl AttachDetach {
             };
             if let Err(error) = ctx.create(attachment) {
                 words::attach_failed(ctx, name, &operation.pods, &error.to_string());
-                place.back_off(now);
+                place.back_off(Doing::Attach, now);
                 return;
             }
         }
@@ -183,9 +183,9 @@ fn conclude(
         (Doing::Attach, Progress::Failed(why)) => {
             words::attach_failed(ctx, name, pods, &why);
             place.state = State::Uncertain;
-            place.back_off(ctx.now());
+            place.back_off(doing, ctx.now());
         }
-        (Doing::Detach, Progress::Failed(_)) => place.back_off(ctx.now()),
+        (Doing::Detach, Progress::Failed(_)) => place.back_off(doing, ctx.now()),
         (Doing::Attach | Doing::Detach, Progress::Pending) => {}
     }
 }

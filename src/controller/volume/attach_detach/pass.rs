@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::world::{State, Volume};
+use super::world::{Doing, State, Volume};
 use super::{AttachDetach, OUT_OF_SERVICE, words};
 use crate::api::storage::{AccessMode, ClaimPhase, PersistentVolume, PersistentVolumeClaim};
 use crate::api::volume::VolumeSource;
@@ -45,7 +45,7 @@ impl AttachDetach {
         let now = ctx.now();
         let (busy, unique) = (volume.is_busy(node, shared), volume.unique_name());
         let Some(place) = volume.places.get_mut(node) else { return };
-        if busy || place.held_back(now) || place.state == State::Detached {
+        if busy || place.held_back(Doing::Detach, now) || place.state == State::Detached {
             return;
         }
         let since = *place.detach_since.get_or_insert(now);
@@ -96,7 +96,7 @@ impl AttachDetach {
             return;
         }
         place.multi_attach_said = false;
-        if place.held_back(now) {
+        if place.held_back(Doing::Attach, now) {
             return;
         }
         self.start_attach(name, volume, node, pods, ctx);

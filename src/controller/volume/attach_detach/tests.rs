@@ -446,6 +446,54 @@ fn detaching_comes_before_attaching() {
     assert_eq!(attachments(&h), ["pv on n2 attached"]);
 }
 
+/// autoscaling-storage.md §5.7: pauses after failures are an operation's own, `nestedpendingoperations.go`.
+#[test]
+fn a_disk_that_could_not_be_attached_is_let_go_without_waiting() {
+    let refusing = DriverChange {
+        driver: DRIVER.into(),
+        error_rates: vec![(Operation::Attach, 1000)],
+        ..DriverChange::default()
+    };
+    let attacher = Attacher::boxed(SECOND, SECOND, Operations::new(vec![(SimTime::ZERO, refusing)]));
+    let mut h = Harness::new(vec![Binder::boxed(), AttachDetach::boxed(SimDuration::from_mins(1)), attacher]);
+    for node in ["n1", "n2"] {
+        put_node(&mut h, node, "a", DRIVER, &[ZONE_LABEL]);
+    }
+    let mut pv = volume("pv", "static", "10Gi");
+    pv.claim_ref = reserved_for("data", "");
+    h.store.create(pv).unwrap();
+    put_claim(&mut h, "data", "pv");
+    run(&mut h, "old", "n1");
+    h.advance_secs(40);
+    assert!(!h.events_of("FailedAttachVolume").is_empty(), "and the next try lies far away");
+    remove(&mut h, "old");
+    run(&mut h, "new", "n2");
+    h.advance_millis(200);
+    assert_eq!(attachments(&h), ["pv on n1 deleting"], "it may be there after all, so it goes first");
+    h.advance_secs(4);
+    assert_eq!(attachments(&h), ["pv on n2"]);
+}
+
+/// autoscaling-storage.md §5.7: EC2 gives a disk to one machine, whatever the controllers believe.
+#[test]
+fn a_disk_that_is_with_another_machine_is_refused() {
+    let mut h = ebs_cluster("a", &["n1", "n2"]);
+    h.advance_secs(3);
+    assert_eq!(attachments(&h), ["pv on n1 attached"]);
+    let second = VolumeAttachment {
+        meta: Meta::named("", "by-hand"),
+        attacher: drivers::EBS.into(),
+        node_name: "n2".into(),
+        pv_name: "pv".into(),
+        ..VolumeAttachment::default()
+    };
+    h.store.create(second).unwrap();
+    h.advance_secs(3);
+    let second = h.store.find::<VolumeAttachment>("", "by-hand").unwrap();
+    let end = "api error VolumeInUse: vol-1 is already attached to an instance";
+    assert!(!second.attached && second.attach_error.ends_with(end), "{second:?}");
+}
+
 /// autoscaling-storage.md §5.7, §7.49: one loop looks at all nodes, every 100 ms.
 #[test]
 fn one_pass_serves_all_nodes() {

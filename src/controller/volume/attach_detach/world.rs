@@ -101,7 +101,8 @@ pub(super) struct Place {
     pub detach_since: Option<SimTime>,
     /// When the node's use of it is ignored, if it still is not healthy then.
     pub force_at: Option<SimTime>,
-    /// Failed operations since the last good one, and until when none is tried.
+    /// What has failed since the last good operation, how often in a row, and until when it is not tried again.
+    pub failed: Option<Doing>,
     pub failures: u32,
     pub retry_at: Option<SimTime>,
     /// When it is found out that the attachment has been deleted by somebody else.
@@ -120,15 +121,19 @@ impl Place {
     }
 
     /// Notes that an operation has failed.
-    pub fn back_off(&mut self, now: SimTime) {
+    pub fn back_off(&mut self, doing: Doing, now: SimTime) {
+        if self.failed.replace(doing) != Some(doing) {
+            self.failures = 0;
+        }
         let pause = (BACKOFF_FIRST * 2u64.saturating_pow(self.failures.min(16))).min(BACKOFF_MAX);
         self.failures += 1;
         self.retry_at = Some(now + pause);
     }
 
-    /// Whether a failed operation keeps another from being tried.
-    pub fn held_back(&self, now: SimTime) -> bool {
-        self.retry_at.is_some_and(|at| at > now)
+    /// Whether an operation has failed and is not tried again yet. Another operation does not wait for it: upstream's
+    /// `nestedpendingoperations` begins anew where the name of the operation is another.
+    pub fn held_back(&self, doing: Doing, now: SimTime) -> bool {
+        self.failed == Some(doing) && self.retry_at.is_some_and(|at| at > now)
     }
 }
 
