@@ -7,7 +7,7 @@ use crate::api::policy::PodDisruptionBudget;
 use crate::api::storage::ClaimPhase;
 use crate::api::workload::{Deployment, DeploymentStrategy, Job, ReplicaSet};
 use crate::api::{ContainerStatus, Meta, Object, Pod, Uid, condition};
-use crate::base::SimTime;
+use crate::base::{SimDuration, SimTime};
 use crate::facts::{Fact, Recorder};
 use crate::store::{Change, Verb};
 
@@ -23,7 +23,7 @@ pub struct History {
     /// The active Pods of each controller.
     active: BTreeMap<Uid, BTreeSet<Uid>>,
     /// How many Pods each ReplicaSet and each Job may have at a time.
-    room: BTreeMap<Uid, i32>,
+    room: BTreeMap<Uid, Room>,
     /// The ReplicaSets of each Deployment, with the Pods they want.
     sets: BTreeMap<Uid, BTreeMap<Uid, i32>>,
     /// How many Pods each Deployment may want, its surge included.
@@ -33,7 +33,30 @@ pub struct History {
     grown: BTreeMap<Uid, String>,
 }
 
+/// How many Pods a controller may have.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    wanted: i32,
+    /// What was wanted before, and until when: a sync that has begun makes what was wanted then, as fast as its client may
+    /// call.
+    before: i32,
+    changed: SimTime,
+}
+
+/// No sync makes Pods longer than that after something else is wanted.
+const SYNC_MAX: SimDuration = SimDuration::from_secs(10);
+
 impl History {
+    /// Notes what a controller wants from now on; what it wanted before.
+    fn wants(&mut self, uid: &Uid, wanted: i32, now: SimTime) -> i32 {
+        let room = self.room.entry(uid.clone()).or_insert(Room { wanted, before: wanted, changed: now });
+        let before = room.wanted;
+        if before != wanted {
+            *room = Room { wanted, before, changed: now };
+        }
+        before
+    }
+
     /// What was noted, in words.
     pub fn breaches(&self) -> &[String] {
         &self.breaches
@@ -90,7 +113,7 @@ impl History {
         match &change.object {
             Object::Pod(pod) => self.count_pod(change, pod, gone),
             Object::Job(job) => {
-                self.room.insert(job.meta.uid.clone(), job.parallelism);
+                self.wants(&job.meta.uid, job.parallelism, change.at);
             }
             Object::Deployment(deployment) => {
                 self.most.insert(deployment.meta.uid.clone(), most(deployment));
@@ -108,7 +131,11 @@ impl History {
             return;
         }
         let new = pods.insert(pod.meta.uid.clone());
-        let (has, room) = (pods.len(), self.room.get(&owner.uid).copied().unwrap_or(i32::MAX));
+        let room = self.room.get(&owner.uid).map_or(i32::MAX, |room| {
+            let late = change.at.since(room.changed) > SYNC_MAX;
+            if late { room.wanted } else { room.wanted.max(room.before) }
+        });
+        let has = pods.len();
         if new && change.verb == Verb::Added && i32::try_from(has).unwrap_or(i32::MAX) > room {
             self.note(change, &format!("is one of {has}, and {} {} wants {room}", owner.kind, owner.name));
         }
@@ -116,7 +143,8 @@ impl History {
 
     fn count_set(&mut self, change: &Change, set: &ReplicaSet, gone: bool) {
         let wanted = if gone { 0 } else { set.replicas };
-        let before = self.room.insert(set.meta.uid.clone(), wanted).unwrap_or(0);
+        let known = self.room.contains_key(&set.meta.uid);
+        let before = self.wants(&set.meta.uid, wanted, change.at) * i32::from(known);
         let Some(owner) = deployment_of(&set.meta) else { return };
         self.sets.entry(owner.clone()).or_default().insert(set.meta.uid.clone(), wanted);
         if wanted > before {

@@ -16,6 +16,9 @@ use super::naive::{self, Cluster};
 /// A Pod must run this many seconds after it was made: pull, start and readiness, on a busy node too.
 const STARTS_WITHIN: i64 = 60;
 
+/// A Pod must be gone this many seconds after the end of its grace.
+const ENDS_WITHIN: i64 = 10;
+
 /// Collects what is wrong.
 pub struct Judge<'a> {
     store: &'a Store,
@@ -62,7 +65,9 @@ impl Judge<'_> {
         for pod in self.store.list::<Pod>() {
             let key = pod.meta.key();
             if pod.meta.is_deleting() {
-                self.blame(format!("pod {key} is still being deleted"));
+                if !self.may_still_go(&pod.meta) {
+                    self.blame(format!("pod {key} is still being deleted"));
+                }
             } else if pod.node_name.is_some() {
                 let image_missing = pod.spec.containers.iter().any(|c| c.image.ends_with(":bad"));
                 let left_alone = image_missing && self.is_outdated(pod);
@@ -83,9 +88,17 @@ impl Judge<'_> {
         age.is_some_and(|seconds| seconds < STARTS_WITHIN)
     }
 
+    /// Whether an object was marked so late (an autoscaler wanted less) that its grace is not over.
+    fn may_still_go(&self, meta: &Meta) -> bool {
+        meta.deletion.is_some_and(|deletion| deletion.timestamp.0 + ENDS_WITHIN > self.store.timestamp().0)
+    }
+
     /// Whether nobody mends a Pod: it is of an older template of a Deployment that waits for room or is forbidden more
-    /// Pods, or its ReplicaSet is an orphan.
+    /// Pods, or it or its ReplicaSet is an orphan.
     fn is_outdated(&self, pod: &Pod) -> bool {
+        if pod.meta.controller().is_none() {
+            return true;
+        }
         let set =
             pod.meta.controller().and_then(|o| self.store.find::<ReplicaSet>(&pod.meta.namespace, &o.name));
         if set.is_some_and(|s| s.meta.controller().is_none()) {
@@ -116,12 +129,13 @@ impl Judge<'_> {
                 ));
             }
         }
-        let nominated = self.store.list::<Pod>().any(|p| p.status.nominated_node.is_some());
+        // Room that others have just taken is not told anew.
+        let moves = self.store.list::<Pod>().any(|p| p.status.nominated_node.is_some() || self.is_new(p));
         let Some((nodes, counts)) = naive::read(&why.message) else {
             return self.blame(format!("pod {key} waits: {}", why.message));
         };
         let expected = self.cluster.counts(pod);
-        if !nominated && (nodes != self.cluster.nodes.len() || counts != expected) {
+        if !moves && (nodes != self.cluster.nodes.len() || counts != expected) {
             self.blame(format!(
                 "pod {key} waits: {}; but {} nodes, {expected:?}",
                 why.message,
@@ -335,7 +349,7 @@ impl Judge<'_> {
             [Kind::Pod, Kind::ReplicaSet, Kind::Job, Kind::Deployment, Kind::StatefulSet, Kind::Namespace];
         for object in kinds.iter().flat_map(|kind| self.store.list_objects(*kind)) {
             let meta = object.meta();
-            if meta.is_deleting() {
+            if meta.is_deleting() && !self.may_still_go(meta) {
                 self.blame(format!("{} {} does not go", object.kind_name(), meta.key()));
             }
             let gone = |owner: &str| self.store.by_uid(owner).is_none();
