@@ -10,6 +10,8 @@ use super::taint::Taint;
 use super::workload::BoundaryPart;
 use crate::base::Str;
 
+/// The taint by which an administrator says that a node is surely down.
+pub const TAINT_OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 /// The label that names a node's zone.
 pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 /// The label that names a node's region.
@@ -88,6 +90,11 @@ impl Node {
     fn either_label(&self, older: &str, current: &str) -> Str {
         let labels = &self.meta.labels;
         labels.get(older).or_else(|| labels.get(current)).cloned().unwrap_or_default()
+    }
+
+    /// Whether it has the taint `node.kubernetes.io/out-of-service`.
+    pub fn is_out_of_service(&self) -> bool {
+        self.taints.iter().any(|taint| taint.key == TAINT_OUT_OF_SERVICE)
     }
 
     /// Whether the condition `Ready` is `True`.

@@ -300,6 +300,11 @@ impl PersistentVolume {
         self.meta.annotations.get(annotation::CLASS_BETA).unwrap_or(&self.storage_class).clone()
     }
 
+    /// Whether one node at a time can have it.
+    pub fn is_single_node(&self) -> bool {
+        self.access_modes.iter().all(|mode| mode.is_single_node())
+    }
+
     /// The name by which nodes list it as attached and in use; none for volumes that nobody attaches.
     ///
     /// Upstream: `pkg/volume/util/util.go` `GetUniqueVolumeName`, v1.34; in-tree disks by their CSI drivers.

@@ -220,7 +220,7 @@ impl Disks {
     pub fn check(&self, store: &Store) -> Result<(), String> {
         let single: BTreeSet<Place> = store
             .list::<PersistentVolume>()
-            .filter(|volume| volume.access_modes.iter().all(|mode| mode.is_single_node()))
+            .filter(|volume| volume.is_single_node())
             .filter_map(|volume| Place::of_volume(volume, ""))
             .collect();
         for (place, lying) in self.lying.iter().filter(|(place, _)| single.contains(*place)) {

@@ -24,8 +24,6 @@ const PERIOD: SimDuration = SimDuration::from_secs(20);
 /// were ready (15.2 s and 16.9 s).
 const PHASE: SimDuration = SimDuration::from_millis(15_300);
 const QUARANTINE: SimDuration = SimDuration::from_secs(40);
-/// The taint that an administrator puts on a node that is surely down.
-pub const TAINT_OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 const LOOP: &str = "loop";
 
 /// The Pod garbage collector.
@@ -100,7 +98,7 @@ impl PodGc {
         doomed.extend(self.beyond_threshold(store).into_iter().map(|p| (p, false)));
         let out_of_service: BTreeSet<&Str> = store
             .list::<Node>()
-            .filter(|n| is_out_of_service(n) && !n.is_ready())
+            .filter(|n| n.is_out_of_service() && !n.is_ready())
             .map(|n| &n.meta.name)
             .collect();
         let mut terminating: Vec<Arc<Pod>> = store
@@ -153,10 +151,6 @@ fn sort_by_eviction_and_age(pods: &mut [Arc<Pod>]) {
     pods.sort_by_key(|p| (!evicted(p), p.meta.created, p.meta.name.clone()));
 }
 
-fn is_out_of_service(node: &Node) -> bool {
-    node.taints.iter().any(|t| t.key == TAINT_OUT_OF_SERVICE)
-}
-
 fn fail_and_delete(ctx: &mut Ctx<'_>, pod: &Pod, orphaned: bool) {
     let (key, at) = (pod.meta.key(), ctx.timestamp());
     if !pod.is_terminal() {
@@ -189,7 +183,7 @@ impl Controller for PodGc {
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
         let concerns = if let Some((old, new)) = change.of::<Node>() {
-            let out_of_service = |n: Option<&Arc<Node>>| n.is_some_and(|n| is_out_of_service(n));
+            let out_of_service = |n: Option<&Arc<Node>>| n.is_some_and(|n| n.is_out_of_service());
             new.is_none()
                 || (out_of_service(new) && old.map(|o| o.is_ready()) != new.map(|n| n.is_ready()))
                 || out_of_service(new) && !out_of_service(old)
@@ -222,7 +216,7 @@ fn concerns_pod(old: Option<&Arc<Pod>>, pod: &Pod, store: &Store) -> bool {
         None => newly_deleting,
         Some(name) => match store.find::<Node>("", name) {
             None => old.is_none_or(|o| o.node_name != pod.node_name),
-            Some(node) => newly_deleting && is_out_of_service(node),
+            Some(node) => newly_deleting && node.is_out_of_service(),
         },
     }
 }
@@ -311,7 +305,7 @@ mod tests {
         assert_eq!(names(&h).len(), 4);
         for node in ["dead", "alive"] {
             let taint = Taint {
-                key: TAINT_OUT_OF_SERVICE.into(),
+                key: crate::api::node::TAINT_OUT_OF_SERVICE.into(),
                 value: "nodeshutdown".into(),
                 effect: TaintEffect::NoExecute,
                 time_added: None,

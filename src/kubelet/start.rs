@@ -18,7 +18,6 @@ use super::{ContainerStep, ProbeKind, habits, images};
 use crate::api::Inert;
 use crate::api::pod::PullPolicy;
 use crate::base::{SimDuration, SimTime, Str, text::lit};
-use crate::params::Delay;
 use crate::params::behaviour::{Outage, ProbeOutage};
 
 /// Attempts without a ConfigMap or Secret after which only its change is a reason for another; upstream tries
@@ -78,15 +77,11 @@ impl Worker<'_, '_> {
 
     /// The sync after one that failed at `at`.
     fn sync_after(&self, index: usize, at: SimTime) -> SimTime {
-        let every = self.ctx.params.latencies.sync_retry;
-        let wait = match every {
-            Delay::Constant(every) => every,
-            _ => {
-                let (uid, at) = (self.pod.uid.as_bytes(), at.as_nanos().to_le_bytes());
-                let name = self.pod.container(index).name.as_bytes();
-                every.sample(&mut self.ctx.store.seed().stream_of("sync-retry", &[uid, name, &at]))
-            }
-        };
+        let wait = self.ctx.params.latencies.sync_retry.draw(|| {
+            let (uid, at) = (self.pod.uid.as_bytes(), at.as_nanos().to_le_bytes());
+            let name = self.pod.container(index).name.as_bytes();
+            self.ctx.store.seed().stream_of("sync-retry", &[uid, name, &at])
+        });
         at + wait.max(SYNC_MIN)
     }
 

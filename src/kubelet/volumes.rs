@@ -117,13 +117,10 @@ impl Worker<'_, '_> {
 
     /// One case of a delay, another at each instant.
     fn sample_again(&self, delay: &Delay, purpose: &'static str) -> SimDuration {
-        match delay {
-            Delay::Constant(span) => *span,
-            _ => {
-                let parts = [self.pod.uid.as_bytes(), &self.now().as_nanos().to_le_bytes()];
-                delay.sample(&mut self.ctx.store.seed().stream_of(purpose, &parts))
-            }
-        }
+        delay.draw(|| {
+            let parts = [self.pod.uid.as_bytes(), &self.now().as_nanos().to_le_bytes()];
+            self.ctx.store.seed().stream_of(purpose, &parts)
+        })
     }
 
     /// How long it takes to mount what the claims are bound to: as long as the slowest driver.
@@ -154,6 +151,9 @@ impl Worker<'_, '_> {
         let node = self.ctx.store.find::<Node>("", &self.machine.name).cloned();
         for volume in self.claimed_volumes() {
             let name = &volume.meta.name;
+            let front = |map: &'static str, mount: &'static str| {
+                if volume.block { ("FailedMapVolume", map) } else { ("FailedMount", mount) }
+            };
             let mut fail = |reason: &str, step: &str, why: &str| {
                 said.push((reason.into(), format!("{step} for volume \"{name}\" : {why}")));
             };
@@ -162,22 +162,15 @@ impl Worker<'_, '_> {
             };
             if node.as_ref().is_some_and(|n| !reaches(n)) {
                 let why = "no matching NodeSelectorTerms";
-                let (reason, step) = if volume.block {
-                    ("FailedMapVolume", "MapVolume.NodeAffinity check failed")
-                } else {
-                    ("FailedMount", "MountVolume.NodeAffinity check failed")
-                };
+                let (reason, step) =
+                    front("MapVolume.NodeAffinity check failed", "MountVolume.NodeAffinity check failed");
                 fail(reason, step, why);
                 continue;
             }
             let sole = volume.access_modes == [AccessMode::ReadWriteOncePod];
             if sole && self.machine.sole.get(name).is_some_and(|pod| *pod != self.pod.id) {
                 let why = "volume uses the ReadWriteOncePod access mode and is already in use by another pod";
-                let (reason, step) = if volume.block {
-                    ("FailedMapVolume", "MapVolume.SetUpDevice failed")
-                } else {
-                    ("FailedMount", "MountVolume.SetUp failed")
-                };
+                let (reason, step) = front("MapVolume.SetUpDevice failed", "MountVolume.SetUp failed");
                 fail(reason, step, why);
                 continue;
             }
@@ -344,13 +337,10 @@ impl Worker<'_, '_> {
     }
 
     fn sample_report(&self) -> SimDuration {
-        match &self.ctx.params.latencies.volume_report {
-            Delay::Constant(span) => *span,
-            delay => {
-                let parts = [self.machine.name.as_bytes(), &self.now().as_nanos().to_le_bytes()];
-                delay.sample(&mut self.ctx.store.seed().stream_of("volume-report", &parts))
-            }
-        }
+        self.ctx.params.latencies.volume_report.draw(|| {
+            let parts = [self.machine.name.as_bytes(), &self.now().as_nanos().to_le_bytes()];
+            self.ctx.store.seed().stream_of("volume-report", &parts)
+        })
     }
 
     /// The Pod's volumes are unmounted.

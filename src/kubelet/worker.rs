@@ -81,24 +81,16 @@ impl Worker<'_, '_> {
 
     /// One case of a delay.
     pub fn sample(&self, delay: &Delay, purpose: &'static str) -> SimDuration {
-        match delay {
-            Delay::Constant(span) => *span,
-            _ => delay.sample(&mut self.ctx.store.seed().stream(purpose, &self.pod.uid)),
-        }
+        delay.draw(|| self.ctx.store.seed().stream(purpose, &self.pod.uid))
     }
 
     /// One case of a delay of a container, another for each of its starts.
     pub fn sample_container(&self, delay: &Delay, purpose: &'static str, index: usize) -> SimDuration {
-        match delay {
-            Delay::Constant(span) => *span,
-            _ => {
-                let starts = self.pod.containers[index].starts.to_le_bytes();
-                let name = self.pod.container(index).name.as_bytes();
-                let mut stream =
-                    self.ctx.store.seed().stream_of(purpose, &[self.pod.uid.as_bytes(), name, &starts]);
-                delay.sample(&mut stream)
-            }
-        }
+        delay.draw(|| {
+            let starts = self.pod.containers[index].starts.to_le_bytes();
+            let name = self.pod.container(index).name.as_bytes();
+            self.ctx.store.seed().stream_of(purpose, &[self.pod.uid.as_bytes(), name, &starts])
+        })
     }
 
     /// The network is there, or is not needed: volumes, then the sandbox.

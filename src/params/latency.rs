@@ -79,6 +79,17 @@ impl Delay {
         }
     }
 
+    /// One case, drawn from a stream that is addressed only if something is drawn.
+    pub fn draw(&self, stream: impl FnOnce() -> Stream) -> SimDuration {
+        match *self {
+            Self::Constant(d) => d,
+            Self::Uniform { .. }
+            | Self::Normal { .. }
+            | Self::LogNormal { .. }
+            | Self::Exponential { .. } => self.sample(&mut stream()),
+        }
+    }
+
     /// Whether it is always the same.
     pub const fn is_constant(&self) -> bool {
         matches!(self, Self::Constant(_))

@@ -19,10 +19,7 @@ impl Watch {
 
     /// When the write of this revision is heard of, if it was written now. All who watch hear of it at the same time.
     pub fn heard(&mut self, written: SimTime, revision: u64, seed: Seed) -> SimTime {
-        let takes = match self.delay {
-            Delay::Constant(takes) => takes,
-            random => random.sample(&mut seed.stream_of("watch", &[&revision.to_le_bytes()])),
-        };
+        let takes = self.delay.draw(|| seed.stream_of("watch", &[&revision.to_le_bytes()]));
         self.last = self.last.max(written + takes);
         self.last
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::api::node::TAINT_OUT_OF_SERVICE;
 use crate::api::storage::{
     ClaimPhase, CsiDriver, PersistentVolume, PersistentVolumeClaim, StorageClass, VolumeAttachment,
 };
@@ -9,9 +10,6 @@ use crate::api::{ContainerState, ContainerStatus, Event, EventType, Node, Object
 use crate::base::Str;
 use crate::params::drivers;
 use crate::store::Store;
-
-/// The taint by which an administrator says that a node is really down.
-const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
 /// What holds a Pod, a sentence each; nothing if it has no node or its containers run.
 pub fn of(store: &Store, pod: &Pod) -> Vec<String> {
@@ -97,7 +95,7 @@ fn whereabouts(store: &Store, volume: &PersistentVolume, node: &Str) -> String {
         Some(_) => return "is being attached".to_owned(),
         None => {}
     }
-    let single = volume.access_modes.iter().all(|mode| mode.is_single_node());
+    let single = volume.is_single_node();
     match all().find(|_| single) {
         Some(other) => elsewhere(store, volume, other),
         None => "is to be attached".to_owned(),
@@ -122,11 +120,11 @@ fn elsewhere(store: &Store, volume: &PersistentVolume, attachment: &VolumeAttach
     }
     match store.find::<Node>("", other) {
         Some(n) if n.is_ready() => format!("{front}, which has not unmounted it yet"),
-        Some(n) if n.taints.iter().any(|t| t.key == OUT_OF_SERVICE) => {
+        Some(n) if n.is_out_of_service() => {
             format!("{front}, which is out of service")
         }
         _ => format!(
-            "{front}, which does not answer: it is taken away by force six minutes after the last Pod there was gone, or at once if the node gets the taint {OUT_OF_SERVICE}"
+            "{front}, which does not answer: it is taken away by force six minutes after the last Pod there was gone, or at once if the node gets the taint {TAINT_OUT_OF_SERVICE}"
         ),
     }
 }
@@ -250,7 +248,7 @@ mod tests {
                 s.create(attachment("n1", true)).unwrap();
                 silence(s);
                 let taint = Taint {
-                    key: OUT_OF_SERVICE.into(),
+                    key: TAINT_OUT_OF_SERVICE.into(),
                     value: Str::new(),
                     effect: TaintEffect::NoExecute,
                     time_added: None,

@@ -47,12 +47,12 @@ struct Room {
 const SYNC_MAX: SimDuration = SimDuration::from_secs(10);
 
 impl History {
-    /// Notes what a controller wants from now on; what it wanted before.
-    fn wants(&mut self, uid: &Uid, wanted: i32, now: SimTime) -> i32 {
-        let room = self.room.entry(uid.clone()).or_insert(Room { wanted, before: wanted, changed: now });
-        let before = room.wanted;
-        if before != wanted {
-            *room = Room { wanted, before, changed: now };
+    /// Notes what a controller wants from now on; what it wanted before, if it was known.
+    fn wants(&mut self, uid: &Uid, wanted: i32, now: SimTime) -> Option<i32> {
+        let before = self.room.get(uid).map(|room| room.wanted);
+        if before != Some(wanted) {
+            let room = Room { wanted, before: before.unwrap_or(wanted), changed: now };
+            self.room.insert(uid.clone(), room);
         }
         before
     }
@@ -143,8 +143,7 @@ impl History {
 
     fn count_set(&mut self, change: &Change, set: &ReplicaSet, gone: bool) {
         let wanted = if gone { 0 } else { set.replicas };
-        let known = self.room.contains_key(&set.meta.uid);
-        let before = self.wants(&set.meta.uid, wanted, change.at) * i32::from(known);
+        let before = self.wants(&set.meta.uid, wanted, change.at).unwrap_or(0);
         let Some(owner) = deployment_of(&set.meta) else { return };
         self.sets.entry(owner.clone()).or_default().insert(set.meta.uid.clone(), wanted);
         if wanted > before {

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use super::world::World;
 use crate::api::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, PODS};
-use crate::api::storage::{
-    AccessMode, ClaimPhase, PersistentVolume, PersistentVolumeClaim, VolumeAttachment,
-};
+use crate::api::storage::{ClaimPhase, PersistentVolume, PersistentVolumeClaim, VolumeAttachment};
 use crate::api::{Node, Pod, ResourceList, condition};
 use crate::base::{Quantity, Str};
 use crate::store::Store;
@@ -147,10 +145,7 @@ fn attachments(store: &Store) -> Result<(), String> {
     let mut nodes: BTreeMap<&Str, &Str> = BTreeMap::new();
     for attachment in store.list::<VolumeAttachment>().filter(|a| a.attached) {
         let Some(volume) = store.find::<PersistentVolume>("", &attachment.pv_name) else { continue };
-        let single = volume
-            .access_modes
-            .iter()
-            .all(|mode| matches!(mode, AccessMode::ReadWriteOnce | AccessMode::ReadWriteOncePod));
+        let single = volume.is_single_node();
         if let Some(other) = nodes.insert(&attachment.pv_name, &attachment.node_name).filter(|_| single) {
             let (volume, node) = (&attachment.pv_name, &attachment.node_name);
             return Err(format!("volume {volume} is attached to both {other} and {node}"));

@@ -217,12 +217,7 @@ impl World {
     /// # Errors
     /// A limit was hit or an invariant broke.
     pub fn run_until(&mut self, until: SimTime, recorder: &mut dyn Recorder) -> Result<(), Fault> {
-        let until = until.min(self.end);
-        while self.step_until(until, recorder)? {}
-        if until != SimTime::MAX {
-            self.store.advance(until);
-        }
-        Ok(())
+        self.run_until_watched(until, recorder, &mut |_| {})
     }
 
     /// As [`World::run_until`]; `watch` sees the world before and after each event.
@@ -235,11 +230,15 @@ impl World {
         recorder: &mut dyn Recorder,
         watch: &mut dyn FnMut(&Self),
     ) -> Result<(), Fault> {
+        let until = until.min(self.end);
         watch(self);
-        while self.step_until(until.min(self.end), recorder)? {
+        while self.step_until(until, recorder)? {
             watch(self);
         }
-        self.run_until(until, recorder)
+        if until != SimTime::MAX {
+            self.store.advance(until);
+        }
+        Ok(())
     }
 
     /// Goes on by one event. False if nothing is due before the end of the run.

@@ -149,10 +149,7 @@ impl Traffic {
             return;
         }
         let seed = self.seed;
-        let after = || match routing {
-            Delay::Constant(span) => *span,
-            _ => routing.sample(&mut seed.stream("service-routing", &change.revision.to_string())),
-        };
+        let after = || routing.draw(|| seed.stream("service-routing", &change.revision.to_string()));
         self.routes.on_change(change, store, after);
         match change.kind() {
             Kind::Pod => self.pod_changed(change),
@@ -361,20 +358,12 @@ impl Traffic {
     }
 
     fn new_bearer(&mut self, pod: ObjId, service: usize, ctx: &Ctx<'_>) -> Bearer {
-        if !self.pods.contains_key(&pod) {
-            let (health, until) = (ctx.health)(pod);
-            let profile = self.profiles.get(pod, ctx.store, ctx.behaviours);
-            let node = profile.as_ref().map(|profile| self.nodes.number(&profile.node));
-            let mut known = Known { services: Vec::new(), health, until: None, profile, node };
-            self.work.health_until(pod, &mut known, until);
-            self.pods.insert(pod, known);
-        }
-        let known = self.pods.or_insert_with(pod, || unreachable!("it was just put in"));
+        let mut known = self.pods.remove(&pod).unwrap_or_else(|| self.new_pod(pod, ctx));
         let at = known.services.partition_point(|s| *s < service);
         known.services.insert(at, service);
         known.join(pod, &mut self.nodes);
         let profile = known.profile.clone();
-        Bearer {
+        let bearer = Bearer {
             pod,
             health: known.health,
             arrivals: 0.0,
@@ -385,7 +374,19 @@ impl Traffic {
             flow: super::queueing::Flow::default(),
             node: known.node,
             profile,
-        }
+        };
+        self.pods.insert(pod, known);
+        bearer
+    }
+
+    /// A Pod of which nothing was known.
+    fn new_pod(&mut self, pod: ObjId, ctx: &Ctx<'_>) -> Known {
+        let (health, until) = (ctx.health)(pod);
+        let profile = self.profiles.get(pod, ctx.store, ctx.behaviours);
+        let node = profile.as_ref().map(|profile| self.nodes.number(&profile.node));
+        let mut known = Known { services: Vec::new(), health, until: None, profile, node };
+        self.work.health_until(pod, &mut known, until);
+        known
     }
 
     fn no_bearer(&mut self, pod: ObjId, service: usize) {

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::api::storage::{AccessMode, CsiDriver, CsiNode, PersistentVolume, VolumeAttachment};
+use crate::api::storage::{CsiDriver, CsiNode, PersistentVolume, VolumeAttachment};
 use crate::api::{Kind, Node, ObjectKey, Resource};
 use crate::base::{LookupMap, SimDuration, SimTime, Str};
 use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
@@ -234,10 +234,8 @@ impl Attacher {
 
     /// Whether a disk that one machine can have at a time is with another.
     fn is_elsewhere(&self, volume: &PersistentVolume, attachment: &VolumeAttachment, store: &Store) -> bool {
-        let single =
-            |mode: &AccessMode| matches!(mode, AccessMode::ReadWriteOnce | AccessMode::ReadWriteOncePod);
         let others = self.of_volume.get(&attachment.pv_name).into_iter().flatten();
-        volume.access_modes.iter().all(single)
+        volume.is_single_node()
             && others
                 .filter(|name| **name != attachment.meta.name)
                 .filter_map(|name| store.find::<VolumeAttachment>("", name))

@@ -36,8 +36,6 @@ use world::{State, Volume};
 /// The reconciler's period, and where its passes lie.
 const PASS_PERIOD: SimDuration = SimDuration::from_millis(100);
 const PASS_PHASE: SimDuration = SimDuration::from_millis(50);
-/// The taint by which an administrator says that a node is really down.
-const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
 /// The first pass at or after an instant.
 fn pass_at(at: SimTime) -> SimTime {
@@ -128,10 +126,9 @@ impl AttachDetach {
                 self.used_by_gone.remove(&name);
             }
             (Some(old), Some(new)) => {
-                let tainted = |n: &Node| n.taints.iter().any(|t| t.key == OUT_OF_SERVICE);
                 let same = old.is_ready() == new.is_ready()
                     && old.status.volumes_in_use == new.status.volumes_in_use
-                    && tainted(old) == tainted(new);
+                    && old.is_out_of_service() == new.is_out_of_service();
                 if same {
                     return;
                 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::world::{Doing, State, Volume};
-use super::{AttachDetach, OUT_OF_SERVICE, words};
+use super::{AttachDetach, words};
 use crate::api::storage::{AccessMode, ClaimPhase, PersistentVolume, PersistentVolumeClaim};
 use crate::api::volume::VolumeSource;
 use crate::api::{Node, ObjectKey, Pod};
@@ -55,7 +55,7 @@ impl AttachDetach {
             None => self.used_by_gone.get(node).is_some_and(|used| used.contains(&unique)),
         };
         let healthy = live.is_some_and(|n| n.is_ready());
-        let out_of_service = live.is_some_and(|n| n.taints.iter().any(|t| t.key == OUT_OF_SERVICE));
+        let out_of_service = live.is_some_and(|n| n.is_out_of_service());
         let expired = now.since(since) > MAX_WAIT_FOR_UNMOUNT;
         place.force_at = None;
         if used && !out_of_service && (healthy || !expired) {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::api::condition::{self, Condition};
-use crate::api::node::ZONE_LABEL;
+use crate::api::node::{TAINT_OUT_OF_SERVICE, ZONE_LABEL};
 use crate::api::selector::{NodeSelectorTerm, Operator, Requirement};
 use crate::api::storage::{AccessMode, CsiNode, PvSource};
 use crate::api::{ConditionStatus, ContainerState, ContainerStatus, Meta, NodeSelector, Taint, TaintEffect};
@@ -20,11 +20,16 @@ const UNIQUE: &str = "kubernetes.io/csi/disk.example.com^h-pv";
 
 /// Two nodes, and a volume bound to the claim `data`.
 fn cluster() -> Harness {
+    cluster_where(Operations::default())
+}
+
+/// The same with a driver that does otherwise than usual.
+fn cluster_where(operations: Operations) -> Harness {
     let sync = SimDuration::from_mins(1);
     let mut h = Harness::new(vec![
         Binder::boxed(),
         AttachDetach::boxed(sync),
-        Attacher::boxed(SECOND, SECOND, Operations::default()),
+        Attacher::boxed(SECOND, SECOND, operations),
     ]);
     for node in ["n1", "n2"] {
         put_node(&mut h, node, "a", DRIVER, &[ZONE_LABEL]);
@@ -274,7 +279,7 @@ fn the_out_of_service_taint_ends_the_wait_at_once() {
     remove(&mut h, "old");
     h.advance_secs(10);
     let taint = Taint {
-        key: OUT_OF_SERVICE.into(),
+        key: TAINT_OUT_OF_SERVICE.into(),
         value: "nodeshutdown".into(),
         effect: TaintEffect::NoSchedule,
         time_added: None,
@@ -454,15 +459,7 @@ fn a_disk_that_could_not_be_attached_is_let_go_without_waiting() {
         error_rates: vec![(Operation::Attach, 1000)],
         ..DriverChange::default()
     };
-    let attacher = Attacher::boxed(SECOND, SECOND, Operations::new(vec![(SimTime::ZERO, refusing)]));
-    let mut h = Harness::new(vec![Binder::boxed(), AttachDetach::boxed(SimDuration::from_mins(1)), attacher]);
-    for node in ["n1", "n2"] {
-        put_node(&mut h, node, "a", DRIVER, &[ZONE_LABEL]);
-    }
-    let mut pv = volume("pv", "static", "10Gi");
-    pv.claim_ref = reserved_for("data", "");
-    h.store.create(pv).unwrap();
-    put_claim(&mut h, "data", "pv");
+    let mut h = cluster_where(Operations::new(vec![(SimTime::ZERO, refusing)]));
     run(&mut h, "old", "n1");
     h.advance_secs(40);
     assert!(!h.events_of("FailedAttachVolume").is_empty(), "and the next try lies far away");
