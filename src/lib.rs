@@ -13,6 +13,7 @@
 //! | 4 | [`kubelet`] | the kubelets of all nodes |
 //! | 4 | [`cloud`] | zones, instance types, node groups |
 //! | 4 | [`autoscaler`] | cluster autoscaler |
+//! | 4 | [`trace`] | workloads from files and generators |
 //! | 4 | [`traffic`] | load, usage of Pods, metrics |
 //! | 4 | [`vertical`] | vertical Pod autoscaler |
 //! | 5 | [`plan`] | a run, fully resolved |
@@ -42,6 +43,7 @@ pub mod cloud;
 pub mod controller;
 pub mod kubelet;
 pub mod scheduler;
+pub mod trace;
 pub mod traffic;
 pub mod vertical;
 

@@ -58,6 +58,11 @@ impl Pod {
     }
 }
 
+/// The annotation that says how long the regular containers of a Pod run before they end well, as Go writes durations.
+pub const RUNS_FOR: &str = "wavetank.dev/runs-for";
+/// The label of Pods that come from a trace: the trace's name.
+pub const TRACE_LABEL: &str = "wavetank.dev/trace";
+
 /// Names of Pod conditions.
 pub mod cond {
     /// All containers are ready and all readiness gates pass.

@@ -158,6 +158,11 @@ pub const DIAG_CODES: &[DiagCode] = &[
         "manifest not applied",
         "The document can be read, but it is nothing that can be applied to a cluster.",
     ),
+    row(
+        "WT0217",
+        "row not read",
+        "A row of a trace or of a file of nodes cannot be read, or the file is no table: a column is missing, or a value is not what its column should hold. `badRows: skip` passes such rows over.",
+    ),
     row("WT0301", "not a subject", "An expectation has exactly one subject, such as `pods` or `deployment`."),
     row(
         "WT0302",

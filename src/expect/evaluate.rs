@@ -9,6 +9,7 @@ use super::cost::Ledger as Costs;
 use super::data::{Found, Ledger};
 use super::spec::{Check, EventSubject, Expectation, Subject, When};
 use super::verdict::{Breach, Judgement, Verdict, tell};
+use super::trace::Tallies;
 use super::{Count, fields, traffic};
 use crate::api::{Kind, Object, ObjectKey};
 use crate::base::{SimTime, Str};
@@ -28,9 +29,14 @@ pub struct Evaluator {
     ledger: Option<Ledger>,
     /// What was spent.
     costs: Costs,
+    /// What became of the Pods of traces.
+    traces: Tallies,
     /// Everything up to here has been heard, and the present state lasts from here on.
     now: SimTime,
 }
+
+/// What is kept for all expectations: costs, and traces.
+type Books<'a> = (&'a Costs, &'a Tallies);
 
 /// One expectation and what is known of it.
 #[derive(Clone, Debug)]
@@ -65,11 +71,13 @@ enum Probe {
     Requests(Meter),
     /// What was spent, as of the instant that counts.
     Bill(Box<super::cost::Bill>),
+    /// What the checks found of the Pods of a trace, as of the instant that counts.
+    Trace(Vec<super::trace::Reading>),
 }
 
 impl Evaluator {
-    /// A judge of these expectations, before anything exists, with an empty account of costs.
-    pub fn new(expectations: &[Expectation], costs: Costs) -> Self {
+    /// A judge of these expectations, before anything exists, with an empty account of costs and of traces.
+    pub fn new(expectations: &[Expectation], costs: Costs, traces: Tallies) -> Self {
         let states: Vec<_> = expectations.iter().map(State::new).collect();
         let mut interested: BTreeMap<Kind, Vec<usize>> = BTreeMap::new();
         for (index, expectation) in expectations.iter().enumerate() {
@@ -82,7 +90,7 @@ impl Evaluator {
         }
         let asked = expectations.iter().any(|e| matches!(e.subject, Subject::Data(_)));
         let ledger = asked.then(Ledger::default);
-        Self { states, interested, zones: BTreeMap::new(), ledger, costs, now: SimTime::ZERO }
+        Self { states, interested, zones: BTreeMap::new(), ledger, costs, traces, now: SimTime::ZERO }
     }
 
     /// Hears of a change. Changes come in the order of their instants.
@@ -94,6 +102,9 @@ impl Evaluator {
             self.look_at_data();
         }
         self.costs.change(change);
+        if let Some(trace) = self.traces.change(change) {
+            self.look_at_trace(trace);
+        }
         let Some(interested) = self.interested.get(&change.kind()) else {
             return;
         };
@@ -128,6 +139,17 @@ impl Evaluator {
         }
     }
 
+    fn look_at_trace(&mut self, trace: usize) {
+        for state in &mut self.states {
+            state.stale |= matches!(&state.expectation.subject, Subject::Trace(s) if s.trace == trace);
+        }
+    }
+
+    /// What became of the Pods of traces.
+    pub const fn traces(&self) -> &Tallies {
+        &self.traces
+    }
+
     /// Hears what became of requests.
     fn requests(&mut self, interval: &Interval) {
         for state in &mut self.states {
@@ -142,7 +164,7 @@ impl Evaluator {
     /// Takes note that the present state lasts until just before `next`.
     fn settle(&mut self, next: SimTime) {
         for state in &mut self.states {
-            state.settle(self.now, next, &self.costs);
+            state.settle(self.now, next, (&self.costs, &self.traces));
         }
         self.now = next;
     }
@@ -172,8 +194,8 @@ impl Evaluator {
             self.settle(end);
         }
         let now = self.now;
-        let costs = self.costs;
-        self.states.into_iter().map(|state| state.finish(now, &costs)).collect()
+        let books = (&self.costs, &self.traces);
+        self.states.into_iter().map(|state| state.finish(now, books)).collect()
     }
 }
 
@@ -201,7 +223,7 @@ impl Subject {
                 super::spec::ResourceKind::Known(kind) => kind,
                 super::spec::ResourceKind::Inert(_) => Kind::Inert,
             },
-            Self::Data(_) | Self::Traffic(_) | Self::Cost(_) => return None,
+            Self::Data(_) | Self::Traffic(_) | Self::Cost(_) | Self::Trace(_) => return None,
         })
     }
 
@@ -221,6 +243,7 @@ impl Subject {
             Self::Data(s) => s.wanted(),
             Self::Traffic(s) => s.wanted(),
             Self::Cost(s) => s.wanted(),
+            Self::Trace(s) => s.wanted(),
         }
     }
 }
@@ -255,6 +278,7 @@ impl State {
             Subject::Data(_) => Probe::Data(Vec::new()),
             Subject::Traffic(_) => Probe::Requests(Meter::default()),
             Subject::Cost(_) => Probe::Bill(Box::default()),
+            Subject::Trace(_) => Probe::Trace(Vec::new()),
         };
         Self {
             expectation: expectation.clone(),
@@ -326,14 +350,15 @@ impl State {
                 | Subject::Endpoints(_)
                 | Subject::Data(_)
                 | Subject::Traffic(_)
-                | Subject::Cost(_),
+                | Subject::Cost(_)
+                | Subject::Trace(_),
                 _,
             ) => {}
         }
     }
 
     /// The present state lasts from `now` until just before `next`.
-    fn settle(&mut self, now: SimTime, next: SimTime, costs: &Costs) {
+    fn settle(&mut self, now: SimTime, next: SimTime, (costs, traces): Books<'_>) {
         // Requests are judged when all of them are counted.
         if self.judgement.is_some() || matches!(self.probe, Probe::Requests(_)) {
             return;
@@ -349,7 +374,17 @@ impl State {
             }
             return;
         }
+        // What is judged at an instant needs no look before.
+        let waits = match self.expectation.when {
+            When::At(at) => at >= next,
+            When::End => true,
+            When::By(_) | When::During(..) => false,
+        };
+        if waits && matches!(self.probe, Probe::Trace(_)) {
+            return;
+        }
         if std::mem::take(&mut self.stale) {
+            self.read_trace(traces);
             let holds = self.evaluate();
             if holds != self.holds {
                 self.holds = holds;
@@ -367,6 +402,15 @@ impl State {
                 }
             }
             When::At(_) | When::By(_) | When::End => {}
+        }
+    }
+
+    /// Takes the numbers of a trace.
+    fn read_trace(&mut self, traces: &Tallies) {
+        if let (Subject::Trace(s), Probe::Trace(readings)) = (&self.expectation.subject, &mut self.probe)
+            && let Some(tally) = traces.all().get(s.trace)
+        {
+            *readings = s.read(tally);
         }
     }
 
@@ -404,6 +448,7 @@ impl State {
             (Subject::Data(s), Probe::Data(found)) => s.holds(found),
             (Subject::Traffic(s), Probe::Requests(meter)) => s.holds(meter),
             (Subject::Cost(s), Probe::Bill(bill)) => s.holds(bill),
+            (Subject::Trace(s), Probe::Trace(readings)) => s.holds(readings),
             _ => false,
         }
     }
@@ -430,7 +475,8 @@ impl State {
             }
             (_, Probe::Data(found)) => tell_data(found),
             (Subject::Traffic(s), Probe::Requests(meter)) => s.actual(meter),
-            (_, Probe::Object(_) | Probe::Requests(_) | Probe::Bill(_)) => String::new(),
+            (Subject::Trace(s), Probe::Trace(readings)) => s.actual(readings),
+            (_, Probe::Object(_) | Probe::Requests(_) | Probe::Bill(_) | Probe::Trace(_)) => String::new(),
         }
     }
 
@@ -443,7 +489,7 @@ impl State {
         };
         let wanted = expectation.subject.wanted();
         let message = match (passed, expectation.when) {
-            (true, _) if matches!(self.probe, Probe::Bill(_)) => format!("{} at {at}", self.actual()),
+            (true, When::At(_) | When::End) if matches!(self.probe, Probe::Bill(_) | Probe::Trace(_)) => format!("{} at {at}", self.actual()),
             (true, _) => format!("{}, since {}", self.actual(), self.since.cut_to_millis()),
             (false, When::During(..)) => tell(&self.breaches, &wanted),
             (false, When::By(_)) => format!("{} still at {at} (wanted {wanted})", self.actual()),
@@ -484,14 +530,18 @@ impl State {
     }
 
     /// The verdict at the end of the run, whose last instant is `end`.
-    fn finish(mut self, end: SimTime, costs: &Costs) -> Judgement {
+    fn finish(mut self, end: SimTime, books: Books<'_>) -> Judgement {
         // The last instant counts as a whole: nothing can come after it.
-        self.settle(end, end + crate::base::SimDuration::from_nanos(1), costs);
+        self.settle(end, end + crate::base::SimDuration::from_nanos(1), books);
         if matches!(self.probe, Probe::Requests(_)) {
             self.judge_requests(end);
         }
         if let (Probe::Bill(bill), None) = (&mut self.probe, &self.judgement) {
-            **bill = costs.bill(end);
+            **bill = books.0.bill(end);
+            (self.holds, self.since) = (self.evaluate(), end);
+        }
+        if self.judgement.is_none() && matches!(self.probe, Probe::Trace(_)) {
+            self.read_trace(books.1);
             (self.holds, self.since) = (self.evaluate(), end);
         }
         if self.judgement.is_none() {

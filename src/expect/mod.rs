@@ -17,6 +17,7 @@ pub mod event;
 pub mod fields;
 pub mod pods;
 pub mod spec;
+pub mod trace;
 pub mod traffic;
 pub mod verdict;
 

@@ -67,6 +67,8 @@ pub enum Subject {
     Traffic(super::traffic::TrafficSubject),
     /// What the cluster has cost.
     Cost(CostSubject),
+    /// What became of the Pods of a trace.
+    Trace(super::trace::TraceSubject),
 }
 
 /// One object by name.

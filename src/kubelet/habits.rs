@@ -42,7 +42,7 @@ pub struct Habits {
     pub completes: Option<Completion>,
 }
 
-/// What a container of a Pod does.
+/// What a container of a Pod does. What the Pod itself says goes first.
 ///
 /// Init containers and sidecars are meant only by entries that name them or their image: an entry for the
 /// Pods of an app is about the app. An init container of which nothing is said runs for a second.
@@ -50,6 +50,9 @@ pub fn of(params: &Params<'_>, pod: &LocalPod, index: usize) -> Habits {
     let mut habits = Habits::default();
     let container = pod.container(index);
     let regular = pod.is_regular(index);
+    if regular {
+        habits.completes = pod.runs_for.map(|span| Completion { after: Delay::Constant(span), ..INIT_TIME });
+    }
     let meant = |entry: &&Behaviour| {
         let by_name = entry.matches.container.is_some() || entry.matches.image.is_some();
         (regular || by_name)

@@ -7,7 +7,7 @@ use super::probes::Probes;
 use super::recipe::Recipe;
 use super::resize::Resize;
 use super::usage::Level;
-use crate::api::pod::Terminated;
+use crate::api::pod::{RUNS_FOR, Terminated};
 use crate::api::{Container, Labels, ObjectKey, Pod, PodSpec};
 use crate::base::{SimDuration, SimTime, Str, Timestamp, text::lit};
 use crate::store::ObjId;
@@ -92,6 +92,8 @@ pub struct LocalPod {
     pub recipe: Arc<Recipe>,
     /// Its labels, by which behaviours are found.
     pub labels: Labels,
+    /// How long its regular containers run before they end well, if the Pod itself says so.
+    pub runs_for: Option<SimDuration>,
     /// The identity of its controller.
     pub controller: Option<Str>,
     /// How far it is.
@@ -166,6 +168,7 @@ impl LocalPod {
             spec: pod.spec.clone(),
             recipe,
             labels: pod.meta.labels.clone(),
+            runs_for: pod.meta.annotations.get(RUNS_FOR).and_then(|text| SimDuration::parse_go(text).ok()),
             controller: pod.meta.controller().map(|owner| owner.uid.clone()),
             stage: Stage::Volumes,
             seen,

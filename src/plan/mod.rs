@@ -20,6 +20,7 @@ pub use crate::cloud::{NodeGroup, PlannedNode};
 pub use crate::params::settings;
 pub use crate::params::settings::Settings;
 pub use crate::params::{Behaviour, Delay, DriverChange, ImagePull, KubeVersion, Latencies, Metric, Traffic};
+pub use crate::trace::Trace;
 pub use step::{NodeSet, ResourceKind, Step, Target, TimedStep};
 
 /// 2026-01-05T08:00:00Z, a Monday: the virtual wall clock at the start if the scenario names none.
@@ -58,6 +59,8 @@ pub struct Plan {
     pub manifests: Vec<PlannedObject>,
     /// What containers do. The first entry that matches and says something about a matter decides it.
     pub behaviours: Vec<Behaviour>,
+    /// Pods that arrive by themselves.
+    pub traces: Vec<Arc<Trace>>,
     /// Load from outside.
     pub traffic: Vec<Traffic>,
     /// Custom and external metrics.
@@ -95,6 +98,7 @@ impl Default for Plan {
             drivers: Vec::new(),
             manifests: Vec::new(),
             behaviours: Vec::new(),
+            traces: Vec::new(),
             traffic: Vec::new(),
             metrics: Vec::new(),
             steps: Vec::new(),

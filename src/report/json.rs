@@ -10,6 +10,7 @@ use crate::expect::Bill;
 use crate::expect::cost::{Share, Which};
 use crate::expect::traffic::whole;
 use crate::facts::traffic::{Failure, Meter};
+use crate::sim::outcome::TraceOutcome;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -23,6 +24,8 @@ struct Document<'a> {
     events: u64,
     expectations: Vec<Expectation<'a>>,
     pods: Pods,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    traces: Vec<Trace<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     requests: Vec<Requests<'a>>,
     cost: Cost<'a>,
@@ -48,6 +51,55 @@ struct Pods {
     succeeded: u32,
     failed: u32,
     terminating: u32,
+}
+
+/// Pods of a trace; times are in seconds.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Trace<'a> {
+    name: &'a str,
+    arrived: i64,
+    scheduled: i64,
+    started: i64,
+    succeeded: i64,
+    failed: i64,
+    pending: i64,
+    refused: u64,
+    waited_p50_seconds: Option<f64>,
+    waited_p99_seconds: Option<f64>,
+    waited_max_seconds: Option<f64>,
+    pending_because: Vec<Because<'a>>,
+}
+
+#[derive(Serialize)]
+struct Because<'a> {
+    message: &'a str,
+    pods: u32,
+}
+
+impl<'a> Trace<'a> {
+    fn of(trace: &'a TraceOutcome) -> Self {
+        let tally = &trace.tally;
+        let waited = |share| tally.waited.percentile(share).map(|time| time.as_secs_f64());
+        Self {
+            name: &tally.name,
+            arrived: tally.arrived,
+            scheduled: tally.scheduled,
+            started: tally.started,
+            succeeded: tally.succeeded,
+            failed: tally.failed,
+            pending: tally.pending,
+            refused: trace.refused.0,
+            waited_p50_seconds: waited(50),
+            waited_p99_seconds: waited(99),
+            waited_max_seconds: waited(100),
+            pending_because: trace
+                .pending
+                .iter()
+                .map(|(message, pods)| Because { message, pods: *pods })
+                .collect(),
+        }
+    }
 }
 
 /// Requests are whole numbers, times are in milliseconds.
@@ -187,6 +239,7 @@ pub fn render(report: &RunReport) -> String {
             failed: outcome.pods.failed,
             terminating: outcome.pods.terminating,
         },
+        traces: outcome.traces.iter().map(Trace::of).collect(),
         requests: outcome.requests.iter().map(|(name, meter)| Requests::of(name, meter)).collect(),
         cost: cost(&outcome.cost),
         refused_steps: outcome

@@ -127,6 +127,7 @@ impl Page {
             }
             self.line("");
         }
+        self.traces(report);
         self.requests(report);
         const WAITING_MAX: usize = 10;
         for (pod, why) in report.waiting.iter().take(WAITING_MAX) {
@@ -139,6 +140,40 @@ impl Page {
             self.line(format!("  and {} more Pending Pods", report.waiting.len() - WAITING_MAX));
         }
         if !report.waiting.is_empty() {
+            self.line("");
+        }
+    }
+
+    fn traces(&mut self, report: &RunReport) {
+        const REASONS_MAX: usize = 3;
+        for trace in &report.outcome.traces {
+            let tally = &trace.tally;
+            let waited = |share| tally.waited.percentile(share).map_or_else(|| "-".to_owned(), traffic::short);
+            self.line(format!(
+                "  trace {}: {} Pods arrived, {} started, {} succeeded, {} failed, {} still Pending",
+                tally.name, tally.arrived, tally.started, tally.succeeded, tally.failed, tally.pending
+            ));
+            self.line(format!(
+                "    {} got a node and had waited {} (p50), {} (p99), {} (max)",
+                tally.scheduled,
+                waited(50),
+                waited(99),
+                waited(100)
+            ));
+            for (why, count) in trace.pending.iter().take(REASONS_MAX) {
+                let why = if why.is_empty() { "not tried yet" } else { why };
+                let told = folded(&format!("{count} Pending: {why}"), STORY_WIDTH, 6);
+                let text = self.paint(YELLOW, &told);
+                self.line(format!("    {text}"));
+            }
+            let (refused, first) = &trace.refused;
+            if *refused > 0 {
+                let told = folded(&format!("{refused} refused, the first: {first}"), STORY_WIDTH, 6);
+                let text = self.paint(RED, &told);
+                self.line(format!("    {text}"));
+            }
+        }
+        if !report.outcome.traces.is_empty() {
             self.line("");
         }
     }

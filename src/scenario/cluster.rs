@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use super::code;
 use super::drivers;
+use super::manifests::Manifests;
 use super::read::{Fields, Reader};
 use super::scalar::{
     boolean, decimal, delay, duration, integer, labels, name, natural, quantities, quantity, taint_effect,
     text, word,
 };
 use super::tables;
+use super::traces;
 use crate::api::manifest::tree::{Tree, Value};
 use crate::api::resources::PODS;
 use crate::api::{Labels, ResourceList, Taint};
@@ -51,7 +53,7 @@ pub struct Cluster {
 }
 
 /// Reads `spec.cluster`.
-pub fn cluster(reader: &mut Reader<'_>, tree: &Tree) -> Option<Cluster> {
+pub fn cluster(reader: &mut Reader<'_>, tree: &Tree, manifests: &Manifests<'_>) -> Option<Cluster> {
     let fields = Fields::open(reader, tree, &tables::CLUSTER)?;
     let mut cluster = Cluster {
         version: fields.read(reader, "version", version).unwrap_or_default(),
@@ -70,9 +72,10 @@ pub fn cluster(reader: &mut Reader<'_>, tree: &Tree) -> Option<Cluster> {
         }
         Some((node, tree.head_span()))
     });
+    let rows = fields.each(reader, "nodeFiles", |reader, tree| traces::nodes::nodes(reader, tree, &cluster, manifests));
     let groups = fields
         .each(reader, "nodeGroups", |reader, tree| Some((group(reader, tree, &cluster)?, tree.head_span())));
-    for (node, span) in nodes {
+    for (node, span) in nodes.into_iter().chain(rows.into_iter().flatten()) {
         add_zone(&mut cluster.zones, &node.zone);
         cluster.nodes.push(node);
         cluster.origins.push(span);
@@ -260,6 +263,27 @@ pub fn node(reader: &mut Reader<'_>, tree: &Tree, cluster: &Cluster) -> Option<P
         machine.allocatable(&cluster.settings)
     };
     Some(machine.template(allocatable, cluster.version).node(name?, &zone, None))
+}
+
+/// A node of which nothing is said but what it has: the rest is as for nodes by name.
+pub fn plain_node(
+    name: Str,
+    zone: &Str,
+    capacity: ResourceList,
+    labels: Labels,
+    cluster: &Cluster,
+) -> PlannedNode {
+    let mut all = with_defaults(capacity.clone(), cluster.settings.kubelet.max_pods);
+    all.0.extend(capacity.0);
+    let machine = Machine {
+        capacity: all.clone(),
+        allocatable: None,
+        instance: None,
+        volume_limits: vec![(EBS_DRIVER.into(), Some(DEFAULT_VOLUMES))],
+        labels,
+        taints: Vec::new(),
+    };
+    machine.template(all, cluster.version).node(name, zone, None)
 }
 
 /// A node group as written, not yet dealt out to zones.

@@ -32,6 +32,8 @@ pub const UNKNOWN_VERSION: &str = "WT0214";
 pub const LIMIT: &str = "WT0215";
 /// A manifest that would be accepted as text but is none for an apply.
 pub const BAD_MANIFEST: &str = "WT0216";
+/// A row of a file that cannot be read, or a file that is no table.
+pub const BAD_ROW: &str = "WT0217";
 
 /// A value that a component of Kubernetes refuses; the manifests' own code.
 pub const INVALID_VALUE: &str = "WT0111";

@@ -6,6 +6,7 @@ use super::scalar::{amount, boolean, count, duration, instant, name, selector, t
 use super::shape::{Shape, Type};
 use super::tables::{self, SUBJECTS};
 use super::target::{self, Known};
+use super::traces::tables::{TRACE_CHECK, WAITED};
 use crate::api::manifest::tree::{Tree, Value};
 use crate::api::{ConditionStatus, EventType, Kind, LabelSelector, ObjectKey, Phase, TaintEffect};
 use crate::base::Str;
@@ -16,6 +17,7 @@ use crate::expect::spec::{
     Check, DataSubject, EndpointsSubject, EventSubject, ExistsSubject, Expectation, ObjectSubject,
     ObjectsSubject, PodsSubject, Subject, When, Whose,
 };
+use crate::expect::trace::{TraceCheck, TraceNumber, TraceSubject};
 use crate::expect::traffic::{TrafficCheck, TrafficSubject};
 use crate::expect::{Cause, Count};
 use crate::plan::Target;
@@ -167,6 +169,7 @@ fn subject(reader: &mut Reader<'_>, word: &'static str, tree: &Tree, known: &Kno
         "availability" => availability(reader, tree, known).map(Subject::Traffic),
         "latency" => latency(reader, tree, known).map(Subject::Traffic),
         "cost" => cost(reader, tree, known).map(Subject::Cost),
+        "trace" => trace(reader, tree, known).map(Subject::Trace),
         _ => {
             let (_, kind) = KIND_SUBJECTS.iter().find(|(w, _)| *w == word)?;
             let field = SUBJECTS.iter().find(|s| s.name == word)?;
@@ -549,6 +552,36 @@ fn latency(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<Traffi
     (reader.diagnostics.len() == before).then_some(TrafficSubject { service, name, checks })
 }
 
+fn trace(reader: &mut Reader<'_>, tree: &Tree, known: &Known) -> Option<TraceSubject> {
+    let fields = Fields::open(reader, tree, &TRACE_CHECK)?;
+    let before = reader.diagnostics.len();
+    let called = fields.read(reader, "name", name);
+    let numbers = TraceNumber::ALL.iter().filter_map(|number| {
+        fields.read(reader, number.as_str(), count).map(|count| TraceCheck::Number(*number, count))
+    });
+    let mut checks: Vec<TraceCheck> = numbers.collect();
+    if let Some(tree) = fields.get("waited") {
+        let fields = Fields::open(reader, tree, &WAITED)?;
+        let shares = [("p50", 50), ("p90", 90), ("p95", 95), ("p99", 99), ("max", 100)];
+        checks.extend(shares.into_iter().filter_map(|(field, share)| {
+            fields.read(reader, field, duration).map(|time| TraceCheck::Within(share, time))
+        }));
+    }
+    if reader.diagnostics.len() > before {
+        return None;
+    }
+    if checks.is_empty() {
+        let help = "say for example `pending: 0`, or `waited: {p99: 30s}`";
+        return reader.cure(code::ASKS_NOTHING, fields.span(), "nothing is asked of the trace", help);
+    }
+    let name = called?;
+    let Some(trace) = known.traces.iter().position(|trace| *trace == name) else {
+        let words: Vec<&str> = known.traces.iter().map(Str::as_str).collect();
+        return reader.unknown_word(code::BAD_VALUE, fields.key_span("name"), ("trace", &name), &words);
+    };
+    Some(TraceSubject { trace, name, checks })
+}
+
 /// `99.9%` or `99.9`, in thousandths of a percent.
 fn percent(reader: &mut Reader<'_>, tree: &Tree) -> Option<u32> {
     let written = match &tree.value {
@@ -598,6 +631,7 @@ fn derived_name(subject: &Subject, when: When) -> String {
             "" => format!("cost: {}", s.wanted()),
             of => format!("cost of {of}: {}", s.wanted()),
         },
+        Subject::Trace(s) => format!("trace {}: {}", s.name, s.wanted()),
         Subject::Event(s) => {
             let reason = s.reason.as_ref().map_or("event", Str::as_str);
             match &s.object {

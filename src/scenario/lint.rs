@@ -116,7 +116,8 @@ fn undefined(plan: &Plan, out: &mut Vec<Diagnostic>) {
             | Subject::Exists(_)
             | Subject::Data(_)
             | Subject::Traffic(_)
-            | Subject::Cost(_) => {}
+            | Subject::Cost(_)
+            | Subject::Trace(_) => {}
         }
     }
 }
@@ -263,11 +264,12 @@ fn no_nodes(plan: &Plan, out: &mut Vec<Diagnostic>) {
     {
         return;
     }
-    if let Some(planned) = objects(plan).find(|o| pods_of(&o.object).is_some()) {
+    let planned = objects(plan).find(|o| pods_of(&o.object).is_some()).map(|planned| planned.origin);
+    if let Some(origin) = planned.or_else(|| plan.traces.first().map(|trace| trace.origin)) {
         let message = "the cluster has no nodes, so no Pod can run".to_owned();
         out.push(warn(
             code::LINT_NO_NODES,
-            planned.origin,
+            origin,
             message,
             "add `spec.cluster.nodeGroups` or `nodes`",
         ));

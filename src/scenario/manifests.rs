@@ -48,8 +48,15 @@ impl<'a> Manifests<'a> {
     /// # Errors
     /// Why it cannot be read.
     pub fn text(&self, path: &str) -> Result<String, String> {
-        let bytes = self.files.read(&beside(self.scenario, path))?;
-        String::from_utf8(bytes).map_err(|_| "the file is not text in UTF-8".to_owned())
+        String::from_utf8(self.bytes(path)?).map_err(|_| "the file is not text in UTF-8".to_owned())
+    }
+
+    /// The bytes of another file beside the scenario.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn bytes(&self, path: &str) -> Result<Vec<u8>, String> {
+        self.files.read(&beside(self.scenario, path))
     }
 
     /// Reads a list of manifests, or a single one.

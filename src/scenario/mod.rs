@@ -8,7 +8,7 @@
 //! * [`load`]: the way in. [`files`]: where manifests come from; the core reads no files, it asks.
 //! * [`tables`]: every field and verb, as data. [`shape`]: what such tables are made of.
 //! * [`read`], [`scalar`]: small readers that note mistakes and go on.
-//! * [`cluster`], [`behaviour`], [`traffic`], [`steps`], [`expectations`], [`manifests`], [`target`]: the parts of the file.
+//! * [`cluster`], [`behaviour`], [`traces`], [`traffic`], [`steps`], [`expectations`], [`manifests`], [`target`]: the parts of the file.
 //! * [`scheduler_config`]: configurations of kube-scheduler.
 //! * [`lint`](mod@lint): what can be read and run, but is probably not meant.
 //! * [`schema`](mod@schema), [`reference`](mod@reference): the JSON Schema and the reference page, from the tables.
@@ -33,6 +33,7 @@ pub mod shape;
 pub mod steps;
 pub mod tables;
 pub mod target;
+pub mod traces;
 pub mod traffic;
 
 use std::sync::Arc;
@@ -179,10 +180,13 @@ fn spec(reader: &mut Reader<'_>, tree: &Tree, mut plan: Plan, manifests: &mut Ma
         let fields = Fields::open(reader, tree, &tables::RECORDING)?;
         fields.read(reader, "zeroAt", instant)
     });
-    let mut cluster = fields.read(reader, "cluster", cluster::cluster).unwrap_or_default();
+    let mut cluster =
+        fields.read(reader, "cluster", |r, t| cluster::cluster(r, t, manifests)).unwrap_or_default();
     plan.manifests = fields.read(reader, "manifests", |r, t| Some(manifests.read(r, t))).unwrap_or_default();
     nodes::merge_manifests(reader, &mut cluster, &mut plan.manifests);
     plan.behaviours = fields.each(reader, "behaviour", behaviour::behaviour);
+    plan.traces =
+        fields.read(reader, "traces", |r, t| Some(traces::traces(r, t, manifests))).unwrap_or_default();
     plan.traffic = fields
         .read(reader, "traffic", |reader, tree| {
             let trees = reader.elements(tree, "service");
@@ -206,6 +210,7 @@ fn spec(reader: &mut Reader<'_>, tree: &Tree, mut plan: Plan, manifests: &mut Ma
         );
     }
     known.custom.clone_from(&manifests.custom);
+    known.traces = plan.traces.iter().map(|trace| trace.name.clone()).collect();
     known.traffic = plan.traffic.iter().map(named_service).collect();
     plan.expectations = fields.each(reader, "expect", |r, t| expectations::expectation(r, t, &known));
     if let Some((config, _)) = config {
@@ -221,6 +226,7 @@ fn known(cluster: &Cluster, fields: &Fields<'_>, manifests: &Manifests<'_>) -> K
         zones: cluster.zones.clone(),
         groups: cluster.groups.clone(),
         nodes: Vec::new(),
+        traces: Vec::new(),
         traffic: Vec::new(),
     };
     cluster.nodes.iter().for_each(|node| known.add_node(node));

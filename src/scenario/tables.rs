@@ -1,6 +1,7 @@
 //! Every field and verb of the scenario file.
 
 use super::shape::{Field, Shape, Type, defaulted, optional, required};
+use super::traces::tables::{NODE_FILE, TRACE, TRACE_CHECK};
 
 /// `apiVersion` of a scenario.
 pub const API_VERSION: &str = "wavetank.dev/v1alpha1";
@@ -63,6 +64,12 @@ pub static SPEC: Shape = Shape {
             "What the containers do. The first entry that matches a container and says something about a matter decides that matter.",
         ),
         defaulted(
+            "traces",
+            Type::List(&Type::Shape(&TRACE)),
+            "none",
+            "Pods that arrive one after the other, from files or drawn from distributions.",
+        ),
+        defaulted(
             "traffic",
             Type::List(&Type::Shape(&TRAFFIC)),
             "none",
@@ -112,6 +119,11 @@ pub static CLUSTER: Shape = Shape {
             "nodes",
             Type::List(&Type::Shape(&NODE)),
             "Nodes by name. They, like the nodes of the groups, are Ready, with their CSINode, before the first manifest is applied.",
+        ),
+        optional(
+            "nodeFiles",
+            Type::List(&Type::Shape(&NODE_FILE)),
+            "Files with a node in every row, named or not.",
         ),
         optional("settings", Type::Settings, "Flags of upstream's components, by component."),
         optional("latencies", Type::Latencies, "How long hardware and clouds take."),
@@ -978,6 +990,11 @@ pub static SUBJECTS: &[Field] = &[
     optional("endpoints", Type::Shape(&ENDPOINTS), "How many endpoints a Service has."),
     optional("object", Type::Shape(&OBJECT), "Whether an object of any kind exists."),
     optional("data", Type::Shape(&DATA), "What is on volumes: whether what was written is still there."),
+    optional(
+        "trace",
+        Type::Shape(&TRACE_CHECK),
+        "What became of the Pods of a trace: how many started, how long they waited for a node.",
+    ),
     optional("cost", Type::Shape(&COST), "What the nodes have cost, and how much of them was made use of."),
     optional("deployment", Type::Shape(&DEPLOYMENT), "A Deployment."),
     optional("statefulset", Type::Shape(&STATEFUL_SET), "A StatefulSet."),

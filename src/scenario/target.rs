@@ -22,6 +22,8 @@ pub struct Known {
     pub groups: Vec<NodeGroup>,
     /// Names of all nodes that there are or will be.
     pub nodes: Vec<Str>,
+    /// Traces, in the plan's order.
+    pub traces: Vec<Str>,
     /// Services that get requests: namespace, name in output, and the Service if they are one; in the plan's order.
     pub traffic: Vec<(Str, Str, Option<Str>)>,
 }

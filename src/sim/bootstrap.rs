@@ -89,6 +89,7 @@ pub(super) fn set_up(world: &mut World, recorder: &mut dyn Recorder) {
         let at = world.plan.steps[index].at;
         world.schedule(at, Event::Step(index));
     }
+    world.begin_traces();
     world.settle(recorder);
 }
 

@@ -27,6 +27,8 @@ pub enum Event {
     Preempt(Box<Preemption>),
     /// The cluster autoscaler's turn.
     Autoscaler,
+    /// Pods of a trace arrive, or ended ones of it go; by its place in the plan.
+    Trace(usize),
     /// Something has changed for requests on their way.
     Traffic,
     /// The vertical autoscaler's turn.
@@ -97,7 +99,7 @@ impl Event {
     pub const fn lane(&self) -> Lane {
         match self {
             Self::Step(_) => Lane(0),
-            Self::NodeJoins(_) | Self::Capacity | Self::Rebalance(_) => Lane(1),
+            Self::NodeJoins(_) | Self::Capacity | Self::Rebalance(_) | Self::Trace(_) => Lane(1),
             Self::Kubelet(_) => Lane(2),
             Self::Controller(_) => Lane(3),
             Self::PreBind(_) | Self::Bind(_) | Self::Preempt(_) => Lane(4),
@@ -122,6 +124,7 @@ impl Event {
             Self::Preempt(_) => "preempt",
             Self::Scheduler => "scheduler",
             Self::Autoscaler => "cluster autoscaler",
+            Self::Trace(_) => "trace",
             Self::Traffic => "traffic",
             Self::Vertical => "vertical autoscaler",
             Self::Drain(_) => "drain",

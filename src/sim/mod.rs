@@ -16,6 +16,7 @@ pub mod invariants;
 pub mod outcome;
 pub mod scheduling;
 pub mod steps;
+mod traces;
 mod traffic;
 pub mod world;
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::api::Phase;
 use crate::base::{SimTime, Str};
+use crate::expect::trace::Tally;
 use crate::expect::{self, Judgement};
 use crate::facts::traffic::Meter;
 use crate::kernel::LimitHit;
@@ -26,12 +27,25 @@ pub struct Outcome {
     pub pods: PodCounts,
     /// Services that got requests, by name, with what became of these.
     pub requests: Vec<(Str, Meter)>,
+    /// What became of the Pods of traces, in the order of the scenario.
+    pub traces: Vec<TraceOutcome>,
     /// What the nodes cost, and how much of them was made use of.
     pub cost: expect::Bill,
     /// Events of the engine that were handled.
     pub events: u64,
     /// Steps that were refused: instant, verb, words.
     pub refused_steps: Vec<(SimTime, Str, Str)>,
+}
+
+/// What became of the Pods of a trace.
+#[derive(Clone, Debug)]
+pub struct TraceOutcome {
+    /// Their numbers, and how long they waited.
+    pub tally: Tally,
+    /// Pods that the API server refused, and what it said of the first.
+    pub refused: (u64, Str),
+    /// Why Pods wait for a node, in the scheduler's words, with the number of Pods, most of them first.
+    pub pending: Vec<(Str, u32)>,
 }
 
 /// Pods by what they are doing.

@@ -8,6 +8,7 @@ use super::event::Event;
 use super::outcome::{Fault, Outcome, PodCounts};
 use super::scheduling::SchedulerDriver;
 use super::steps::StepState;
+use super::traces::Feeds;
 use super::{bootstrap, invariants};
 use crate::api::{Kind, ObjectKey, Pod};
 use crate::autoscaler::ClusterAutoscaler;
@@ -17,6 +18,7 @@ use crate::cloud::disks::{Disks, Opening};
 use crate::cloud::fleet::Fleet;
 use crate::controller::Manager;
 use crate::expect::Evaluator;
+use crate::expect::trace::Tallies;
 use crate::expect::cost::{Amounts, Ledger, Prices};
 use crate::facts::{DataFact, Fact, Recorder};
 use crate::kernel::{Digest, EventQueue, LimitHit, Limits, Seed};
@@ -53,6 +55,7 @@ pub struct World {
     pub(super) vertical: Vertical,
     pub(super) vertical_wake: Alarm,
     pub(super) steps: StepState,
+    pub(super) feeds: Feeds,
     /// The manifest last applied to an object, as kubectl keeps it in an annotation.
     pub(super) applied: LookupMap<(Kind, ObjectKey), Arc<serde_json::Value>>,
     evaluator: Evaluator,
@@ -130,8 +133,13 @@ impl World {
             vertical: Vertical::new(&plan.settings),
             vertical_wake: Alarm::default(),
             steps: StepState::default(),
+            feeds: Feeds::new(&plan.traces, seed),
             applied: LookupMap::new(),
-            evaluator: Evaluator::new(&plan.expectations, Ledger::new(prices(plan))),
+            evaluator: Evaluator::new(
+                &plan.expectations,
+                Ledger::new(prices(plan)),
+                Tallies::new(plan.traces.iter().map(|trace| trace.name.clone())),
+            ),
             metered: uses_anything(plan),
             digest: Digest::default(),
             limits: Limits::default(),
@@ -303,6 +311,7 @@ impl World {
             Event::Bind(placement) => self.bind(&placement),
             Event::Preempt(preemption) => self.preempt(*preemption),
             Event::Autoscaler => self.autoscale(),
+            Event::Trace(index) => self.trace_due(index),
             Event::Traffic => self.flow(),
             Event::Vertical => self.scale_vertically(),
             Event::Drain(index) => self.drain_round(index),
@@ -390,6 +399,7 @@ impl World {
         self.wake_autoscaler();
         self.wake_traffic();
         self.wake_vertical();
+        self.wake_traces();
     }
 
     fn deliver(&mut self, change: Change, recorder: &mut dyn Recorder) {
@@ -400,6 +410,7 @@ impl World {
         let said = self.disks.on_change(&change, &self.store);
         self.data(said);
         self.vertical.on_change(&change);
+        self.feeds.on_change(&change);
         self.with_kubelets(|kubelets, ctx| kubelets.on_change(&change, ctx));
         self.evaluator.change(&change);
         let fact = Fact::Changed(change);
@@ -439,6 +450,7 @@ impl World {
             simulated: self.store.now(),
             expectations: self.evaluator.clone().finish(self.store.now()),
             pods,
+            traces: self.trace_outcomes(&self.evaluator),
             cost: self.evaluator.costs().bill(self.store.now()),
             events: self.events,
             requests: self.usage.traffic().meters(self.store.now()),

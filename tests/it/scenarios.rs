@@ -74,6 +74,8 @@ gallery! {
     topology_spread: "topology-spread",
     volume_binding_modes: "volume-binding-modes",
     volume_in_the_wrong_zone: "volume-in-the-wrong-zone",
+    trace_generated: "trace-generated",
+    trace_of_gpu_jobs: "trace-of-gpu-jobs",
     vpa_after_oom: "vpa-after-oom",
     vpa_in_place: "vpa-in-place",
     zonal_groups: "zonal-groups",

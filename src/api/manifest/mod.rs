@@ -145,16 +145,25 @@ pub fn read_trees(trees: Vec<Tree>) -> Manifests {
 /// What the API server refuses of an object that is changed, by its JSON form before and after: the rules for new
 /// objects, so far as the change breaks them. What must not change at all is the store's business.
 pub fn invalid_changes(before: &serde_json::Value, after: &serde_json::Value) -> Vec<FieldError> {
-    let field = |name: &str| after.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
-    let Some(row) = kinds::find(field("apiVersion"), field("kind")) else { return Vec::new() };
-    let nowhere = Span { source: SourceId(0), start: 0, end: 0 };
-    let wrong = |json| (row.check)(&Tree::of_json(json, nowhere)).field_errors;
-    let mut errors = wrong(after);
+    let mut errors = invalid(after, after);
     if !errors.is_empty() {
-        let known = wrong(before);
+        let known = invalid(before, after);
         errors.retain(|error| !known.contains(error));
     }
     errors
+}
+
+/// What the API server refuses of a new object, by its JSON form.
+pub fn invalid_object(json: &serde_json::Value) -> Vec<FieldError> {
+    invalid(json, json)
+}
+
+/// What is wrong with an object by the rules of the kind that `like` is.
+fn invalid(json: &serde_json::Value, like: &serde_json::Value) -> Vec<FieldError> {
+    let field = |name: &str| like.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+    let Some(row) = kinds::find(field("apiVersion"), field("kind")) else { return Vec::new() };
+    let nowhere = Span { source: SourceId(0), start: 0, end: 0 };
+    (row.check)(&Tree::of_json(json, nowhere)).field_errors
 }
 
 #[derive(Default)]
