@@ -50,8 +50,7 @@ const CORE_NEVER: &[&str] = &[
 ];
 
 /// Who may say what the core never says: file, words, why.
-const CORE_BUT: &[(&str, &[&str], &str)] =
-    &[
+const CORE_BUT: &[(&str, &[&str], &str)] = &[
     ("src/base/lookup.rs", &["HashMap", "HashSet"], "the wrapper that has no iterator"),
     ("src/trace/rows.rs", &["std::io"], "decoders read through the standard trait, from memory only"),
 ];

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::cost::Ledger as Costs;
 use super::data::{Found, Ledger};
 use super::spec::{Check, EventSubject, Expectation, Subject, When};
-use super::verdict::{Breach, Judgement, Verdict, tell};
 use super::trace::Tallies;
+use super::verdict::{Breach, Judgement, Verdict, tell};
 use super::{Count, fields, traffic};
 use crate::api::{Kind, Object, ObjectKey};
 use crate::base::{SimTime, Str};
@@ -489,7 +489,9 @@ impl State {
         };
         let wanted = expectation.subject.wanted();
         let message = match (passed, expectation.when) {
-            (true, When::At(_) | When::End) if matches!(self.probe, Probe::Bill(_) | Probe::Trace(_)) => format!("{} at {at}", self.actual()),
+            (true, When::At(_) | When::End) if matches!(self.probe, Probe::Bill(_) | Probe::Trace(_)) => {
+                format!("{} at {at}", self.actual())
+            }
             (true, _) => format!("{}, since {}", self.actual(), self.since.cut_to_millis()),
             (false, When::During(..)) => tell(&self.breaches, &wanted),
             (false, When::By(_)) => format!("{} still at {at} (wanted {wanted})", self.actual()),

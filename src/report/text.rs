@@ -148,7 +148,8 @@ impl Page {
         const REASONS_MAX: usize = 3;
         for trace in &report.outcome.traces {
             let tally = &trace.tally;
-            let waited = |share| tally.waited.percentile(share).map_or_else(|| "-".to_owned(), traffic::short);
+            let waited =
+                |share| tally.waited.percentile(share).map_or_else(|| "-".to_owned(), traffic::short);
             self.line(format!(
                 "  trace {}: {} Pods arrived, {} started, {} succeeded, {} failed, {} still Pending",
                 tally.name, tally.arrived, tally.started, tally.succeeded, tally.failed, tally.pending

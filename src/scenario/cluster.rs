@@ -72,7 +72,8 @@ pub fn cluster(reader: &mut Reader<'_>, tree: &Tree, manifests: &Manifests<'_>) 
         }
         Some((node, tree.head_span()))
     });
-    let rows = fields.each(reader, "nodeFiles", |reader, tree| traces::nodes::nodes(reader, tree, &cluster, manifests));
+    let rows = fields
+        .each(reader, "nodeFiles", |reader, tree| traces::nodes::nodes(reader, tree, &cluster, manifests));
     let groups = fields
         .each(reader, "nodeGroups", |reader, tree| Some((group(reader, tree, &cluster)?, tree.head_span())));
     for (node, span) in nodes.into_iter().chain(rows.into_iter().flatten()) {

@@ -267,11 +267,6 @@ fn no_nodes(plan: &Plan, out: &mut Vec<Diagnostic>) {
     let planned = objects(plan).find(|o| pods_of(&o.object).is_some()).map(|planned| planned.origin);
     if let Some(origin) = planned.or_else(|| plan.traces.first().map(|trace| trace.origin)) {
         let message = "the cluster has no nodes, so no Pod can run".to_owned();
-        out.push(warn(
-            code::LINT_NO_NODES,
-            origin,
-            message,
-            "add `spec.cluster.nodeGroups` or `nodes`",
-        ));
+        out.push(warn(code::LINT_NO_NODES, origin, message, "add `spec.cluster.nodeGroups` or `nodes`"));
     }
 }

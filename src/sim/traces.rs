@@ -71,7 +71,9 @@ impl Feeds {
             return;
         }
         let place = pod.meta.labels.get(TRACE_LABEL).and_then(|name| self.reaped.get(name));
-        let Some((place, feed)) = place.and_then(|place| Some((*place, self.feeds.get_mut(*place)?))) else { return };
+        let Some((place, feed)) = place.and_then(|place| Some((*place, self.feeds.get_mut(*place)?))) else {
+            return;
+        };
         let Some(ttl) = feed.stream.trace().ttl else { return };
         feed.ended.push_back((change.at + ttl, pod.meta.key(), pod.meta.uid.clone()));
         self.touched.push(place);
@@ -151,7 +153,9 @@ impl World {
         if tallies.iter().any(|tally| tally.pending > 0) {
             for pod in self.store.list::<Pod>().filter(|pod| pod.node_name.is_none() && !pod.is_terminal()) {
                 let name = pod.meta.labels.get(TRACE_LABEL);
-                let Some(place) = tallies.iter().position(|tally| Some(&tally.name) == name) else { continue };
+                let Some(place) = tallies.iter().position(|tally| Some(&tally.name) == name) else {
+                    continue;
+                };
                 let told = condition::find(&pod.status.conditions, cond::POD_SCHEDULED);
                 let told = told.map_or_else(Str::new, |condition| condition.message.clone());
                 *waiting[place].entry(told).or_default() += 1;

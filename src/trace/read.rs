@@ -243,7 +243,8 @@ mod tests {
         columns.name = Some(columns.place("name"));
         columns.count = Some(columns.place("n"));
         columns.priority = Some(columns.place("prio"));
-        let cpu = Amount { resource: "cpu".into(), column: columns.place("cpu"), unit: "m".into(), times: None };
+        let cpu =
+            Amount { resource: "cpu".into(), column: columns.place("cpu"), unit: "m".into(), times: None };
         let gpu = Amount {
             resource: "example.com/gpu".into(),
             column: columns.place("gpu"),
@@ -251,7 +252,8 @@ mod tests {
             times: Some(columns.place("share")),
         };
         columns.requests = vec![cpu, gpu];
-        let model = Selects { key: "model".into(), column: columns.place("model"), separator: Some("|".into()) };
+        let model =
+            Selects { key: "model".into(), column: columns.place("model"), separator: Some("|".into()) };
         columns.selects = vec![model];
         columns
     }
@@ -268,19 +270,19 @@ mod tests {
             out.push(match record {
                 Ok(r) => {
                     let requests = &r.shape.spec.containers[0].requests;
-                    let of = |name: &str| requests.get(name).map_or_else(|| "-".to_owned(), |q| q.to_string());
+                    let of =
+                        |name: &str| requests.get(name).map_or_else(|| "-".to_owned(), |q| q.to_string());
                     let lasts = r.lasts.map_or_else(|| "-".to_owned(), |l| l.to_string());
                     let name = r.name.unwrap_or_default();
                     let (cpu, gpu) = (of("cpu"), of("example.com/gpu"));
-                    format!("{} {lasts} {}×{name} cpu {cpu} gpu {gpu} prio {}", r.at, r.count, r.shape.spec.priority)
+                    format!(
+                        "{} {lasts} {}×{name} cpu {cpu} gpu {gpu} prio {}",
+                        r.at, r.count, r.shape.spec.priority
+                    )
                 }
-                Err(bad) => format!(
-                    "{}:{}: {} ({})",
-                    bad.line,
-                    bad.column.unwrap_or_default(),
-                    bad.message,
-                    bad.help
-                ),
+                Err(bad) => {
+                    format!("{}:{}: {} ({})", bad.line, bad.column.unwrap_or_default(), bad.message, bad.help)
+                }
             });
         }
         out
@@ -303,7 +305,10 @@ mod tests {
     fn every_mistake_is_told_with_its_place_and_a_cure() {
         for (row, told) in [
             (",,,,,,,,,", "2:at: there is nothing (expected a number, such as `12` or `0.5`)"),
-            ("x,,,,,,,,,", "2:at: `x` is no time (expected a number, such as `12` or `0.5`; is the unit right?)"),
+            (
+                "x,,,,,,,,,",
+                "2:at: `x` is no time (expected a number, such as `12` or `0.5`; is the unit right?)",
+            ),
             ("1e30,,,,,,,,,", "2:at: `1e30` is no time"),
             ("9,5,4,,,,,,,", "2:end: `4` is no end of what has begun (`start` must not be later)"),
             ("9,,,,-1,,,,,", "2:n: `-1` is no number of Pods (a row stands for 0 to 100000 Pods)"),

@@ -242,7 +242,11 @@ impl Rows {
                     Ok(_) if line.trim().is_empty() => {}
                     Ok(size) if size as u64 == LINE_MAX && !line.ends_with('\n') => {
                         self.broken = true;
-                        break Err(bad(self.line, "the line is longer than a mebibyte", "write an object in every line"));
+                        break Err(bad(
+                            self.line,
+                            "the line is longer than a mebibyte",
+                            "write an object in every line",
+                        ));
                     }
                     Ok(_) => break take(line, self.line, &self.columns, &mut self.values),
                     Err(error) => {
@@ -285,17 +289,21 @@ fn bad(line: u64, message: &str, help: &str) -> BadRow {
 /// Takes the values of the columns out of a line of JSON.
 fn take(line: &str, number: u64, columns: &[Str], values: &mut [String]) -> Result<(), BadRow> {
     let example = "a line reads like `{\"arrival\": 12, \"cpu\": \"500m\"}`";
-    let object: Value = serde_json::from_str(line)
-        .map_err(|error| bad(number, &format!("the line is not JSON: {error}"), example))?;
+    let object: Value = serde_json::from_str(line.trim_end()).map_err(|error| {
+        // The library counts lines of the text that it was given.
+        let told = error.to_string();
+        let what = told.split(" at line ").next().unwrap_or_default();
+        bad(number, &format!("the line is not JSON: {what}, character {}", error.column()), example)
+    })?;
     if !object.is_object() {
         return Err(bad(number, "the line is not a JSON object", example));
     }
     for (column, value) in columns.iter().zip(values) {
         value.clear();
         // A name with dots leads into objects inside the object.
-        let found = object.get(column.as_str()).or_else(|| {
-            column.split('.').try_fold(&object, |inside, part| inside.get(part))
-        });
+        let found = object
+            .get(column.as_str())
+            .or_else(|| column.split('.').try_fold(&object, |inside, part| inside.get(part)));
         match found {
             None | Some(Value::Null) => {}
             Some(Value::String(text)) => value.push_str(text),
@@ -340,7 +348,10 @@ mod tests {
             all(Format::Csv { delimiter: b'\t', header: false }, b"1\t2\n3\t4\n", &["2"]),
             ["1 2", "2 4"]
         );
-        assert_eq!(all(CSV, b"arrival,cpu\n", &["arival"]), ["1 the file has no column `arival` (did you mean `arrival`?)"]);
+        assert_eq!(
+            all(CSV, b"arrival,cpu\n", &["arival"]),
+            ["1 the file has no column `arival` (did you mean `arrival`?)"]
+        );
     }
 
     #[test]
@@ -351,7 +362,7 @@ mod tests {
             [
                 "1 1|x",
                 "3 |",
-                "4 the line is not JSON: expected ident at line 1 column 2",
+                "4 the line is not JSON: expected ident, character 2",
                 "5 the line is not a JSON object",
                 "6 true|"
             ]

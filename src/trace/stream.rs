@@ -40,8 +40,16 @@ pub struct Stream {
 
 #[derive(Clone, Debug)]
 enum Feed {
-    Table { table: Arc<Table>, rows: Box<Rows>, shapes: Shapes, key: Vec<u8> },
-    Sorted { records: Arc<[Record]>, next: usize },
+    Table {
+        table: Arc<Table>,
+        rows: Box<Rows>,
+        shapes: Shapes,
+        key: Vec<u8>,
+    },
+    Sorted {
+        records: Arc<[Record]>,
+        next: usize,
+    },
     Generated(Box<Generator>),
     /// Nothing more comes.
     Over,

@@ -49,14 +49,22 @@ fn the_reference_describes_every_shape_of_the_file() {
 fn the_tutorial_is_made_of_scenarios_that_can_be_read() {
     let page = wavetank::scenario::reference();
     let blocks: Vec<&str> = page.split("```yaml\n").skip(1).filter_map(|b| b.split("```").next()).collect();
-    let [head, behaviour, steps, requests, expectations, autoscalers] = blocks[..] else {
-        panic!("head, behaviour, steps, requests, expectations, autoscalers: {} blocks", blocks.len());
+    let [head, behaviour, steps, requests, traces, expectations, autoscalers] = blocks[..] else {
+        panic!(
+            "head, behaviour, steps, requests, traces, expectations, autoscalers: {} blocks",
+            blocks.len()
+        );
     };
     let text = [head, behaviour, steps, expectations].concat();
     let shop =
         std::fs::read_to_string(format!("{}/scenarios/manifests/shop.yaml", env!("CARGO_MANIFEST_DIR")))
             .unwrap();
-    let files = wavetank::scenario::MemoryFiles::default().with("s/manifests/shop.yaml", shop);
+    let jobs =
+        "submission_time,start_time,end_time,cpu_milli,memory_mib,num_gpu,gpu_spec\n0,1,2,500,64,1,T4|P100\n";
+    let files = wavetank::scenario::MemoryFiles::default()
+        .with("s/manifests/shop.yaml", shop)
+        .with("s/traces/machines.csv", "sn,cpu_milli,memory_mib,gpu\nm-0,32000,65536,8\n")
+        .with("s/traces/jobs.csv.gz", jobs);
     let mut sources = wavetank::base::SourceMap::default();
     let (plan, found) = wavetank::scenario::load_text(&files, "s/first.yaml", &text, &mut sources);
     let told = wavetank::report::diagnostics::render(&found, &sources, false);
@@ -73,6 +81,11 @@ fn the_tutorial_is_made_of_scenarios_that_can_be_read() {
     let told = wavetank::report::diagnostics::render(&found, &sources, false);
     let plan = plan.unwrap_or_else(|| panic!("{told}"));
     assert_eq!((plan.node_groups.len(), plan.steps.len(), plan.expectations.len()), (7, 1, 2));
+    let text = format!("{head}{traces}");
+    let (plan, found) = wavetank::scenario::load_text(&files, "s/traces.yaml", &text, &mut sources);
+    let told = wavetank::report::diagnostics::render(&found, &sources, false);
+    let plan = plan.unwrap_or_else(|| panic!("{told}"));
+    assert_eq!((plan.nodes.len(), plan.traces.len(), plan.expectations.len()), (1, 2, 1));
 }
 
 /// What of a value a JSON Schema refuses, as far as the scenario's schema uses the language; none if it takes it.

@@ -398,3 +398,71 @@ fn the_projects_own_texts_mean_the_same_to_both_readers() {
     let (own, others) = seeds();
     own.iter().chain(others).for_each(|seed| compare(&seed.text));
 }
+
+/// What stands in a cell of a table.
+fn cell() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => (0..5000u32).prop_map(|n| n.to_string()),
+        1 => "[-+.eE0-9]{0,12}",
+        1 => "[a-zA-Z|]{0,8}",
+        1 => "\\PC{0,6}",
+        1 => Just("\"a,\nb\"".to_owned()),
+        1 => Just("9223372036854775807".to_owned()),
+    ]
+}
+
+proptest! {
+    /// Whatever a file of Pods or of nodes holds, packed or cut off: it is refused with its place, or it runs.
+    #[test]
+    fn tables_are_read_or_refused(
+        rows in prop::collection::vec(prop::collection::vec(cell(), 0..7), 0..12),
+        bytes in prop::collection::vec(any::<u8>(), 0..40),
+        at in any::<prop::sample::Index>(),
+        packed in any::<bool>(),
+        skip in any::<bool>(),
+        format in prop_oneof![Just("csv"), Just("ndjson")],
+    ) {
+        let mut table = b"at,run,cpu,n,model,prio\n".to_vec();
+        for row in &rows {
+            let line = match format {
+                "csv" => row.join(","),
+                _ => serde_json::json!({"at": row.first(), "run": row.get(1), "cpu": row.get(2), "n": 1}).to_string(),
+            };
+            table.extend(line.into_bytes());
+            table.push(b'\n');
+        }
+        if packed {
+            use std::io::Write;
+            let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            packer.write_all(&table).unwrap();
+            table = packer.finish().unwrap();
+        }
+        let place = at.index(table.len());
+        if !bytes.is_empty() && bytes[0] < 128 {
+            table.splice(place..place, bytes);
+        }
+        let bad = if skip { "skip" } else { "refuse" };
+        let text = format!(
+            "apiVersion: wavetank.dev/v1alpha1\nkind: Scenario\nmetadata: {{name: t}}\nspec:\n  duration: 10m\n  \
+             cluster:\n    nodes: [{{name: x}}]\n    nodeFiles: [{{file: t, format: {format}, columns: {{capacity: {{cpu: cpu}}}}, limit: 4}}]\n  \
+             traces:\n    - {{name: t, file: t, format: {format}, badRows: {bad}, limit: 20, columns: {{arrival: at, duration: run, \
+             priority: prio, requests: {{cpu: {{column: cpu, unit: m}}}}, nodeSelector: {{model: {{column: model, separator: \"|\"}}}}}}}}\n"
+        );
+        let files = scenario::MemoryFiles::default().with("t", table);
+        let mut sources = SourceMap::default();
+        let (plan, found) = scenario::load_text(&files, "s.yaml", &text, &mut sources);
+        prop_assert!(plan.is_some() || !found.is_empty());
+        if let Some(plan) = plan.filter(|plan| plan.nodes.len() < 50) {
+            let mut world = World::new(&plan, &mut NullRecorder);
+            world.set_limits(wavetank::kernel::limits::Limits {
+                events_max: 5_000,
+                same_instant_events_max: 5_000,
+                objects_max: 5_000,
+            });
+            match world.run_to_end(&mut NullRecorder) {
+                Ok(()) | Err(Fault::Limit(_)) => {}
+                Err(fault @ Fault::Invariant { .. }) => panic!("{fault}"),
+            }
+        }
+    }
+}

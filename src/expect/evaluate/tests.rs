@@ -32,7 +32,8 @@ fn change(at: u64, verb: Verb, object: impl Into<Object>) -> Change {
 }
 
 fn judge(when: When, subject: &Subject, changes: &[Change], end: u64) -> (Verdict, String) {
-    let mut evaluator = Evaluator::new(&[expectation(when, subject.clone())], Costs::default(), Tallies::default());
+    let mut evaluator =
+        Evaluator::new(&[expectation(when, subject.clone())], Costs::default(), Tallies::default());
     for change in changes {
         evaluator.change(change);
     }
@@ -473,7 +474,8 @@ fn objects_exist_or_not() {
 
 #[test]
 fn changes_of_other_kinds_cost_nothing_and_failures_are_known_early() {
-    let mut evaluator = Evaluator::new(&[expectation(When::At(s(2)), claim_bound())], Costs::default(), Tallies::default());
+    let mut evaluator =
+        Evaluator::new(&[expectation(When::At(s(2)), claim_bound())], Costs::default(), Tallies::default());
     evaluator.change(&change(1, Verb::Added, pod("a")));
     assert_eq!(evaluator.failed(), 0);
     evaluator.change(&change(3, Verb::Added, pod("b")));

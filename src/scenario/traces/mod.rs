@@ -1,7 +1,7 @@
 //! Reads `spec.traces`: Pods of files, Pods drawn from distributions.
 //!
-//! * [`tables`]: the fields. [`file`]: what files of Pods and of nodes have in common. [`nodes`]: files of nodes.
-//! * [`generate`]: distributions.
+//! * [`tables`]: the fields. [`file`]: what files of Pods and of nodes have in common. [`nodes`]: files of nodes;
+//!   distributions are read by [`generate`].
 
 pub(in crate::scenario) mod file;
 pub(in crate::scenario) mod generate;
@@ -76,11 +76,7 @@ fn window(reader: &mut Reader<'_>, tree: &Tree) -> Option<Window> {
     let from = fields.read(reader, "from", duration).unwrap_or_default();
     let to = fields.read(reader, "to", duration);
     if to.is_some_and(|to| to <= from) {
-        return reader.error(
-            code::OUT_OF_RANGE,
-            fields.key_span("to"),
-            "the window ends before it begins",
-        );
+        return reader.error(code::OUT_OF_RANGE, fields.key_span("to"), "the window ends before it begins");
     }
     Some(Window { from, to })
 }
@@ -134,11 +130,7 @@ fn template(
     sound.then_some(template)
 }
 
-fn generated(
-    reader: &mut Reader<'_>,
-    fields: &Fields<'_>,
-    template: Option<&Arc<Json>>,
-) -> Option<Source> {
+fn generated(reader: &mut Reader<'_>, fields: &Fields<'_>, template: Option<&Arc<Json>>) -> Option<Source> {
     if let [field, ..] = fields.present(&["columns", "badRows", "format", "delimiter", "header"])[..] {
         let message = format!("`{field}` is about files");
         return reader.error(code::CHOICE, fields.key_span(field), message);
@@ -174,14 +166,8 @@ fn from_file(
     let skip_bad = fields.read(reader, "badRows", |r, t| word(r, t, &["refuse", "skip"])) == Some("skip");
     let (file, columns, template) = (file?, columns?, template?);
     let span = fields.key_span("file");
-    let table = Table {
-        path: file.path.clone(),
-        bytes: file.bytes,
-        format: file.format,
-        columns,
-        skip_bad,
-        zero: 0,
-    };
+    let table =
+        Table { path: file.path.clone(), bytes: file.bytes, format: file.format, columns, skip_bad, zero: 0 };
     let (source, checked) = match check(table, template) {
         Ok(found) => found,
         Err(bad) => {

@@ -128,6 +128,8 @@ fn machines(
     let zone = Str::from(value(columns.zone));
     let named = |index| if count == 1 { base.clone() } else { format!("{base}-{index}") };
     Ok((0..count)
-        .map(|index| cluster::plain_node(named(index).into(), &zone, capacity.clone(), labels.clone(), cluster))
+        .map(|index| {
+            cluster::plain_node(named(index).into(), &zone, capacity.clone(), labels.clone(), cluster)
+        })
         .collect())
 }
