@@ -188,6 +188,9 @@ fn is_of_condition(taint: &Taint) -> bool {
 
 /// Pods of all DaemonSets that the node would get.
 fn daemons_of(node: &Arc<Node>, store: &Store, framework: &Framework, snapshot: &Snapshot) -> Vec<PodInfo> {
+    if store.list::<DaemonSet>().next().is_none() {
+        return Vec::new();
+    }
     let mut simulator = Simulator::new(framework, snapshot);
     simulator.add_node(node, &[]);
     let mut daemons = Vec::new();

@@ -7,11 +7,13 @@ pub mod diag_codes;
 pub mod lookup;
 pub mod quantity;
 pub mod sha256;
+pub mod shared;
 pub mod text;
 pub mod time;
 
 pub use diag::{Diagnostic, Severity, SourceId, SourceMap, Span};
 pub use lookup::{LookupMap, LookupSet};
 pub use quantity::Quantity;
+pub use shared::Shared;
 pub use text::Str;
 pub use time::{SimDuration, SimTime, Timestamp};

@@ -33,11 +33,8 @@ impl Kin {
         self.families.iter().flatten()
     }
 
-    /// A Pod is on a node.
+    /// A Pod with Pod (anti-)affinity is on a node.
     pub(super) fn add(&mut self, node: NodeId, shape: &Arc<PodShape>) {
-        if !shape.has_affinity() {
-            return;
-        }
         let at = match self.index.get(&address(shape)) {
             Some(at) => *at,
             None => {
@@ -56,7 +53,7 @@ impl Kin {
         }
     }
 
-    /// A Pod is on a node no more.
+    /// Such a Pod is on a node no more.
     pub(super) fn remove(&mut self, node: NodeId, shape: &Arc<PodShape>) {
         let Some(at) = self.index.get(&address(shape)).copied() else { return };
         let Some(family) = &mut self.families[at] else { return };

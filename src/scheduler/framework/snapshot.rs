@@ -2,7 +2,8 @@
 //!
 //! Upstream: `pkg/scheduler/backend/cache/{cache,snapshot}.go`, v1.34. Upstream copies what changed since the last
 //! cycle, because informers write beside the cycle; here nothing happens within a cycle, so the cache itself is
-//! the snapshot and a change of one node touches that node alone.
+//! the snapshot and a change of one node touches that node alone. A copy shares everything with the one it was taken from,
+//! part by part, until it changes there.
 //!
 //! # Fidelity
 //! Upstream counts on how many nodes an image is when a node is copied into the snapshot, so the counts of nodes
@@ -19,27 +20,27 @@ use super::node_tree::NodeTree;
 use super::pod_info::PodInfo;
 use super::topology::Topology;
 use crate::api::{Node, ObjectKey};
-use crate::base::{LookupMap, Str};
+use crate::base::{LookupMap, Shared, Str};
 
 /// The cluster as the scheduler knows it.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     slots: Vec<Arc<NodeInfo>>,
     free: Vec<NodeId>,
-    by_name: LookupMap<Str, NodeId>,
-    tree: NodeTree,
-    order: Vec<NodeId>,
+    by_name: Shared<LookupMap<Str, NodeId>>,
+    tree: Shared<NodeTree>,
+    order: Shared<Vec<NodeId>>,
     /// By node: changes with everything that changes of the node and of what is on it.
     generations: Vec<u64>,
     /// The last generation that was given.
     generation: u64,
-    topology: Topology,
-    kin: Kin,
-    claim_users: LookupMap<ObjectKey, u32>,
-    images: Images,
-    looks: Looks,
+    topology: Shared<Topology>,
+    kin: Shared<Kin>,
+    claim_users: Shared<LookupMap<ObjectKey, u32>>,
+    images: Shared<Images>,
+    looks: Shared<Looks>,
     /// Everything that is neither a node nor a bound Pod.
-    pub listers: Listers,
+    pub listers: Shared<Listers>,
 }
 
 impl Snapshot {
@@ -89,12 +90,12 @@ impl Snapshot {
     }
 
     /// In which places nodes are.
-    pub const fn topology(&self) -> &Topology {
+    pub fn topology(&self) -> &Topology {
         &self.topology
     }
 
     /// Where Pods with Pod (anti-)affinity are.
-    pub const fn kin(&self) -> &Kin {
+    pub fn kin(&self) -> &Kin {
         &self.kin
     }
 
@@ -104,12 +105,12 @@ impl Snapshot {
     }
 
     /// Where Pods that look alike are.
-    pub const fn looks(&self) -> &Looks {
+    pub fn looks(&self) -> &Looks {
         &self.looks
     }
 
     /// Which images are where.
-    pub const fn images(&self) -> &Images {
+    pub fn images(&self) -> &Images {
         &self.images
     }
 
@@ -119,9 +120,13 @@ impl Snapshot {
         let info = Arc::make_mut(&mut self.slots[id.index()]);
         let old = info.is_present().then(|| info.node().clone());
         info.set_node(node.clone());
-        self.topology.set(id, old.as_ref().map(|old| &old.meta.labels), Some(&node.meta.labels));
+        let relabelled = old.as_ref().is_none_or(|old| old.meta.labels != node.meta.labels);
+        if relabelled {
+            self.topology.set(id, old.as_ref().map(|old| &old.meta.labels), Some(&node.meta.labels));
+        }
         self.touch(id);
         let moved = match &old {
+            Some(_) if !relabelled => false,
             Some(old) => self.tree.update(id, old, node),
             None => {
                 self.tree.add(id, node);
@@ -134,10 +139,11 @@ impl Snapshot {
                 self.images.remove(id, old);
                 self.images.add(id, node);
             }
+            None if node.status.images.is_empty() => {}
             None => self.images.add(id, node),
         }
         if moved {
-            self.order = self.tree.order();
+            self.order = self.tree.order().into();
         }
     }
 
@@ -154,7 +160,7 @@ impl Snapshot {
         self.touch(id);
         self.images.remove(id, &node);
         self.tree.remove(id, &node);
-        self.order = self.tree.order();
+        self.order = self.tree.order().into();
         self.release(id);
     }
 
@@ -164,7 +170,9 @@ impl Snapshot {
         for claim in &info.shape.claims {
             *self.claim_users.or_insert_with(claim.clone(), || 0) += 1;
         }
-        self.kin.add(id, &info.shape);
+        if info.shape.has_affinity() {
+            self.kin.add(id, &info.shape);
+        }
         self.looks.add(id, &info);
         Arc::make_mut(&mut self.slots[id.index()]).add_pod(info);
         self.touch(id);
@@ -176,7 +184,9 @@ impl Snapshot {
         let info = Arc::make_mut(&mut self.slots[id.index()]);
         let removed = info.remove_pod(uid)?;
         self.looks.remove(id, &removed);
-        self.kin.remove(id, &removed.shape);
+        if removed.shape.has_affinity() {
+            self.kin.remove(id, &removed.shape);
+        }
         self.touch(id);
         for claim in &removed.shape.claims {
             let left = self.claim_users.get_mut(claim).map(|count| {
