@@ -116,6 +116,19 @@ pub fn set(conditions: &mut Vec<Condition>, mut condition: Condition) -> bool {
     }
 }
 
+/// The same for type, status, reason and message as words: nothing is made of them where they stand already.
+pub fn put(
+    conditions: &mut Vec<Condition>,
+    (kind, status, reason, message): (&str, ConditionStatus, &str, &str),
+    at: Timestamp,
+) -> bool {
+    let says = |c: &Condition| c.status == status && c.reason == reason && c.message == message;
+    match find(conditions, kind) {
+        Some(old) if says(old) && old.updated.is_none() => false,
+        _ => set(conditions, Condition::new(kind, status, reason, message, at)),
+    }
+}
+
 /// Takes the condition of a type away. True if it was there.
 pub fn remove(conditions: &mut Vec<Condition>, kind: &str) -> bool {
     let before = conditions.len();

@@ -71,6 +71,11 @@ impl<K: Hash + Eq, V> LookupMap<K, V> {
         self.inner.entry(key).or_insert_with(make)
     }
 
+    /// Keeps what `keep` says of each entry by itself: it must not remember what it was asked before, or the order shows.
+    pub fn retain(&mut self, keep: impl Fn(&K, &V) -> bool) {
+        self.inner.retain(|key, value| keep(key, value));
+    }
+
     /// How many keys there are.
     pub fn len(&self) -> usize {
         self.inner.len()

@@ -26,7 +26,7 @@ pub fn main(args: &Run, context: &Context) -> Exit {
     }
     let mut exit = Exit::Fine;
     let mut reports = Vec::new();
-    for path in &args.scenarios {
+    for (number, path) in args.scenarios.iter().enumerate() {
         let mut scenario = match load::scenario(path, args.seed, context) {
             Ok(scenario) => scenario,
             Err(failed) => {
@@ -37,7 +37,8 @@ pub fn main(args: &Run, context: &Context) -> Exit {
         if let Some(until) = until {
             scenario.plan.duration = Some(SimDuration::from_nanos(until.as_nanos()));
         }
-        match one(&scenario, args, context) {
+        let last = number + 1 == args.scenarios.len();
+        match one(&scenario, last, args, context) {
             Ok(report) => {
                 if report.outcome.verdict() == Verdict::Failed {
                     exit = exit.and(Exit::Failed);
@@ -53,7 +54,7 @@ pub fn main(args: &Run, context: &Context) -> Exit {
     exit
 }
 
-fn one(scenario: &Scenario, args: &Run, context: &Context) -> Result<RunReport, Exit> {
+fn one(scenario: &Scenario, last: bool, args: &Run, context: &Context) -> Result<RunReport, Exit> {
     let mut timeline = match &args.timeline {
         Some(file) => {
             let draft = Draft::new(file).map_err(|error| cannot_write(file, &error, context))?;
@@ -61,12 +62,13 @@ fn one(scenario: &Scenario, args: &Run, context: &Context) -> Result<RunReport, 
         }
         None => None,
     };
-    let mut watch = (Progress::of_run(&scenario.plan, context), args.stats.then(Stats::begin));
+    let progress = Progress::of_run(&scenario.plan, context);
+    let mut watch = Onlookers { progress, stats: args.stats.then(Stats::begin), last };
     let ran = match &mut timeline {
         Some((_, timeline)) => execute(scenario, timeline, &mut watch),
         None => execute(scenario, &mut NullRecorder, &mut watch),
     };
-    let (progress, stats) = watch;
+    let Onlookers { progress, stats, .. } = watch;
     drop(progress);
     let report = ran.map_err(|fault| explain(&fault, scenario, context))?;
     if let Some((file, timeline)) = timeline {
@@ -97,17 +99,38 @@ fn cannot_write(file: &str, error: &std::io::Error, context: &Context) -> Exit {
 pub trait Watch {
     /// An event has been carried out with all that it set off, or the cluster has been set up.
     fn event(&mut self, world: &World);
+
+    /// The run is over, and nobody needs the cluster any more.
+    fn ended(&mut self, world: World) {
+        drop(world);
+    }
 }
 
 impl Watch for () {
     fn event(&mut self, _: &World) {}
 }
 
-impl<A: Watch, B: Watch> Watch for (A, Option<B>) {
+/// Those who look on while a run of the command goes on.
+struct Onlookers {
+    progress: Progress,
+    stats: Option<Stats>,
+    /// Whether no other run comes after this one.
+    last: bool,
+}
+
+impl Watch for Onlookers {
     fn event(&mut self, world: &World) {
-        self.0.event(world);
-        if let Some(other) = &mut self.1 {
-            other.event(world);
+        self.progress.event(world);
+        if let Some(stats) = &mut self.stats {
+            stats.event(world);
+        }
+    }
+
+    fn ended(&mut self, world: World) {
+        // The process ends soon, and all its memory at once with it: giving back every object by itself takes a
+        // noticeable part of a short run.
+        if self.last {
+            std::mem::forget(world);
         }
     }
 }
@@ -146,7 +169,7 @@ fn carry_out(
     world.run_to_end(&mut tee)?;
     let mut notes = scenario.notes.clone();
     notes.dedup();
-    Ok(RunReport {
+    let report = RunReport {
         source: scenario.path.clone(),
         description: plan.description.clone(),
         outcome: world.outcome(),
@@ -154,7 +177,9 @@ fn carry_out(
         closing: story::closing(world.store()),
         waiting: story::waiting(world.store()),
         notes,
-    })
+    };
+    watch.ended(world);
+    Ok(report)
 }
 
 /// Says why a run ended early.

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use super::habits::Habits;
 use super::pod::Stage;
+use super::pressure::Used;
 use super::start::full_name;
 use super::{Ctx, Kubelets, Params, say};
 use crate::api::EventType;
@@ -172,10 +173,10 @@ const GC_PERIOD: SimDuration = SimDuration::from_mins(5);
 
 impl Kubelets {
     /// Works out when the disk is full enough for images to be collected.
-    pub(super) fn plan_collection(&mut self, number: u32, ctx: &mut Ctx<'_>) {
+    pub(super) fn plan_collection(&mut self, number: u32, disk: &Used, ctx: &mut Ctx<'_>) {
         let now = ctx.store.now();
         let machine = &self.machines[number as usize];
-        let at = (machine.images.bytes(SimTime::ZERO) > 0).then(|| self.full_from(number, ctx)).flatten();
+        let at = (machine.images.bytes(SimTime::ZERO) > 0).then(|| self.full_from(number, disk, ctx)).flatten();
         let soon = now + SimDuration::from_nanos(1);
         self.collect_at(number, at.map(|at| at.max(soon).next_on_grid(SimDuration::ZERO, GC_PERIOD)), ctx);
     }

@@ -3,6 +3,10 @@
 //! Upstream: `client-go/tools/record/events_cache.go` (most components) and
 //! `client-go/tools/events/event_broadcaster.go` (the scheduler), v1.34.
 
+use std::hash::Hash;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+
 use super::Store;
 use crate::api::service::Namespace;
 use crate::api::{Event, EventType, Meta, ObjectKey, ObjectRef};
@@ -14,6 +18,8 @@ const AGGREGATE_WINDOW: SimDuration = SimDuration::from_mins(10);
 /// Events a source may say about one object at once; one more every [`SPAM_REFILL`].
 const SPAM_BURST: u64 = 25;
 const SPAM_REFILL: SimDuration = SimDuration::from_mins(5);
+/// Fewer things than this are not looked through for those that can be forgotten.
+const SWEEP_MIN: usize = 4096;
 /// A series that was silent for so long is over.
 const SERIES_SILENCE: SimDuration = SimDuration::from_mins(6);
 /// Events are forgotten after this time (`--event-ttl`).
@@ -45,10 +51,13 @@ pub struct Correlator {
     aggregates: LookupMap<Key, Aggregate>,
     spam: LookupMap<Key, Bucket>,
     serial: u64,
+    /// So many things may be remembered until those that make no difference any more are forgotten.
+    sweep_at: usize,
 }
 
-/// Source, host, object, type, reason, message (or the object's version); later parts are empty in coarser keys.
-type Key = (Str, Str, ObjectRef, bool, Str, Str);
+/// Stands for source, host, object and type, with reason and message (or the object's version) where they count. Of two
+/// such the same number is as unlikely as of two contents the same digest.
+type Key = u128;
 
 #[derive(Clone, Debug)]
 struct Observed {
@@ -57,9 +66,11 @@ struct Observed {
     last: SimTime,
 }
 
+/// Distinct messages, oldest first.
 #[derive(Clone, Debug, Default)]
 struct Aggregate {
-    messages: Vec<Str>,
+    oldest: Option<Str>,
+    later: Vec<Str>,
     last: SimTime,
 }
 
@@ -69,17 +80,60 @@ struct Bucket {
     refilled: SimTime,
 }
 
-impl Emit {
-    fn key(&self, reason: bool, message: bool) -> Key {
-        let part = |wanted: bool, text: &Str| if wanted { text.clone() } else { Str::new() };
-        (
-            self.source.clone(),
-            self.host.clone(),
-            self.regarding.clone(),
-            self.event_type == EventType::Warning,
-            part(reason, &self.reason),
-            part(message, &self.message),
-        )
+impl Aggregate {
+    fn len(&self) -> usize {
+        usize::from(self.oldest.is_some()) + self.later.len()
+    }
+
+    fn clear(&mut self) {
+        self.oldest = None;
+        self.later.clear();
+    }
+
+    fn note(&mut self, message: &Str) {
+        match &self.oldest {
+            None => self.oldest = Some(message.clone()),
+            Some(oldest) if oldest == message || self.later.contains(message) => {}
+            Some(_) => self.later.push(message.clone()),
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        self.oldest = if self.later.is_empty() { None } else { Some(self.later.remove(0)) };
+    }
+
+    fn is_over(&self, now: SimTime) -> bool {
+        now.since(self.last) > AGGREGATE_WINDOW
+    }
+}
+
+/// The keys of something that is said, from the coarsest to the finest.
+struct Keys {
+    /// Who speaks of what.
+    object: Key,
+    /// For which reason.
+    reason: Key,
+    so_far: SipHasher13,
+}
+
+impl Keys {
+    fn of(emit: &Emit) -> Self {
+        let mut hasher = SipHasher13::new();
+        let ObjectRef { kind, namespace, name, uid } = &emit.regarding;
+        for part in [&emit.source, &emit.host, kind, namespace, name, uid] {
+            part.hash(&mut hasher);
+        }
+        (emit.event_type == EventType::Warning).hash(&mut hasher);
+        let object = hasher.finish128().as_u128();
+        emit.reason.hash(&mut hasher);
+        Self { object, reason: hasher.finish128().as_u128(), so_far: hasher }
+    }
+
+    /// The finest: with a message, or what stands for it.
+    fn with(&self, message: &str) -> Key {
+        let mut hasher = self.so_far;
+        message.hash(&mut hasher);
+        hasher.finish128().as_u128()
     }
 }
 
@@ -96,25 +150,24 @@ impl Store {
 
     fn emit_correlated(&mut self, mut emit: Emit) -> bool {
         let now = self.now;
-        let aggregate_key = emit.key(true, false);
-        let aggregate = self.correlator.aggregates.or_insert_with(aggregate_key.clone(), Aggregate::default);
-        if now.since(aggregate.last) > AGGREGATE_WINDOW {
-            aggregate.messages.clear();
+        self.correlator.sweep(now);
+        let keys = Keys::of(&emit);
+        let aggregate = self.correlator.aggregates.or_insert_with(keys.reason, Aggregate::default);
+        if aggregate.is_over(now) {
+            aggregate.clear();
         }
         aggregate.last = now;
-        if !aggregate.messages.contains(&emit.message) {
-            aggregate.messages.push(emit.message.clone());
-        }
-        let combined = aggregate.messages.len() >= AGGREGATE_MESSAGES_MAX;
+        aggregate.note(&emit.message);
+        let combined = aggregate.len() >= AGGREGATE_MESSAGES_MAX;
         let key = if combined {
-            aggregate.messages.remove(0);
+            aggregate.drop_oldest();
             emit.message = format!("(combined from similar events): {}", emit.message).into();
-            aggregate_key
+            keys.reason
         } else {
-            emit.key(true, true)
+            keys.with(&emit.message)
         };
         let count = self.correlator.observed.get(&key).map_or(0, |o| o.count) + 1;
-        let allowed = self.correlator.allow(emit.key(false, false), now);
+        let allowed = self.correlator.allow(keys.object, now);
         let known = self.correlator.observed.get(&key).map(|o| o.event.clone());
         let event = match known {
             Some(event) if allowed => self.repeat_event(&event, &emit, count),
@@ -128,11 +181,10 @@ impl Store {
 
     fn emit_series(&mut self, emit: Emit) {
         let now = self.now;
-        let mut key = emit.key(true, false);
         // Upstream's key holds the whole reference, its resourceVersion included: once the object was written (a
         // condition with a new message, say), what is said of it begins a new Event.
         let version = self.by_uid(&emit.regarding.uid).map_or(0, |object| object.meta().resource_version);
-        key.5 = version.to_string().into();
+        let key = Keys::of(&emit).with(&version.to_string());
         let known = self.correlator.observed.get(&key).cloned();
         let observed = match known {
             Some(known) if now.since(known.last) <= SERIES_SILENCE => {
@@ -219,16 +271,41 @@ impl Store {
 }
 
 impl Correlator {
+    /// Forgets what makes no difference any more, now and then: aggregates whose window is over, full buckets.
+    fn sweep(&mut self, now: SimTime) {
+        if self.aggregates.len() + self.spam.len() < self.sweep_at.max(SWEEP_MIN) {
+            return;
+        }
+        self.aggregates.retain(|_, aggregate| !aggregate.is_over(now));
+        self.spam.retain(|_, bucket| !bucket.is_full(now));
+        self.sweep_at = 2 * (self.aggregates.len() + self.spam.len());
+    }
+
     /// Takes a token of a source's budget for one object.
     fn allow(&mut self, key: Key, now: SimTime) -> bool {
         let bucket = self.spam.or_insert_with(key, || Bucket { tokens: SPAM_BURST, refilled: now });
-        let refill = now.since(bucket.refilled).as_nanos() / SPAM_REFILL.as_nanos();
-        if refill > 0 {
-            bucket.tokens = (bucket.tokens + refill).min(SPAM_BURST);
+        if bucket.is_full(now) {
+            // Nothing is saved up beyond that.
+            *bucket = Bucket { tokens: SPAM_BURST, refilled: now };
+        } else {
+            let refill = bucket.refill(now);
+            bucket.tokens += refill;
             bucket.refilled += SPAM_REFILL * refill;
         }
         let allowed = bucket.tokens > 0;
         bucket.tokens -= u64::from(allowed);
         allowed
+    }
+}
+
+impl Bucket {
+    /// Tokens that have come since it was refilled.
+    fn refill(&self, now: SimTime) -> u64 {
+        now.since(self.refilled).as_nanos() / SPAM_REFILL.as_nanos()
+    }
+
+    /// Whether it is what a new one would be.
+    fn is_full(&self, now: SimTime) -> bool {
+        self.tokens + self.refill(now) >= SPAM_BURST
     }
 }

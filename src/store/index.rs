@@ -4,8 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::table::{ObjId, Stored};
 use crate::api::selector::Operator;
-use crate::api::{Kind, LabelSelector, Meta, ObjectKey, Pod};
+use crate::api::{Kind, LabelSelector, Labels, Meta, ObjectKey, Pod};
 use crate::base::{LookupMap, Str};
+
+/// Pods of one controller with the same labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alike {
+    /// Their labels.
+    pub labels: Labels,
+    /// How many there are.
+    pub count: u32,
+    /// Those that are neither over nor being deleted.
+    pub active: u32,
+    /// Those of them that are ready.
+    pub ready: u32,
+}
 
 /// All secondary indexes of the store.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +27,8 @@ pub struct Indexes {
     by_owner: LookupMap<Str, BTreeMap<ObjId, Kind>>,
     pods_by_node: LookupMap<Str, BTreeSet<ObjId>>,
     pods_by_controller: LookupMap<Str, BTreeSet<ObjId>>,
+    /// The same Pods by what they look like, with their numbers.
+    alike_by_controller: LookupMap<Str, Vec<Alike>>,
     orphan_pods: LookupMap<Str, BTreeSet<ObjId>>,
     pods_by_label: LookupMap<(Str, Str, Str), BTreeSet<ObjId>>,
     pods_by_claim: LookupMap<ObjectKey, BTreeSet<ObjId>>,
@@ -27,6 +42,10 @@ impl Indexes {
 
     pub(super) fn pods_of(&self, controller: &str) -> Option<&BTreeSet<ObjId>> {
         self.pods_by_controller.get(controller)
+    }
+
+    pub(super) fn alike_of(&self, controller: &str) -> &[Alike] {
+        self.alike_by_controller.get(controller).map(Vec::as_slice).unwrap_or_default()
     }
 
     pub(super) fn orphan_pods(&self, namespace: &str) -> Option<&BTreeSet<ObjId>> {
@@ -63,12 +82,15 @@ impl Indexes {
 
     pub(super) fn insert<T: Stored>(&mut self, id: ObjId, object: &T) {
         let meta = object.meta();
-        self.by_uid.insert(meta.uid.clone(), (id, T::KIND));
+        if is_found_by_uid(T::KIND) {
+            self.by_uid.insert(meta.uid.clone(), (id, T::KIND));
+        }
         for owner in &meta.owners {
             self.by_owner.or_insert_with(owner.uid.clone(), BTreeMap::new).insert(id, T::KIND);
         }
         if let Some(pod) = as_pod(object) {
             self.insert_pod_owner(id, meta);
+            self.count_alike(pod);
             self.insert_pod_labels(id, meta);
             self.insert_pod_claims(id, pod);
             if let Some(node) = &pod.node_name {
@@ -86,6 +108,10 @@ impl Indexes {
             }
         }
         let (Some(old), Some(new)) = (as_pod(old), as_pod(new)) else { return };
+        if before.owners != after.owners || before.labels != after.labels || standing(old) != standing(new) {
+            self.uncount_alike(old);
+            self.count_alike(new);
+        }
         if before.owners != after.owners {
             self.remove_pod_owner(id, before);
             self.insert_pod_owner(id, after);
@@ -110,10 +136,13 @@ impl Indexes {
 
     pub(super) fn remove<T: Stored>(&mut self, id: ObjId, object: &T) {
         let meta = object.meta();
-        self.by_uid.remove(&meta.uid);
+        if is_found_by_uid(T::KIND) {
+            self.by_uid.remove(&meta.uid);
+        }
         self.remove_owners(id, meta);
         if let Some(pod) = as_pod(object) {
             self.remove_pod_owner(id, meta);
+            self.uncount_alike(pod);
             self.remove_pod_labels(id, meta);
             self.remove_pod_claims(id, pod);
             if let Some(node) = &pod.node_name {
@@ -148,6 +177,39 @@ impl Indexes {
         }
     }
 
+    fn count_alike(&mut self, pod: &Pod) {
+        let Some(owner) = pod.meta.controller() else { return };
+        let all = self.alike_by_controller.or_insert_with(owner.uid.clone(), Vec::new);
+        let labels = &pod.meta.labels;
+        let found = all.iter().position(|alike| alike.labels == *labels);
+        let at = found.unwrap_or_else(|| {
+            all.push(Alike { labels: labels.clone(), count: 0, active: 0, ready: 0 });
+            all.len() - 1
+        });
+        let (active, ready) = standing(pod);
+        let alike = &mut all[at];
+        alike.count += 1;
+        alike.active += u32::from(active);
+        alike.ready += u32::from(ready);
+    }
+
+    fn uncount_alike(&mut self, pod: &Pod) {
+        let Some(owner) = pod.meta.controller() else { return };
+        let Some(all) = self.alike_by_controller.get_mut(&owner.uid) else { return };
+        let Some(at) = all.iter().position(|alike| alike.labels == pod.meta.labels) else { return };
+        let (active, ready) = standing(pod);
+        let alike = &mut all[at];
+        alike.count -= 1;
+        alike.active -= u32::from(active);
+        alike.ready -= u32::from(ready);
+        if alike.count == 0 {
+            all.remove(at);
+        }
+        if all.is_empty() {
+            self.alike_by_controller.remove(&owner.uid);
+        }
+    }
+
     fn insert_pod_labels(&mut self, id: ObjId, meta: &Meta) {
         for (key, value) in meta.labels.iter() {
             let key = (meta.namespace.clone(), key.clone(), value.clone());
@@ -173,6 +235,17 @@ impl Indexes {
             drop_from(&mut self.pods_by_claim, &key, id);
         }
     }
+}
+
+/// Whether a Pod is active, and whether it is so and ready.
+fn standing(pod: &Pod) -> (bool, bool) {
+    let active = pod.is_active();
+    (active, active && pod.is_ready())
+}
+
+/// Events are many, and own nothing.
+fn is_found_by_uid(kind: Kind) -> bool {
+    kind != Kind::Event
 }
 
 /// The claims a Pod names, ephemeral ones included.

@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 pub use error::ApiError;
 pub use events::Emit;
+pub use index::Alike;
 pub use table::{ObjId, Stored, Table, Tables};
 pub use write::{DeleteOptions, Deleted, Propagation};
 
@@ -236,6 +237,11 @@ impl Store {
         self.indexes.pods_of(controller).into_iter().flatten().filter_map(|id| self.get_id::<Pod>(*id))
     }
 
+    /// How many Pods the object with this identity manages, by their labels.
+    pub fn alike_pods_of(&self, controller: &str) -> &[Alike] {
+        self.indexes.alike_of(controller)
+    }
+
     /// Pods of a namespace that nobody manages, in the order of their creation.
     pub fn orphan_pods<'a>(&'a self, namespace: &str) -> impl Iterator<Item = &'a Arc<Pod>> + use<'a> {
         self.indexes.orphan_pods(namespace).into_iter().flatten().filter_map(|id| self.get_id::<Pod>(*id))
@@ -243,20 +249,21 @@ impl Store {
 
     /// Pods of a namespace that a selector selects, in the order of their creation. Uses the label index.
     pub fn select_pods(&self, namespace: &str, selector: &LabelSelector) -> Vec<&Arc<Pod>> {
-        match self.indexes.candidates(namespace, selector) {
-            Some(ids) => ids
-                .iter()
-                .filter_map(|id| self.get_id::<Pod>(*id))
-                .filter(|p| selector.matches(&p.meta.labels))
-                .collect(),
-            None => self.list_in::<Pod>(namespace).filter(|p| selector.matches(&p.meta.labels)).collect(),
-        }
+        self.select_pod_ids(namespace, selector).into_iter().map(|(_, pod)| pod).collect()
     }
 
     /// The same, with their ids.
     pub fn select_pod_ids(&self, namespace: &str, selector: &LabelSelector) -> Vec<(ObjId, &Arc<Pod>)> {
         let with_object = |id: &ObjId| Some((*id, self.get_id::<Pod>(*id)?));
-        let selected = |(_, pod): &(ObjId, &Arc<Pod>)| selector.matches(&pod.meta.labels);
+        // Pods of one template share their labels.
+        let mut last = None;
+        let selected = |(_, pod): &(ObjId, &Arc<Pod>)| {
+            let labels = &pod.meta.labels;
+            let known = last.filter(|(place, _)| *place == labels.place());
+            let (place, is) = known.unwrap_or_else(|| (labels.place(), selector.matches(labels)));
+            last = Some((place, is));
+            is
+        };
         match self.indexes.candidates(namespace, selector) {
             Some(ids) => ids.iter().filter_map(with_object).filter(selected).collect(),
             None => {

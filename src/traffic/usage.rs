@@ -187,7 +187,7 @@ impl Usage {
         let listed = Some(self.listed_from(since)).filter(|at| *at > now);
         let leaks = self.leaking && self.of_containers(pod, None, |b| b.memory.map(|m| m.growth)) != 0;
         let leaks = leaks.then(|| if self.is_live() { now } else { self.scrapes.next(now) });
-        let levels = [&self.levels, &self.in_flight].into_iter();
+        let levels = [Some(&self.levels), self.per_request.then_some(&self.in_flight)].into_iter().flatten();
         let seen = levels.filter(|_| !self.is_live()).filter_map(|l| l.next_change(id, self.scrapes, now));
         listed.into_iter().chain(leaks).chain(seen).min()
     }

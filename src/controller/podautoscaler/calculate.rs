@@ -2,6 +2,7 @@
 //!
 //! Upstream: `pkg/controller/podautoscaler/{replica_calculator,metrics/utilization}.go`, v1.34.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::api::pod::cond;
@@ -100,7 +101,16 @@ impl<'a> Calculator<'a> {
         let samples = self.resource_samples(resource, container)?;
         let pods = self.pods()?;
         let groups = self.group(pods, &samples, resource == CPU)?;
-        let requests = |pod: &Pod| request_of(pod, resource, container);
+        // Pods of one template share their spec.
+        let last = Cell::new(None);
+        let requests = |pod: &Pod| match last.get() {
+            Some((spec, milli)) if spec == Arc::as_ptr(&pod.spec) => Ok(milli),
+            _ => {
+                let milli = request_of(pod, resource, container)?;
+                last.set(Some((Arc::as_ptr(&pod.spec), milli)));
+                Ok(milli)
+            }
+        };
         // A request that is missing in any of them, counted or not, spoils the metric.
         pods.iter().try_for_each(|(_, pod)| requests(pod).map(|_| ()))?;
         let (percent, average) = utilization(&groups.counted, &requests)?;

@@ -150,7 +150,8 @@ fn check_selector(
     // Pods of one template share their labels.
     let mut last = None;
     for (_, pod) in seen.pods {
-        if last.replace(&pod.meta.labels) != Some(&pod.meta.labels) {
+        let labels = pod.meta.labels.place();
+        if last.replace(labels) != Some(labels) {
             keys.extend(seen.selectors.matching(&meta.namespace, &pod.meta.labels));
         }
     }

@@ -28,7 +28,7 @@ use crate::api::condition::{self, Condition};
 use crate::api::policy::HorizontalPodAutoscaler;
 use crate::api::selectors::Selectors;
 use crate::api::{ConditionStatus, EventType, LabelSelector, ObjectKey, ObjectRef, Pod};
-use crate::base::{LookupMap, LookupSet, SimDuration, SimTime, Str};
+use crate::base::{LookupMap, LookupSet, SimDuration, SimTime, Str, Timestamp};
 use crate::params::settings::ControllerManager;
 use crate::store::{Change, ObjId, Store};
 use calculate::Selected;
@@ -149,7 +149,7 @@ impl HorizontalController {
             scaler.memory.backfill(SimTime::from_nanos((now.as_nanos()).saturating_sub(period.as_nanos())));
         }
         scaler.last = now;
-        let mut draft = Draft { hpa: HorizontalPodAutoscaler::clone(hpa), said: false };
+        let mut draft = Draft::new(hpa);
         let scale = match Scale::get(ctx.store(), &key.namespace, &hpa.spec.value.scale_target_ref) {
             Ok(scale) => scale,
             Err(why) => {
@@ -157,7 +157,7 @@ impl HorizontalController {
                 let message =
                     format!("the HPA controller was unable to get the target's current scale: {why}");
                 draft.condition(ctx, ABLE_TO_SCALE, false, "FailedGetScale", message);
-                return draft.finish(ctx, hpa, None);
+                return draft.finish(ctx, None);
             }
         };
         // Metrics of which nothing has changed propose what they proposed.
@@ -174,9 +174,8 @@ impl HorizontalController {
         scaler.memory.begin(now, scale.replicas);
         scaler.kept = decide((&self.flags, &seeing), &mut scaler.memory, &mut draft, &scale, ctx);
         let (flags, scaler) = (&self.flags, &*scaler);
-        let moved = draft.said || draft.hpa != **hpa;
-        let horizon = if moved { None } else { horizon(flags, scaler, &draft.hpa, now) };
-        draft.finish(ctx, hpa, horizon)
+        let horizon = if draft.moves() { None } else { horizon(flags, scaler, hpa, now) };
+        draft.finish(ctx, horizon)
     }
 }
 
@@ -199,9 +198,9 @@ fn decide(
 ) -> Option<Arc<Kept>> {
     let now = ctx.now();
     let mut kept = None;
-    let bounds = Bounds { min: draft.hpa.min_replicas, max: draft.hpa.max_replicas, current: scale.replicas };
-    let spec = draft.hpa.spec.clone();
-    let behavior = spec.value.behavior.as_ref();
+    let hpa = Arc::clone(&draft.hpa);
+    let bounds = Bounds { min: hpa.min_replicas, max: hpa.max_replicas, current: scale.replicas };
+    let behavior = hpa.spec.value.behavior.as_ref();
     let mut statuses = Vec::new();
     let (desired, reason) = if bounds.current == 0 && bounds.min != 0 {
         let message = "scaling is disabled since the replica count of the target is zero";
@@ -225,8 +224,8 @@ fn decide(
         let found = match found {
             Ok(found) => found,
             Err((statuses, error)) => {
-                draft.hpa.current_replicas = bounds.current;
-                draft.hpa.current_metrics = statuses;
+                draft.status.current_replicas = bounds.current;
+                draft.status.current_metrics = statuses;
                 draft.write(ctx);
                 draft.warn(ctx, "FailedComputeMetricsReplicas", &error);
                 return None;
@@ -254,8 +253,8 @@ fn decide(
             draft.warn(ctx, "FailedRescale", &format!("New size: {desired}; reason: {reason}; error: {why}"));
             let message = format!("the HPA controller was unable to update the target scale: {why}");
             draft.condition(ctx, ABLE_TO_SCALE, false, "FailedUpdateScale", message);
-            draft.hpa.current_replicas = bounds.current;
-            draft.hpa.current_metrics = statuses;
+            draft.status.current_replicas = bounds.current;
+            draft.status.current_metrics = statuses;
             return None;
         }
         let message = format!("the HPA controller was able to update the target scale to {desired}");
@@ -267,11 +266,11 @@ fn decide(
             &format!("New size: {desired}; reason: {reason}"),
         );
         memory.rescaled(now, bounds.current, desired, behavior);
-        draft.hpa.last_scale_time = Some(ctx.timestamp());
+        draft.status.last_scale_time = Some(ctx.timestamp());
     }
-    draft.hpa.current_replicas = bounds.current;
-    draft.hpa.desired_replicas = desired;
-    draft.hpa.current_metrics = statuses;
+    draft.status.current_replicas = bounds.current;
+    draft.status.desired_replicas = desired;
+    draft.status.current_metrics = statuses;
     kept
 }
 
@@ -315,50 +314,92 @@ fn horizon(
     memory.into_iter().chain(scaler.until).min()
 }
 
-/// An autoscaler with the status that is being worked out.
+/// An autoscaler and the status that is being worked out.
 pub(super) struct Draft {
-    hpa: HorizontalPodAutoscaler,
+    hpa: Arc<HorizontalPodAutoscaler>,
+    status: Status,
     said: bool,
 }
 
+/// What a look writes of an autoscaler.
+#[derive(PartialEq)]
+struct Status {
+    last_scale_time: Option<Timestamp>,
+    current_replicas: i32,
+    desired_replicas: i32,
+    current_metrics: Vec<metrics::Seen>,
+    conditions: Vec<Condition>,
+}
+
+impl Status {
+    fn of(hpa: &HorizontalPodAutoscaler) -> Self {
+        Self {
+            last_scale_time: hpa.last_scale_time,
+            current_replicas: hpa.current_replicas,
+            desired_replicas: hpa.desired_replicas,
+            current_metrics: hpa.current_metrics.clone(),
+            conditions: hpa.conditions.clone(),
+        }
+    }
+
+    fn is_of(&self, hpa: &HorizontalPodAutoscaler) -> bool {
+        self.last_scale_time == hpa.last_scale_time
+            && self.current_replicas == hpa.current_replicas
+            && self.desired_replicas == hpa.desired_replicas
+            && self.current_metrics == hpa.current_metrics
+            && self.conditions == hpa.conditions
+    }
+}
+
 impl Draft {
+    fn new(hpa: &Arc<HorizontalPodAutoscaler>) -> Self {
+        Self { hpa: Arc::clone(hpa), status: Status::of(hpa), said: false }
+    }
+
     fn condition(
         &mut self,
         ctx: &Ctx<'_>,
         kind: &'static str,
         holds: bool,
         reason: &'static str,
-        message: impl Into<Str>,
+        message: impl AsRef<str>,
     ) {
         let status = ConditionStatus::of(holds);
-        let condition = Condition::new(kind, status, reason, message, ctx.timestamp());
-        condition::set(&mut self.hpa.conditions, condition);
+        condition::put(&mut self.status.conditions, (kind, status, reason, message.as_ref()), ctx.timestamp());
     }
 
     fn say(&mut self, ctx: &mut Ctx<'_>, event_type: EventType, reason: &'static str, message: &str) {
         self.said = true;
-        ctx.event(ObjectRef::to(&self.hpa), event_type, reason, message);
+        ctx.event(ObjectRef::to(&*self.hpa), event_type, reason, message);
     }
 
     fn warn(&mut self, ctx: &mut Ctx<'_>, reason: &'static str, message: &str) {
         self.say(ctx, EventType::Warning, reason, message);
     }
 
+    /// Whether anything was said or is to be written.
+    fn moves(&self) -> bool {
+        self.said || !self.status.is_of(&self.hpa)
+    }
+
     /// Writes the status.
     fn write(&self, ctx: &mut Ctx<'_>) {
+        let status = &self.status;
         // An autoscaler that is gone has no status.
         let _ = ctx.update::<HorizontalPodAutoscaler>(&self.hpa.meta.key(), |live| {
-            live.last_scale_time = self.hpa.last_scale_time;
-            live.current_replicas = self.hpa.current_replicas;
-            live.desired_replicas = self.hpa.desired_replicas;
-            live.current_metrics.clone_from(&self.hpa.current_metrics);
-            live.conditions.clone_from(&self.hpa.conditions);
+            live.last_scale_time = status.last_scale_time;
+            live.current_replicas = status.current_replicas;
+            live.desired_replicas = status.desired_replicas;
+            live.current_metrics.clone_from(&status.current_metrics);
+            live.conditions.clone_from(&status.conditions);
         });
     }
 
-    fn finish(self, ctx: &mut Ctx<'_>, before: &HorizontalPodAutoscaler, horizon: Option<SimTime>) -> Look {
-        let moved = self.said || self.hpa != *before;
-        self.write(ctx);
+    fn finish(self, ctx: &mut Ctx<'_>, horizon: Option<SimTime>) -> Look {
+        let moved = self.moves();
+        if moved {
+            self.write(ctx);
+        }
         Look { moved, horizon }
     }
 }
@@ -423,7 +464,7 @@ impl Controller for HorizontalController {
         let mut seen = LookupSet::new();
         for pod in pods.iter().filter_map(|id| store.get_id::<Pod>(*id)) {
             let (namespace, labels) = (&pod.meta.namespace, &pod.meta.labels);
-            if seen.insert((labels.place(), namespace.clone())) {
+            if seen.insert((labels.place(), namespace.as_ptr())) {
                 keys.extend(self.selectors.matching(namespace, labels));
             }
         }

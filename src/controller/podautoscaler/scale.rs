@@ -26,9 +26,10 @@ pub struct Scale {
 /// There is no such kind, in the words of the API machinery.
 fn kind_of(reference: &CrossVersionObjectReference) -> Result<Kind, String> {
     let version = reference.api_version.as_deref().unwrap_or_default();
-    let group = match version.split('/').collect::<Vec<_>>().as_slice() {
-        [_] => "",
-        [group, _] => group,
+    let mut parts = version.split('/');
+    let group = match (parts.next(), parts.next(), parts.next()) {
+        (_, None, _) => "",
+        (Some(group), Some(_), None) => group,
         _ => return Err(format!("unexpected GroupVersion string: {version}")),
     };
     let no_match = || format!("no matches for kind \"{}\" in group \"{group}\"", reference.kind);

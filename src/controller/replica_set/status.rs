@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::api::workload::{ReplicaSet, ReplicaSetStatus};
 use crate::api::{Condition, ConditionStatus, Pod, condition};
 use crate::base::{Str, Timestamp, text::lit};
+use crate::store::{Alike, Store};
 
 /// The condition that says that Pods could not be created or deleted.
 pub const REPLICA_FAILURE: &str = "ReplicaFailure";
@@ -29,6 +30,36 @@ pub(super) fn count(set: &ReplicaSet, pods: &[Arc<Pod>], now: Timestamp) -> Repl
         }
     }
     status
+}
+
+/// The same from the numbers that the store keeps; none if they do not tell: there are Pods to be adopted or released, or how
+/// long each has been ready counts.
+pub(super) fn from_counts(set: &ReplicaSet, store: &Store) -> Option<ReplicaSetStatus> {
+    let all = store.alike_pods_of(&set.meta.uid);
+    let strays = all.iter().any(|alike| alike.active > 0 && !set.selector.matches(&alike.labels));
+    let mut orphans = store.orphan_pods(&set.meta.namespace);
+    if set.min_ready_seconds != 0
+        || strays
+        || orphans.any(|pod| pod.is_active() && set.selector.matches(&pod.meta.labels))
+    {
+        return None;
+    }
+    let sum = |count: fn(&Alike) -> u32, of: &dyn Fn(&Alike) -> bool| {
+        let total: u32 = all.iter().filter(|alike| of(alike)).map(count).sum();
+        i32::try_from(total).unwrap_or(i32::MAX)
+    };
+    let full = |alike: &Alike| {
+        set.template.labels.iter().all(|(key, value)| alike.labels.get(key) == Some(value))
+    };
+    let ready = sum(|alike| alike.ready, &|_| true);
+    Some(ReplicaSetStatus {
+        replicas: sum(|alike| alike.active, &|_| true),
+        observed_generation: set.meta.generation,
+        fully_labeled_replicas: sum(|alike| alike.active, &full),
+        ready_replicas: ready,
+        available_replicas: ready,
+        ..ReplicaSetStatus::default()
+    })
 }
 
 /// Puts the failure of this sync into the conditions, or takes that of an earlier one away. `surplus` are Pods too

@@ -43,9 +43,14 @@ pub(super) fn sync<T: PodSet>(
     let mut burst = match burst {
         Some(burst) => burst,
         None => {
-            let pods = claim_pods(ctx, &owner, &set.selector, Pod::is_active);
-            let seen = status::count(set, &pods, ctx.timestamp());
-            let surplus = i64::try_from(pods.len()).unwrap_or(i64::MAX) - i64::from(set.replicas.max(0));
+            let surplus = |seen: &ReplicaSetStatus| i64::from(seen.replicas) - i64::from(set.replicas.max(0));
+            // Which of the Pods go must be known; that some are missing is seen from their numbers.
+            let counted = status::from_counts(set, ctx.store()).filter(|seen| surplus(seen) <= 0);
+            let (seen, pods) = counted.map(|seen| (seen, Vec::new())).unwrap_or_else(|| {
+                let pods = claim_pods(ctx, &owner, &set.selector, Pod::is_active);
+                (status::count(set, &pods, ctx.timestamp()), pods)
+            });
+            let surplus = surplus(&seen);
             if set.meta.is_deleting() || surplus == 0 {
                 return report::<T>(ctx, key, seen, None, surplus);
             }

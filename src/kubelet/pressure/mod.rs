@@ -78,6 +78,24 @@ impl Pressure {
     }
 }
 
+/// The levels that something of a node is used by.
+pub(super) struct Used {
+    /// Those of Pods come first.
+    levels: Vec<Level>,
+    of_pods: usize,
+}
+
+impl Used {
+    /// All, or those of Pods only.
+    fn levels(&self, pods_only: bool) -> &[Level] {
+        if pods_only { &self.levels[..self.of_pods] } else { &self.levels }
+    }
+
+    fn at(&self, pods_only: bool, now: SimTime) -> i64 {
+        self.levels(pods_only).iter().map(|level| level.at(now)).sum()
+    }
+}
+
 /// A limit by its signal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Limit {
@@ -257,6 +275,19 @@ impl LocalPod {
     }
 }
 
+impl Machine {
+    /// What is used of something: by Pods, so much, and by what is not theirs.
+    fn used_beside(&self, what: Scarce, mut levels: Vec<Level>) -> Used {
+        let of_pods = levels.len();
+        levels.extend(Some(self.pressure.own[what.index()]).filter(|level| !level.is_nothing()));
+        if what == Scarce::Disk {
+            let images = self.images.bytes(SimTime::ZERO);
+            levels.extend((images > 0).then(|| Level::growing(SimTime::ZERO, images, 0)));
+        }
+        Used { levels, of_pods }
+    }
+}
+
 impl Pressure {
     /// Notes which limits are crossed. For which one something must go now: the first that is crossed for too long.
     fn take_note(
@@ -315,8 +346,9 @@ impl Kubelets {
         self.machines[number as usize].pressure.stale = false;
         let transition = ctx.params.settings.eviction_pressure_transition_period;
         let mut at: Option<SimTime> = None;
-        for what in Scarce::ALL {
-            let short = self.short_from(number, what, now, ctx);
+        let all = self.all_used(number);
+        for (what, used) in Scarce::ALL.into_iter().zip(&all) {
+            let short = self.short_from(number, (what, used), now, ctx);
             let ends =
                 self.machines[number as usize].pressure.seen[what.index()].map(|seen| seen + transition);
             at = at.into_iter().chain(short).chain(ends).min();
@@ -327,8 +359,9 @@ impl Kubelets {
         let again = self.machines[number as usize].pressure.again.filter(|at| *at > now);
         let at = at.map(|at| tick(at.max(soon))).into_iter().chain(again).min();
         self.monitor_at(number, at, ctx);
-        self.plan_exhaustion(number, ctx);
-        self.plan_collection(number, ctx);
+        let [memory, disk, _] = &all;
+        self.plan_exhaustion(number, memory, ctx);
+        self.plan_collection(number, disk, ctx);
     }
 
     fn monitor_at(&mut self, number: u32, at: Option<SimTime>, ctx: &mut Ctx<'_>) {
@@ -343,52 +376,64 @@ impl Kubelets {
         ctx.out.extend(at.map(|at| (at, KubeletEvent::Node { node: number, epoch, step })));
     }
 
-    fn levels(&self, number: u32, what: Scarce, pods_only: bool) -> Vec<Level> {
+    /// What is used of everything.
+    fn all_used(&self, number: u32) -> [Used; 3] {
+        let mut all = [const { Vec::new() }; 3];
+        let machine = &self.machines[number as usize];
+        for pod in machine.pods.iter().filter_map(|id| self.pods.get(id)) {
+            for (what, levels) in Scarce::ALL.into_iter().zip(&mut all) {
+                levels.extend(pod.levels(what).filter(|level| !level.is_nothing()));
+            }
+        }
+        let [memory, disk, pids] = all;
+        [(Scarce::Memory, memory), (Scarce::Disk, disk), (Scarce::Pids, pids)]
+            .map(|(what, levels)| machine.used_beside(what, levels))
+    }
+
+    fn used(&self, number: u32, what: Scarce) -> Used {
         let machine = &self.machines[number as usize];
         let pods = machine.pods.iter().filter_map(|id| self.pods.get(id)).flat_map(|pod| pod.levels(what));
-        let mut levels: Vec<Level> = pods.filter(|level| !level.is_nothing()).collect();
-        if pods_only {
-            return levels;
-        }
-        levels.extend(Some(machine.pressure.own[what.index()]).filter(|level| !level.is_nothing()));
-        if what == Scarce::Disk {
-            let images = machine.images.bytes(SimTime::ZERO);
-            levels.extend((images > 0).then(|| Level::growing(SimTime::ZERO, images, 0)));
-        }
-        levels
+        machine.used_beside(what, pods.filter(|level| !level.is_nothing()).collect())
     }
 
     /// When something will be short, from `now` on.
-    fn short_from(&self, number: u32, what: Scarce, now: SimTime, ctx: &Ctx<'_>) -> Option<SimTime> {
-        if self.levels(number, what, false).is_empty() {
+    fn short_from(
+        &self,
+        number: u32,
+        (what, used): (Scarce, &Used),
+        now: SimTime,
+        ctx: &Ctx<'_>,
+    ) -> Option<SimTime> {
+        if used.levels.is_empty() {
             return None;
         }
         let watches = what.watches(&self.machines[number as usize], ctx).into_iter();
         let pressure = &self.machines[number as usize].pressure;
         let above = |watch: Watch| {
-            let levels = self.levels(number, what, watch.limit.pods_only);
-            first_above(&levels, watch.capacity.saturating_sub(watch.wanted(pressure)), now)
+            let limit = watch.capacity.saturating_sub(watch.wanted(pressure));
+            first_above(used.levels(watch.limit.pods_only), limit, now)
         };
         watches.filter_map(above).min()
     }
 
     /// When the disk is full enough for images to be collected.
-    pub(super) fn full_from(&self, number: u32, ctx: &Ctx<'_>) -> Option<SimTime> {
+    pub(super) fn full_from(&self, number: u32, disk: &Used, ctx: &Ctx<'_>) -> Option<SimTime> {
         let machine = &self.machines[number as usize];
         let capacity = Scarce::Disk.capacity(ctx.store.get::<Node>(&ObjectKey::cluster(&machine.name))?)?;
         let high = u32::try_from(ctx.params.settings.image_gc_high_threshold).unwrap_or(100);
         // Upstream: hundredths that are free, rounded down, taken from 100.
         let above = part(capacity, high.saturating_sub(1));
-        first_above(&self.levels(number, Scarce::Disk, false), above, ctx.store.now())
+        first_above(disk.levels(false), above, ctx.store.now())
     }
 
     /// What images must give up now; none if there is room enough.
     pub(super) fn image_bytes_to_free(&self, number: u32, ctx: &Ctx<'_>) -> Option<i64> {
         let now = ctx.store.now();
-        self.full_from(number, ctx).filter(|at| *at <= now)?;
+        let disk = self.used(number, Scarce::Disk);
+        self.full_from(number, &disk, ctx).filter(|at| *at <= now)?;
         let machine = &self.machines[number as usize];
         let capacity = Scarce::Disk.capacity(ctx.store.get::<Node>(&ObjectKey::cluster(&machine.name))?)?;
-        let used: i64 = self.levels(number, Scarce::Disk, false).iter().map(|level| level.at(now)).sum();
+        let used = disk.at(false, now);
         let low = u32::try_from(ctx.params.settings.image_gc_low_threshold).unwrap_or(100);
         Some(part(capacity, 100_u32.saturating_sub(low)) - capacity.saturating_sub(used).max(0))
     }
@@ -414,10 +459,9 @@ impl Kubelets {
     fn crossed(&self, number: u32, what: Scarce, reclaimed: bool, ctx: &Ctx<'_>) -> Vec<(Watch, i64)> {
         let now = ctx.store.now();
         let machine = &self.machines[number as usize];
+        let used = self.used(number, what);
         let crosses = |watch: Watch| {
-            let used: i64 =
-                self.levels(number, what, watch.limit.pods_only).iter().map(|level| level.at(now)).sum();
-            let left = watch.capacity.saturating_sub(used);
+            let left = watch.capacity.saturating_sub(used.at(watch.limit.pods_only, now));
             let wanted = if reclaimed { watch.wanted(&machine.pressure) } else { watch.reserve };
             (left < wanted).then_some((watch, left.max(0)))
         };

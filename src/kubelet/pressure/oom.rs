@@ -10,7 +10,7 @@
 //!   It has no name: `SystemOOM` does not name its victim.
 
 use super::limits::KILLED;
-use super::{Scarce, pods_limit};
+use super::{Scarce, Used, pods_limit};
 use crate::api::pod::QosClass;
 use crate::api::resources::MEMORY;
 use crate::api::{EventType, Node, ObjectKey};
@@ -59,8 +59,11 @@ enum Victim {
 }
 
 impl Kubelets {
-    /// The levels that may use up memory, with what there is of it: all of the node, and what Pods share.
-    fn memory_bounds(&self, number: u32, ctx: &Ctx<'_>) -> Vec<(bool, i64, Vec<Level>)> {
+    /// What there is of memory: all of the node, and what Pods share; none of what nothing is used of.
+    fn memory_bounds(&self, number: u32, memory: &Used, ctx: &Ctx<'_>) -> Vec<(bool, i64)> {
+        if memory.levels.is_empty() {
+            return Vec::new();
+        }
         let machine = &self.machines[number as usize];
         let node = ctx.store.get::<Node>(&ObjectKey::cluster(&machine.name));
         let Some((node, capacity)) = node.and_then(|n| Some((n, Scarce::Memory.capacity(n)?))) else {
@@ -73,16 +76,16 @@ impl Kubelets {
             .map_or(0, |watch| watch.reserve);
         [(false, capacity), (true, pods_limit(node, capacity, reserve))]
             .into_iter()
-            .map(|(pods_only, limit)| (pods_only, limit, self.levels(number, Scarce::Memory, pods_only)))
-            .filter(|(_, _, levels)| !levels.is_empty())
+            .filter(|(pods_only, _)| !memory.levels(*pods_only).is_empty())
             .collect()
     }
 
     /// Works out when memory is used up.
-    pub(super) fn plan_exhaustion(&mut self, number: u32, ctx: &mut Ctx<'_>) {
+    pub(super) fn plan_exhaustion(&mut self, number: u32, memory: &Used, ctx: &mut Ctx<'_>) {
         let now = ctx.store.now();
-        let bounds = self.memory_bounds(number, ctx).into_iter();
-        let at = bounds.filter_map(|(_, limit, levels)| first_above(&levels, limit, now)).min();
+        let bounds = self.memory_bounds(number, memory, ctx).into_iter();
+        let above = |(pods_only, limit)| first_above(memory.levels(pods_only), limit, now);
+        let at = bounds.filter_map(above).min();
         let machine = &mut self.machines[number as usize];
         if std::mem::replace(&mut machine.pressure.exhausted, at) != at {
             self.node_timer(number, at, NodeStep::OutOfMemory, ctx);
@@ -97,11 +100,13 @@ impl Kubelets {
             return;
         }
         machine.pressure.exhausted = None;
-        while let Some(pods_only) =
-            self.memory_bounds(number, ctx).into_iter().find_map(|(pods_only, limit, levels)| {
-                (levels.iter().map(|level| level.at(now)).sum::<i64>() > limit).then_some(pods_only)
-            })
-        {
+        loop {
+            let memory = self.used(number, Scarce::Memory);
+            let mut bounds = self.memory_bounds(number, &memory, ctx).into_iter();
+            let Some((pods_only, _)) = bounds.find(|(pods_only, limit)| memory.at(*pods_only, now) > *limit)
+            else {
+                break;
+            };
             match self.oom_victim(number, pods_only, now, ctx) {
                 Some(Victim::Container(id, index)) => {
                     self.work(id, ctx, |worker| worker.ended(index, KILLED, lit!("OOMKilled")));

@@ -192,6 +192,17 @@ impl NodeInfo {
         self.pods.push(info);
     }
 
+    /// At which place among its Pods the one of this identity is.
+    pub fn place_of(&self, uid: &str) -> Option<usize> {
+        self.pods.iter().position(|pod| pod.uid() == uid)
+    }
+
+    /// Puts another state of the Pod at a place, which asks for the same, behind all others.
+    pub fn replace_pod(&mut self, at: usize, info: Arc<PodInfo>) {
+        self.pods.swap_remove(at);
+        self.pods.push(info);
+    }
+
     /// Takes a Pod off it, found by its identity.
     pub fn remove_pod(&mut self, uid: &str) -> Option<Arc<PodInfo>> {
         let removed = take(&mut self.pods, uid)?;

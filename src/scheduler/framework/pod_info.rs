@@ -167,6 +167,18 @@ impl PodInfo {
         &self.pod.meta.uid
     }
 
+    /// Whether plugins see no difference between the two where they are: what they ask for, their labels, and whether
+    /// they are about to go.
+    pub fn looks_like(&self, other: &Self) -> bool {
+        let (mine, theirs) = (&self.pod.meta, &other.pod.meta);
+        Arc::ptr_eq(&self.shape, &other.shape)
+            && Arc::ptr_eq(&self.resources, &other.resources)
+            && mine.labels == theirs.labels
+            && mine.deletion == theirs.deletion
+            && self.pod.status.start_time == other.pod.status.start_time
+            && self.pod.status.nominated_node == other.pod.status.nominated_node
+    }
+
     /// Its priority.
     pub fn priority(&self) -> i32 {
         self.pod.spec.priority

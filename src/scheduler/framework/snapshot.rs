@@ -178,6 +178,19 @@ impl Snapshot {
         self.touch(id);
     }
 
+    /// A Pod on a node has changed in nothing that plugins see; false if it has, or is not there. The node stays what it was,
+    /// but for the order of its Pods: this one is the last now.
+    pub fn replace_pod(&mut self, node: &str, info: &Arc<PodInfo>) -> bool {
+        let Some(id) = self.by_name.get(node).copied() else { return false };
+        let slot = &mut self.slots[id.index()];
+        let Some(at) = slot.place_of(info.uid()) else { return false };
+        let looks_alike = slot.pods()[at].looks_like(info);
+        if looks_alike {
+            Arc::make_mut(slot).replace_pod(at, info.clone());
+        }
+        looks_alike
+    }
+
     /// A Pod is no more on a node.
     pub fn remove_pod(&mut self, node: &str, uid: &str) -> Option<Arc<PodInfo>> {
         let id = self.by_name.get(node).copied()?;
