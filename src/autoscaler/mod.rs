@@ -38,6 +38,7 @@ pub mod scale_up;
 pub mod similar;
 pub mod simulator;
 pub mod status;
+pub mod taints;
 pub mod template;
 #[cfg(test)]
 mod tests;
@@ -227,7 +228,7 @@ impl ClusterAutoscaler {
                 ctx.fleet.give_up_failed(id, now);
             }
         }
-        let templates = self.templates.of_all(ctx.fleet, ctx.store, ctx.framework, ctx.snapshot);
+        let templates = self.templates.of_all(&self.flags, ctx);
         let mut simulator = Simulator::new(ctx.framework, ctx.snapshot);
         drop_expendable(&mut simulator, self.flags.expendable_pods_priority_cutoff);
         let coming = self.add_upcoming(&mut simulator, ctx, &templates);
@@ -266,7 +267,7 @@ impl ClusterAutoscaler {
         if waiting.is_empty() {
             return Bought::Nothing;
         }
-        let ready = i64::try_from(ctx.store.list::<Node>().filter(|n| n.is_ready()).count());
+        let ready = i64::try_from(ctx.store.list::<Node>().filter(|n| taints::is_ready(&self.flags, n)).count());
         if self.flags.max_nodes_total > 0 && ready.is_ok_and(|ready| ready >= self.flags.max_nodes_total) {
             self.say_nodes_max(ctx);
             for pod in waiting {
@@ -304,7 +305,7 @@ impl ClusterAutoscaler {
         }
         soon.extend(self.registry.deadlines(ctx.fleet, &self.flags));
         for (node, since) in &self.unneeded {
-            let ready = ctx.store.find::<Node>("", node).is_some_and(|n| n.is_ready());
+            let ready = ctx.store.find::<Node>("", node).is_some_and(|n| taints::is_ready(&self.flags, n));
             soon.push(*since + self.unneeded_time(ready) + just_after);
         }
         if !self.unneeded.is_empty() {
@@ -417,6 +418,7 @@ fn concerns(change: &Change) -> bool {
             return true;
         };
         return old.is_ready() != new.is_ready()
+            || old.taints != new.taints
             || old.unschedulable != new.unschedulable
             || old.meta.labels != new.meta.labels
             || old.status.allocatable != new.status.allocatable;

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::backoff::Backoffs;
+use super::taints;
 use crate::api::Node;
 use crate::base::text::lit;
 use crate::base::{SimDuration, SimTime, Str};
@@ -103,7 +104,7 @@ impl Registry {
         let mut total = Readiness::default();
         for node in store.list::<Node>() {
             let group = managed(fleet, &node.meta.name);
-            let state = state_of(store, fleet, node, group.is_some());
+            let state = state_of((store, fleet, flags), node, group.is_some());
             total.add(node, state);
             if let Some(group) = group {
                 groups.entry(group).or_default().add(node, state);
@@ -256,11 +257,11 @@ fn managed(fleet: &Fleet, node: &str) -> Option<GroupId> {
     fleet.group_of(node).filter(|id| fleet.group(*id).group.bounds.is_some())
 }
 
-fn state_of(store: &Store, fleet: &Fleet, node: &Node, managed: bool) -> NodeState {
+fn state_of((store, fleet, flags): (&Store, &Fleet, &Flags), node: &Node, managed: bool) -> NodeState {
     let created = node.meta.created.map_or(SimTime::ZERO, |at| store.calendar().instant(at));
     if managed && !fleet.has_machine(&node.meta.name) {
         NodeState::Deleted
-    } else if node.is_ready() {
+    } else if taints::is_ready(flags, node) {
         NodeState::Ready
     } else if created > SimTime::ZERO && store.now() < created + STARTUP_MAX {
         NodeState::NotStarted

@@ -16,7 +16,7 @@ use super::drainability::{
     Budgets, Fate, fate, is_daemon, is_long_terminating, is_mirror, system_pod_lets_go,
 };
 use super::simulator::Simulator;
-use super::template::has_taint;
+use super::taints::{self, has_taint};
 use super::{ClusterAutoscaler, Ctx, TAINT_CANDIDATE, TAINT_TO_BE_DELETED};
 use crate::api::{Node, ObjectKey, Pod, Taint, TaintEffect};
 use crate::base::{SimDuration, SimTime, Str};
@@ -223,7 +223,7 @@ impl ClusterAutoscaler {
         if node.meta.annotations.get(SCALE_DOWN_DISABLED).is_some_and(|v| v == "true") {
             return Some(Err("ScaleDownDisabledAnnotation"));
         }
-        let ready = node.is_ready();
+        let ready = taints::is_ready(&self.flags, node);
         if !ready && !self.flags.scale_down_unready_enabled {
             return Some(Err("ScaleDownUnreadyDisabled"));
         }

@@ -10,6 +10,7 @@ use super::expander::{self, Choice, Circumstances};
 use super::pending::{self, Group};
 use super::similar::are_similar;
 use super::simulator::Simulator;
+use super::taints;
 use super::template::Template;
 use super::{Chances, ClusterAutoscaler, Ctx, Effect, Launch, status_config_map};
 use crate::api::{EventType, Inert, Node, ObjectKey, ObjectRef};
@@ -153,7 +154,7 @@ impl ClusterAutoscaler {
 
     /// Ready nodes, and those that are to come.
     fn nodes_now(&self, ctx: &Ctx<'_>, templates: &BTreeMap<GroupId, Template>) -> i64 {
-        let ready = ctx.store.list::<Node>().filter(|node| node.is_ready()).count();
+        let ready = ctx.store.list::<Node>().filter(|node| taints::is_ready(&self.flags, node)).count();
         let coming = templates.keys().map(|id| self.registry.upcoming(*id, ctx.fleet.group(*id)).0);
         i64::try_from(ready).unwrap_or(i64::MAX) + coming.map(i64::from).sum::<i64>()
     }

@@ -13,15 +13,17 @@ use std::sync::Arc;
 
 use super::drainability::{is_daemon, is_mirror};
 use super::simulator::Simulator;
-use super::{TAINT_CANDIDATE, TAINT_TO_BE_DELETED};
+use super::taints::{self, has_taint};
+use super::{Ctx, TAINT_TO_BE_DELETED};
 use crate::api::node::HOSTNAME_LABEL;
 use crate::api::resources::{MEMORY, PODS};
 use crate::api::workload::DaemonSet;
-use crate::api::{Labels, Meta, Node, Phase, Pod, PodStatus, Taint, Toleration, condition};
+use crate::api::{Labels, Meta, Node, Phase, Pod, PodStatus, Toleration, condition};
 use crate::base::{Quantity, SimDuration, SimTime, Str};
 use crate::cloud::catalogue;
-use crate::cloud::fleet::{Fleet, GroupFleet, GroupId};
-use crate::scheduler::framework::{Framework, PodInfo, Snapshot};
+use crate::cloud::fleet::{GroupFleet, GroupId};
+use crate::params::settings::ClusterAutoscaler as Flags;
+use crate::scheduler::framework::{PodInfo, Snapshot};
 use crate::store::Store;
 
 /// A real node is trusted as a model once it has been ready for longer.
@@ -56,30 +58,24 @@ pub struct Templates {
 
 impl Templates {
     /// A template for each managed group: like a real node that is well, like one that was, as the cloud describes it.
-    pub fn of_all(
-        &mut self,
-        fleet: &Fleet,
-        store: &Store,
-        framework: &Framework,
-        snapshot: &Snapshot,
-    ) -> BTreeMap<GroupId, Template> {
+    pub fn of_all(&mut self, flags: &Flags, ctx: &Ctx<'_>) -> BTreeMap<GroupId, Template> {
         let mut templates = BTreeMap::new();
-        for (id, group) in fleet.groups().filter(|(_, group)| group.group.bounds.is_some()) {
-            if let Some(model) = good_model(group, store) {
+        for (id, group) in ctx.fleet.groups().filter(|(_, group)| group.group.bounds.is_some()) {
+            if let Some(model) = good_model(group, flags, ctx.store) {
                 self.models.insert(id, model.clone());
             }
             let node = match self.models.get(&id) {
                 Some(model) => Node::clone(model),
                 None => from_cloud(group),
             };
-            templates.insert(id, Template::new(node, group, store, framework, snapshot));
+            templates.insert(id, Template::new(node, group, flags, ctx));
         }
         templates
     }
 }
 
 /// A node of the group that is ready and stays so, takes Pods and is not about to go; of several the first.
-fn good_model<'s>(group: &GroupFleet, store: &'s Store) -> Option<&'s Arc<Node>> {
+fn good_model<'s>(group: &GroupFleet, flags: &Flags, store: &'s Store) -> Option<&'s Arc<Node>> {
     let nodes = group.instances.iter().filter_map(|(name, i)| Some((i, store.find::<Node>("", name)?)));
     let ready_since = |node: &Node| {
         let ready = condition::find(&node.status.conditions, "Ready").and_then(|c| c.transition);
@@ -91,26 +87,20 @@ fn good_model<'s>(group: &GroupFleet, store: &'s Store) -> Option<&'s Arc<Node>>
             let since = ready_since(node);
             let stable = (instance.joined == Some(SimTime::ZERO) && since == SimTime::ZERO)
                 || since + STABLE_AFTER < store.now();
-            stable && node.is_ready() && !node.unschedulable && !has_taint(node, TAINT_TO_BE_DELETED)
+            stable && taints::is_ready(flags, node) && !node.unschedulable && !has_taint(node, TAINT_TO_BE_DELETED)
         })
         .map(|(_, node)| node)
         .next()
 }
 
 impl Template {
-    fn new(
-        mut node: Node,
-        group: &GroupFleet,
-        store: &Store,
-        framework: &Framework,
-        snapshot: &Snapshot,
-    ) -> Self {
+    fn new(mut node: Node, group: &GroupFleet, flags: &Flags, ctx: &Ctx<'_>) -> Self {
         let model = node.meta.name.clone();
         let name: Str = format!("template-node-for-{}", group.group.name).into();
-        sanitize(&mut node, &name);
+        sanitize(flags, &mut node, &name);
         let node = Arc::new(node);
-        let mut daemons = daemons_of(&node, store, framework, snapshot);
-        daemons.extend(mirrors_on(&model, snapshot));
+        let mut daemons = daemons_of(&node, ctx);
+        daemons.extend(mirrors_on(&model, ctx.snapshot));
         Self { node, daemons }
     }
 
@@ -123,15 +113,9 @@ impl Template {
 
     fn copy(&self, number: usize) -> Arc<Node> {
         let mut node = Node::clone(&self.node);
-        let name: Str = format!("{}-{number}", self.node.meta.name).into();
-        sanitize(&mut node, &name);
+        rename(&mut node, &format!("{}-{number}", self.node.meta.name).into());
         Arc::new(node)
     }
-}
-
-/// Whether a node has a taint of this key.
-pub fn has_taint(node: &Node, key: &str) -> bool {
-    node.taints.iter().any(|t| t.key == key)
 }
 
 /// A node of a group that has none: the cloud knows the machine, not what hypervisor, kubelet and system keep for
@@ -165,29 +149,26 @@ fn mirrors_on(model: &str, snapshot: &Snapshot) -> Vec<PodInfo> {
         .collect()
 }
 
-/// Makes another node of it: without what belongs to the one it was taken from.
-fn sanitize(node: &mut Node, name: &Str) {
+/// Gives a node a name of its own, and an identity with it.
+fn rename(node: &mut Node, name: &Str) {
     let labels = node.meta.labels.with(HOSTNAME_LABEL, name.clone());
     node.meta = Meta { labels, ..Meta::named("", name.clone()) };
     node.meta.uid = name.clone();
-    node.taints.retain(|t| t.key != TAINT_TO_BE_DELETED && t.key != TAINT_CANDIDATE && !is_of_condition(t));
+}
+
+/// Makes another node of it: without what belongs to the one it was taken from.
+fn sanitize(flags: &Flags, node: &mut Node, name: &Str) {
+    rename(node, name);
+    node.taints.retain(|taint| taints::is_of_the_group(flags, &taint.key));
     node.unschedulable = false;
     node.status.images.clear();
     let ready = condition::find(&node.status.conditions, "Ready").cloned();
     node.status.conditions = ready.into_iter().collect();
 }
 
-fn is_of_condition(taint: &Taint) -> bool {
-    [
-        "node.kubernetes.io/not-ready",
-        "node.kubernetes.io/unreachable",
-        "node.cloudprovider.kubernetes.io/uninitialized",
-    ]
-    .contains(&taint.key.as_str())
-}
-
 /// Pods of all DaemonSets that the node would get.
-fn daemons_of(node: &Arc<Node>, store: &Store, framework: &Framework, snapshot: &Snapshot) -> Vec<PodInfo> {
+fn daemons_of(node: &Arc<Node>, ctx: &Ctx<'_>) -> Vec<PodInfo> {
+    let (store, framework, snapshot) = (&*ctx.store, ctx.framework, ctx.snapshot);
     if store.list::<DaemonSet>().next().is_none() {
         return Vec::new();
     }

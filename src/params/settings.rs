@@ -21,6 +21,8 @@ pub enum FlagType {
     Word(&'static [&'static str]),
     /// A comma list of these words.
     Words(&'static [&'static str]),
+    /// A comma list of keys of taints.
+    Keys,
     /// Amounts by resource: `cpu=70m,memory=574Mi`, or a map.
     Resources,
     /// Eviction thresholds: `memory.available<100Mi,nodefs.available<10%`.
@@ -300,6 +302,11 @@ component! {
     max_nodes_per_scaleup: Integer(i64) = 1000, "max-nodes-per-scaleup", FlagType::Integer, "1000", "Nodes per scale-up.";
     balance_similar_node_groups: Bool(bool) = false, "balance-similar-node-groups", FlagType::Bool, "false",
         "Spread a scale-up over groups that differ in their zone only.";
+    startup_taint: Words(Vec<Str>) = Vec::new(), "startup-taint", FlagType::Keys, "",
+        "Taints that a new node has until it is ready to take Pods: new nodes are planned without them, and nodes with one count as starting.";
+    ignore_taint: Words(Vec<Str>) = Vec::new(), "ignore-taint", FlagType::Keys, "", "The same, by its old name.";
+    status_taint: Words(Vec<Str>) = Vec::new(), "status-taint", FlagType::Keys, "",
+        "Taints that new nodes are planned without, though nodes with one count as ready.";
     scale_down_enabled: Bool(bool) = true, "scale-down-enabled", FlagType::Bool, "true", "Whether nodes are removed.";
     scale_down_delay_after_add: Duration(SimDuration) = mins(10), "scale-down-delay-after-add", FlagType::Duration, "10m0s",
         "After a scale-up no node is removed for so long.";
@@ -478,6 +485,7 @@ mod tests {
             FlagType::Bool => FlagValue::Bool(true),
             FlagType::Word(words) => FlagValue::Word(words[0].into()),
             FlagType::Words(words) => FlagValue::Words(vec![words[0].into()]),
+            FlagType::Keys => FlagValue::Words(vec!["example.com/starting".into()]),
             FlagType::Resources => FlagValue::Resources(Some(Vec::new())),
             FlagType::Thresholds | FlagType::Reclaims => FlagValue::Thresholds(Vec::new()),
             FlagType::SignalSpans => FlagValue::SignalSpans(Vec::new()),

@@ -473,6 +473,7 @@ fn flag_value(reader: &mut Reader<'_>, tree: &Tree, flag: &FlagInfo) -> Option<F
         FlagType::Bool => boolean(reader, tree).map(FlagValue::Bool),
         FlagType::Word(words) => word(reader, tree, words).map(|w| FlagValue::Word(w.into())),
         FlagType::Words(words) => flag_words(reader, tree, words).map(FlagValue::Words),
+        FlagType::Keys => flag_keys(reader, tree).map(FlagValue::Words),
         FlagType::Resources => flag_resources(reader, tree).map(|list| FlagValue::Resources(Some(list))),
         FlagType::Thresholds => thresholds(reader, tree, '<').map(FlagValue::Thresholds),
         FlagType::Reclaims => thresholds(reader, tree, '=').map(FlagValue::Thresholds),
@@ -511,6 +512,15 @@ fn flag_words(reader: &mut Reader<'_>, tree: &Tree, words: &'static [&'static st
         }
     }
     Some(out)
+}
+
+/// `ebs.csi.aws.com/agent-not-ready,example.com/starting`, or a list.
+fn flag_keys(reader: &mut Reader<'_>, tree: &Tree) -> Option<Vec<Str>> {
+    if matches!(tree.value, Value::Seq(_)) {
+        return Some(reader.each(tree, "taints", text));
+    }
+    let written = text(reader, tree)?;
+    Some(written.split(',').map(str::trim).filter(|key| !key.is_empty()).map(Str::from).collect())
 }
 
 /// `cpu=70m,memory=574Mi`, or a mapping.

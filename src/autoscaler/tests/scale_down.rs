@@ -185,7 +185,7 @@ fn a_drain_that_is_refused_is_given_up() {
         ]
     );
     let node = tank.store.find::<Node>("", "w-1").unwrap();
-    assert!(!node.unschedulable && !template::has_taint(node, TAINT_TO_BE_DELETED));
+    assert!(!node.unschedulable && !taints::has_taint(node, TAINT_TO_BE_DELETED));
 }
 
 /// `core/scaledown/actuation/actuator.go`: a Pod that came between the choice and the deletion saves its node.

@@ -23,7 +23,7 @@ fn a_scale_up_has_a_size() {
 fn candidates_are_marked_ten_at_a_time() {
     let mut tank = Tank::of("w a 14 0 20 2 8 100");
     let marked = |tank: &Tank| {
-        tank.store.list::<Node>().filter(|node| template::has_taint(node, TAINT_CANDIDATE)).count()
+        tank.store.list::<Node>().filter(|node| taints::has_taint(node, TAINT_CANDIDATE)).count()
     };
     tank.until(0);
     assert_eq!(marked(&tank), 10);
@@ -81,7 +81,7 @@ fn nodes_are_cordoned_and_given_time_as_the_flags_say() {
         let mut tank = Tank::new(&groups("w a 1 0 9 2 8 100"), &flags);
         tank.until(610 + delay - 1);
         let node = tank.store.find::<Node>("", "w-1").unwrap();
-        assert!(template::has_taint(node, TAINT_TO_BE_DELETED));
+        assert!(taints::has_taint(node, TAINT_TO_BE_DELETED));
         assert_eq!(node.unschedulable, cordons);
         tank.until(610 + delay);
         assert!(tank.nodes().is_empty());
