@@ -87,7 +87,10 @@ fn good_model<'s>(group: &GroupFleet, flags: &Flags, store: &'s Store) -> Option
             let since = ready_since(node);
             let stable = (instance.joined == Some(SimTime::ZERO) && since == SimTime::ZERO)
                 || since + STABLE_AFTER < store.now();
-            stable && taints::is_ready(flags, node) && !node.unschedulable && !has_taint(node, TAINT_TO_BE_DELETED)
+            stable
+                && taints::is_ready(flags, node)
+                && !node.unschedulable
+                && !has_taint(node, TAINT_TO_BE_DELETED)
         })
         .map(|(_, node)| node)
         .next()

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::ApiBudget;
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use super::queue::WorkQueue;
+use crate::api::Kind;
 use crate::base::{SimDuration, SimTime};
 use crate::params::{Delay, Latencies, Watch};
 use crate::store::metrics::MetricsApi;
@@ -107,6 +108,10 @@ impl Manager {
     /// Hears of a change at the instant of its write.
     pub fn on_change(&mut self, change: &Change, store: &Store) {
         let delivered = self.watch.heard(change.at, change.revision, store.seed());
+        if change.kind() == Kind::Event {
+            // They are for people.
+            return;
+        }
         let mut out =
             Enqueue { keys: std::mem::take(&mut self.scratch), late: Vec::new(), fixed: Vec::new() };
         for index in 0..self.slots.len() {

@@ -176,7 +176,8 @@ impl Kubelets {
     pub(super) fn plan_collection(&mut self, number: u32, disk: &Used, ctx: &mut Ctx<'_>) {
         let now = ctx.store.now();
         let machine = &self.machines[number as usize];
-        let at = (machine.images.bytes(SimTime::ZERO) > 0).then(|| self.full_from(number, disk, ctx)).flatten();
+        let at =
+            (machine.images.bytes(SimTime::ZERO) > 0).then(|| self.full_from(number, disk, ctx)).flatten();
         let soon = now + SimDuration::from_nanos(1);
         self.collect_at(number, at.map(|at| at.max(soon).next_on_grid(SimDuration::ZERO, GC_PERIOD)), ctx);
     }

@@ -212,7 +212,7 @@ component! {
         "The toleration of `node.kubernetes.io/not-ready` that Pods get.";
     default_unreachable_toleration_seconds: Integer(i64) = 300, "default-unreachable-toleration-seconds", FlagType::Integer, "300",
         "The toleration of `node.kubernetes.io/unreachable` that Pods get.";
-    event_ttl: Duration(SimDuration) = mins(60), "event-ttl", FlagType::Duration, "1h0m0s", "How long Events are kept.";
+    event_ttl: Duration(SimDuration) = mins(60), "event-ttl", FlagType::Duration, "1h0m0s", "How long Events are kept; 0s: for good.";
 }
 
 component! {
@@ -232,7 +232,7 @@ component! {
     node_status_update_frequency: Duration(SimDuration) = secs(10), "node-status-update-frequency", FlagType::Duration, "10s",
         "How often the node's status is computed.";
     node_status_report_frequency: Duration(SimDuration) = mins(5), "node-status-report-frequency", FlagType::Duration, "5m0s",
-        "How often it is posted if nothing changed.";
+        "How often it is posted if nothing changed; such a post tells nobody anything, and is not made here.";
     node_lease_duration_seconds: Integer(i64) = 40, "node-lease-duration-seconds", FlagType::Integer, "40",
         "The lease's duration; it is renewed every quarter of it.";
     max_pods: Integer(i64) = 110, "max-pods", FlagType::Integer, "110",

@@ -144,7 +144,9 @@ fn flag_schema(takes: FlagType) -> Value {
         FlagType::Decimal => json!({ "type": "number" }),
         FlagType::Bool => json!({ "type": "boolean" }),
         FlagType::Word(words) => json!({ "enum": words }),
-        FlagType::Words(_) | FlagType::Keys | FlagType::Thresholds | FlagType::Reclaims => json!({ "type": "string" }),
+        FlagType::Words(_) | FlagType::Keys | FlagType::Thresholds | FlagType::Reclaims => {
+            json!({ "type": "string" })
+        }
         FlagType::Resources | FlagType::SignalSpans | FlagType::PrioritySpans => {
             json!({ "type": ["string", "object"] })
         }

@@ -67,6 +67,7 @@ pub(super) fn set_up(world: &mut World, recorder: &mut dyn Recorder) {
     let settings = &world.plan.settings.kube_apiserver;
     let (not_ready, unreachable) =
         (settings.default_not_ready_toleration_seconds, settings.default_unreachable_toleration_seconds);
+    world.store.keep_events_for(settings.event_ttl);
     let admission = world.store.admission_mut();
     admission.not_ready_toleration_seconds = not_ready;
     admission.unreachable_toleration_seconds = unreachable;

@@ -3,14 +3,15 @@
 //! Upstream: `client-go/tools/record/events_cache.go` (most components) and
 //! `client-go/tools/events/event_broadcaster.go` (the scheduler), v1.34.
 
+use std::collections::VecDeque;
 use std::hash::Hash;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::Store;
+use super::{ObjId, Store};
 use crate::api::service::Namespace;
 use crate::api::{Event, EventType, Meta, ObjectKey, ObjectRef};
-use crate::base::{LookupMap, SimDuration, SimTime, Str};
+use crate::base::{LookupMap, SimDuration, SimTime, Str, Timestamp};
 
 /// Distinct messages of otherwise equal Events within [`AGGREGATE_WINDOW`] until they are combined.
 const AGGREGATE_MESSAGES_MAX: usize = 10;
@@ -22,8 +23,8 @@ const SPAM_REFILL: SimDuration = SimDuration::from_mins(5);
 const SWEEP_MIN: usize = 4096;
 /// A series that was silent for so long is over.
 const SERIES_SILENCE: SimDuration = SimDuration::from_mins(6);
-/// Events are forgotten after this time (`--event-ttl`).
-pub const EVENT_TTL: SimDuration = SimDuration::from_mins(60);
+/// Events are forgotten after this time unless the API server is told otherwise (`--event-ttl`).
+const EVENT_TTL: SimDuration = SimDuration::from_mins(60);
 
 /// Something a component has to say about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,14 +46,32 @@ pub struct Emit {
 }
 
 /// What the recorders remember.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Correlator {
+    /// How long Events are kept; zero: for good.
+    ttl: SimDuration,
+    /// When Events were written, the first of all first: one that was written again since stands there again.
+    written: VecDeque<(Timestamp, ObjId)>,
     observed: LookupMap<Key, Observed>,
     aggregates: LookupMap<Key, Aggregate>,
     spam: LookupMap<Key, Bucket>,
     serial: u64,
     /// So many things may be remembered until those that make no difference any more are forgotten.
     sweep_at: usize,
+}
+
+impl Default for Correlator {
+    fn default() -> Self {
+        Self {
+            ttl: EVENT_TTL,
+            written: VecDeque::new(),
+            observed: LookupMap::new(),
+            aggregates: LookupMap::new(),
+            spam: LookupMap::new(),
+            serial: 0,
+            sweep_at: 0,
+        }
+    }
 }
 
 /// Stands for source, host, object and type, with reason and message (or the object's version) where they count. Of two
@@ -138,6 +157,11 @@ impl Keys {
 }
 
 impl Store {
+    /// Events are forgotten after this time from now on; zero: never. As etcd's leases, in whole seconds.
+    pub const fn keep_events_for(&mut self, ttl: SimDuration) {
+        self.correlator.ttl = ttl;
+    }
+
     /// Says something about an object; repeats are folded as the component's recorder folds them. Whether the recorder
     /// let it through: it does not when a source says too much about one object.
     pub fn emit(&mut self, emit: Emit) -> bool {
@@ -233,6 +257,7 @@ impl Store {
         // Names are unique by the counter, and Events need no namespace to exist.
         let created = self.create(event);
         debug_assert!(created.is_ok(), "an Event was refused: {created:?}");
+        self.note_written(&key);
         key
     }
 
@@ -243,7 +268,11 @@ impl Store {
             event.last = at;
             event.message = emit.message.clone();
         });
-        if written.is_ok() { key.clone() } else { self.create_event(emit, count) }
+        if written.is_err() {
+            return self.create_event(emit, count);
+        }
+        self.note_written(key);
+        key.clone()
     }
 
     fn repeat_series(&mut self, key: &ObjectKey, count: i32) -> ObjectKey {
@@ -253,18 +282,30 @@ impl Store {
             event.count = count;
             event.last = at;
         });
+        self.note_written(key);
         key.clone()
+    }
+
+    fn note_written(&mut self, key: &ObjectKey) {
+        if let Some(id) = self.id_of::<Event>(key).filter(|_| !self.correlator.ttl.is_zero()) {
+            self.correlator.written.push_back((self.timestamp(), id));
+        }
     }
 
     /// Forgets Events older than their time to live; called when one is added, so that nothing ticks for it.
     fn expire_events(&mut self) {
-        let Some(limit) = self.now.as_nanos().checked_sub(EVENT_TTL.as_nanos()) else { return };
+        let ttl = self.correlator.ttl;
+        if ttl.is_zero() {
+            return;
+        }
+        let Some(limit) = self.now.as_nanos().checked_sub(ttl.as_nanos()) else { return };
         let limit = self.calendar.timestamp(SimTime::from_nanos(limit));
-        loop {
-            let Some(oldest) = self.list::<Event>().next().filter(|e| e.last < limit) else { return };
-            let key = oldest.meta.key();
-            if self.delete::<Event>(&key, &super::DeleteOptions::force()).is_err() {
-                return;
+        while let Some((_, id)) = self.correlator.written.pop_front_if(|(at, _)| *at < limit) {
+            // Of one that was written again since another entry tells.
+            let expired = self.get_id::<Event>(id).filter(|event| event.last < limit);
+            if let Some(key) = expired.map(|event| event.meta.key()) {
+                // It is there, and nothing holds it.
+                let _ = self.delete::<Event>(&key, &super::DeleteOptions::force());
             }
         }
     }

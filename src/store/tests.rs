@@ -132,6 +132,63 @@ fn equal_events_are_counted_and_similar_ones_combined() {
     assert_eq!(combined, [4], "the 10th distinct message and the three after it");
 }
 
+/// Facts §0.4: `--event-ttl`, counted from the last time something was said.
+#[test]
+fn events_are_forgotten_after_their_time() {
+    let left =
+        |store: &Store| -> Vec<String> { store.list::<Event>().map(|e| e.message.to_string()).collect() };
+    let mut store = store();
+    say(&mut store, "first", false);
+    say(&mut store, "second", false);
+    store.advance(SimTime::from_secs(3000));
+    say(&mut store, "first", false);
+    store.advance(SimTime::from_secs(3601));
+    say(&mut store, "third", false);
+    assert_eq!(left(&store), ["first", "third"], "the first was said again");
+    store.keep_events_for(SimDuration::from_secs(60));
+    store.advance(SimTime::from_secs(3700));
+    say(&mut store, "fourth", false);
+    assert_eq!(left(&store), ["fourth"]);
+    store.keep_events_for(SimDuration::ZERO);
+    store.advance(SimTime::from_secs(100_000));
+    say(&mut store, "fifth", false);
+    assert_eq!(left(&store), ["fourth", "fifth"]);
+}
+
+/// What is remembered of thousands of objects is forgotten once it makes no difference, and not before.
+#[test]
+fn recorders_forget_what_makes_no_difference() {
+    let mut store = store();
+    let about = |store: &mut Store, name: String, message: &str| {
+        store.emit(Emit {
+            source: "kubelet".into(),
+            host: Str::new(),
+            regarding: ObjectRef { kind: "Pod".into(), name: name.into(), ..ObjectRef::default() },
+            event_type: EventType::Normal,
+            reason: "Started".into(),
+            message: message.into(),
+            series: false,
+        })
+    };
+    for number in 0..26 {
+        assert_eq!(about(&mut store, "loud".into(), "again"), number < 25);
+    }
+    store.advance(SimTime::from_secs(660));
+    for number in 0..10_000 {
+        about(&mut store, format!("quiet-{number}"), "once");
+    }
+    // Two tokens have come since, and no more.
+    let said = (0..3).map(|_| about(&mut store, "loud".into(), "again"));
+    assert_eq!(said.collect::<Vec<_>>(), [true, true, false]);
+    store.advance(SimTime::from_secs(100_000));
+    for number in 0..10_000 {
+        about(&mut store, format!("late-{number}"), "once");
+    }
+    assert!(about(&mut store, "quiet-7".into(), "once"));
+    let seventh = store.list::<Event>().filter(|event| event.regarding.name == "quiet-7");
+    assert_eq!(seventh.map(|event| event.count).collect::<Vec<_>>(), [2], "the count goes on, as upstream");
+}
+
 /// Facts §0.4: the spam filter.
 #[test]
 fn a_source_may_not_flood_one_object() {

@@ -29,6 +29,12 @@ impl Tally {
         self.unsettled.insert(pod);
     }
 
+    fn add(&mut self, (namespace, part): &(Str, Sum), sign: i128) {
+        let sum = self.sums.entry(namespace.clone()).or_default();
+        sum.cpu += sign * part.cpu;
+        sum.memory += sign * part.memory;
+    }
+
     /// The sums. `ask` says what a Pod uses and in which namespace, none if nothing, and whether it may use another
     /// amount next time though nobody says so.
     pub fn read(&mut self, ask: impl Fn(ObjId) -> (Option<(Str, Sum)>, bool)) -> BTreeMap<Str, Sum> {
@@ -37,19 +43,23 @@ impl Tally {
             if changes {
                 self.unsettled.insert(pod);
             }
-            let before = match &part {
-                Some(part) => self.parts.insert(pod, part.clone()),
-                None => self.parts.remove(&pod),
-            };
-            if let Some((namespace, was)) = before {
-                let sum = self.sums.entry(namespace).or_default();
-                sum.cpu -= was.cpu;
-                sum.memory -= was.memory;
-            }
-            if let Some((namespace, is)) = part {
-                let sum = self.sums.entry(namespace).or_default();
-                sum.cpu += is.cpu;
-                sum.memory += is.memory;
+            match (part, self.parts.get_mut(&pod)) {
+                (Some(is), Some(was)) if is == *was => {}
+                (Some(is), Some(was)) => {
+                    let was = std::mem::replace(was, is.clone());
+                    self.add(&was, -1);
+                    self.add(&is, 1);
+                }
+                (Some(is), None) => {
+                    self.add(&is, 1);
+                    self.parts.insert(pod, is);
+                }
+                (None, Some(_)) => {
+                    if let Some(was) = self.parts.remove(&pod) {
+                        self.add(&was, -1);
+                    }
+                }
+                (None, None) => {}
             }
         }
         self.sums.clone()

@@ -365,7 +365,11 @@ impl Draft {
         message: impl AsRef<str>,
     ) {
         let status = ConditionStatus::of(holds);
-        condition::put(&mut self.status.conditions, (kind, status, reason, message.as_ref()), ctx.timestamp());
+        condition::put(
+            &mut self.status.conditions,
+            (kind, status, reason, message.as_ref()),
+            ctx.timestamp(),
+        );
     }
 
     fn say(&mut self, ctx: &mut Ctx<'_>, event_type: EventType, reason: &'static str, message: &str) {

@@ -48,18 +48,25 @@ pub(super) fn from_counts(set: &ReplicaSet, store: &Store) -> Option<ReplicaSetS
         let total: u32 = all.iter().filter(|alike| of(alike)).map(count).sum();
         i32::try_from(total).unwrap_or(i32::MAX)
     };
-    let full = |alike: &Alike| {
-        set.template.labels.iter().all(|(key, value)| alike.labels.get(key) == Some(value))
-    };
+    let full =
+        |alike: &Alike| set.template.labels.iter().all(|(key, value)| alike.labels.get(key) == Some(value));
     let ready = sum(|alike| alike.ready, &|_| true);
-    Some(ReplicaSetStatus {
+    let status = ReplicaSetStatus {
         replicas: sum(|alike| alike.active, &|_| true),
         observed_generation: set.meta.generation,
         fully_labeled_replicas: sum(|alike| alike.active, &full),
         ready_replicas: ready,
         available_replicas: ready,
         ..ReplicaSetStatus::default()
-    })
+    };
+    debug_assert_eq!(status, count_anew(set, store), "numbers of {}", set.meta.key());
+    Some(status)
+}
+
+/// The same by looking at every Pod: for checking.
+fn count_anew(set: &ReplicaSet, store: &Store) -> ReplicaSetStatus {
+    let pods: Vec<Arc<Pod>> = store.pods_of(&set.meta.uid).filter(|pod| pod.is_active()).cloned().collect();
+    count(set, &pods, store.timestamp())
 }
 
 /// Puts the failure of this sync into the conditions, or takes that of an earlier one away. `surplus` are Pods too
