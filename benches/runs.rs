@@ -11,6 +11,9 @@ use wavetank::plan::Plan;
 use wavetank::scenario::{MemoryFiles, load, load_text};
 use wavetank::sim::World;
 
+#[path = "../examples/shop_day.rs"]
+mod shop_day;
+
 fn of_gallery(name: &str) -> Plan {
     let path = format!("{}/scenarios/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
     load(&DiskFiles, &path, &mut SourceMap::default()).0.expect("the gallery can be read")
@@ -31,9 +34,13 @@ fn cluster(nodes: usize, deployments: usize, replicas: usize) -> Plan {
              image: 'app:1', resources: {{requests: {{cpu: 100m, memory: 64Mi}}}}}}]}}}}}}\n"
         );
     }
-    load_text(&MemoryFiles::default(), "cluster.yaml", &text, &mut SourceMap::default())
+    plan_of(&text)
+}
+
+fn plan_of(text: &str) -> Plan {
+    load_text(&MemoryFiles::default(), "made.yaml", text, &mut SourceMap::default())
         .0
-        .expect("the cluster can be read")
+        .expect("the scenario can be read")
 }
 
 fn run(plan: &Plan) -> u64 {
@@ -53,6 +60,8 @@ fn runs(c: &mut Criterion) {
     group.bench_function("100 nodes, 3,000 Pods", |b| b.iter(|| black_box(run(&hundred))));
     let thousand = cluster(1_000, 300, 100);
     group.bench_function("1,000 nodes, 30,000 Pods", |b| b.iter(|| black_box(run(&thousand))));
+    let day = plan_of(&shop_day::scenario("24h"));
+    group.bench_function("a day of a shop of 100 services", |b| b.iter(|| black_box(run(&day))));
     group.finish();
 }
 

@@ -1,6 +1,8 @@
 //! Object metadata, labels, owner references, keys.
 
+use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::base::{Str, Timestamp};
@@ -30,6 +32,47 @@ impl ObjectKey {
     /// The key of a cluster-scoped object.
     pub fn cluster(name: impl Into<Str>) -> Self {
         Self { namespace: Str::new(), name: name.into() }
+    }
+}
+
+/// A key, or the two texts of one: for looking something up without making a key first.
+pub trait KeyParts {
+    /// Namespace and name.
+    fn parts(&self) -> (&str, &str);
+}
+
+impl KeyParts for ObjectKey {
+    fn parts(&self) -> (&str, &str) {
+        (&self.namespace, &self.name)
+    }
+}
+
+impl KeyParts for (&str, &str) {
+    fn parts(&self) -> (&str, &str) {
+        *self
+    }
+}
+
+impl Hash for dyn KeyParts + '_ {
+    /// As a key is hashed, field by field.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (namespace, name) = self.parts();
+        namespace.hash(state);
+        name.hash(state);
+    }
+}
+
+impl PartialEq for dyn KeyParts + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for dyn KeyParts + '_ {}
+
+impl<'a> Borrow<dyn KeyParts + 'a> for ObjectKey {
+    fn borrow(&self) -> &(dyn KeyParts + 'a) {
+        self
     }
 }
 
@@ -228,6 +271,21 @@ impl Meta {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_found_by_their_parts() {
+        let mut map = crate::base::LookupMap::new();
+        for (number, (namespace, name)) in
+            [("a", "b"), ("", "ab"), ("ab", ""), ("b", "a")].into_iter().enumerate()
+        {
+            map.insert(ObjectKey::new(namespace, name), number);
+        }
+        let find = |parts: (&str, &str)| map.get(&parts as &dyn KeyParts).copied();
+        assert_eq!(
+            [("a", "b"), ("", "ab"), ("ab", ""), ("b", "a"), ("a", "a")].map(find),
+            [Some(0), Some(1), Some(2), Some(3), None]
+        );
+    }
 
     #[test]
     fn labels_stay_sorted_and_unique() {

@@ -169,6 +169,11 @@ impl Kind {
         self.info().name
     }
 
+    /// The kind of this name, letter by letter.
+    pub fn named(name: &str) -> Option<Self> {
+        KINDS.iter().find(|kind| kind.name == name && !name.is_empty()).map(|kind| kind.kind)
+    }
+
     /// Finds a kind by kind, plural or short name, in any case, with or without the group.
     pub fn parse(word: &str) -> Option<Self> {
         let word = word.to_ascii_lowercase();

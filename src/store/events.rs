@@ -300,7 +300,8 @@ impl Store {
         }
         let Some(limit) = self.now.as_nanos().checked_sub(ttl.as_nanos()) else { return };
         let limit = self.calendar.timestamp(SimTime::from_nanos(limit));
-        while let Some((_, id)) = self.correlator.written.pop_front_if(|(at, _)| *at < limit) {
+        while let Some((_, id)) = self.correlator.written.front().copied().filter(|(at, _)| *at < limit) {
+            self.correlator.written.pop_front();
             // Of one that was written again since another entry tells.
             let expired = self.get_id::<Event>(id).filter(|event| event.last < limit);
             if let Some(key) = expired.map(|event| event.meta.key()) {

@@ -184,7 +184,7 @@ impl Store {
 
     /// The object under namespace and name; an empty namespace for cluster-scoped kinds.
     pub fn find<T: Stored>(&self, namespace: &str, name: &str) -> Option<&Arc<T>> {
-        self.get(&ObjectKey::new(namespace, name))
+        T::table(&self.tables).find(namespace, name)
     }
 
     /// The object with this id.

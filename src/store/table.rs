@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::api::meta::KeyParts;
 use crate::api::{Kind, Object, ObjectKey, Resource};
 use crate::base::{LookupMap, Str};
 
@@ -28,6 +29,12 @@ impl<T: Resource> Table<T> {
     /// The object under `key`.
     pub fn get(&self, key: &ObjectKey) -> Option<&Arc<T>> {
         self.objects.get(self.by_key.get(key)?)
+    }
+
+    /// The object of this namespace and name.
+    pub fn find(&self, namespace: &str, name: &str) -> Option<&Arc<T>> {
+        let key = (namespace, name);
+        self.objects.get(self.by_key.get(&key as &dyn KeyParts)?)
     }
 
     /// The object at `id`.

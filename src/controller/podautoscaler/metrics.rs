@@ -139,7 +139,7 @@ fn check_selector(
     seen: &Seeing<'_>,
     ctx: &mut Ctx<'_>,
 ) -> Result<(), Outcome> {
-    if scale.selector == LabelSelector::Nothing {
+    if *scale.selector() == LabelSelector::Nothing {
         draft.warn(ctx, "SelectorRequired", "selector is required");
         let message = "the HPA target's scale is missing a selector";
         draft.condition(ctx, SCALING_ACTIVE, false, "InvalidSelector", message);
@@ -159,7 +159,7 @@ fn check_selector(
         let names: Vec<String> = keys.iter().map(ToString::to_string).collect();
         let message = format!(
             "pods by selector {} are controlled by multiple HPAs: [{}]",
-            scale.selector,
+            scale.selector(),
             names.join(" ")
         );
         draft.warn(ctx, "AmbiguousSelector", &message);

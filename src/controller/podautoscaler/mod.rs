@@ -124,7 +124,7 @@ impl HorizontalController {
         if let Some(new) = new {
             self.by_target.or_insert_with(target(new), BTreeSet::new).insert(key.clone());
             let scale = Scale::get(store, &key.namespace, &new.spec.value.scale_target_ref);
-            let selector = scale.map_or(LabelSelector::Nothing, |scale| scale.selector);
+            let selector = scale.map_or(LabelSelector::Nothing, |scale| scale.selector().clone());
             // Whoever looks at the same Pods must know.
             if self.selectors.set(key, &key.namespace, &selector) {
                 self.scalers.values_mut().for_each(|scaler| scaler.kept = None);
@@ -146,7 +146,9 @@ impl HorizontalController {
             until: None,
         });
         if std::mem::take(&mut scaler.asleep) && now >= scaler.last + period {
-            scaler.memory.backfill(SimTime::from_nanos((now.as_nanos()).saturating_sub(period.as_nanos())));
+            let before = |span: SimDuration| SimTime::from_nanos(now.as_nanos().saturating_sub(span.as_nanos()));
+            let longest = windows(&self.flags, hpa).max().unwrap_or_default();
+            scaler.memory.backfill(before(period), before(longest));
         }
         scaler.last = now;
         let mut draft = Draft::new(hpa);
@@ -164,7 +166,7 @@ impl HorizontalController {
         let kept = scaler.kept.take().filter(|_| scaler.until.is_none_or(|at| at > now));
         let mut pods: Vec<Selected> = Vec::new();
         if kept.is_none() {
-            let selected = ctx.store().select_pod_ids(&key.namespace, &scale.selector).into_iter();
+            let selected = ctx.store().select_pod_ids(&key.namespace, scale.selector()).into_iter();
             pods.extend(selected.map(|(id, pod)| (id, Arc::clone(pod))));
             scaler.until = settled(&self.flags, &pods, ctx);
         }
@@ -301,17 +303,24 @@ fn horizon(
     let last = scaler.memory.recommendations.iter().max_by_key(|(at, _)| *at).map_or(0, |(_, r)| *r);
     let memory = match &hpa.spec.value.behavior {
         None => scaler.memory.next_shrink(now, last, window),
-        Some(behavior) => {
-            let mut windows = vec![window];
-            for rules in [&behavior.scale_up, &behavior.scale_down].into_iter().flatten() {
-                let policies = rules.policies.iter().flatten().map(|p| p.period_seconds);
-                let seconds = rules.stabilization_window_seconds.into_iter().chain(policies);
-                windows.extend(seconds.map(|s| SimDuration::from_api_secs(i64::from(s))));
-            }
+        Some(_) => {
+            let windows: Vec<SimDuration> = windows(flags, hpa).collect();
             scaler.memory.next_change(now, last, &windows)
         }
     };
     memory.into_iter().chain(scaler.until).min()
+}
+
+/// For how long what is remembered counts, in one way or another.
+fn windows(flags: &ControllerManager, hpa: &HorizontalPodAutoscaler) -> impl Iterator<Item = SimDuration> {
+    let behavior = hpa.spec.value.behavior.iter();
+    let rules = behavior.flat_map(|b| [&b.scale_up, &b.scale_down].into_iter().flatten());
+    let seconds = rules.flat_map(|rules| {
+        let policies = rules.policies.iter().flatten().map(|policy| policy.period_seconds);
+        rules.stabilization_window_seconds.into_iter().chain(policies)
+    });
+    let own = seconds.map(|seconds| SimDuration::from_api_secs(i64::from(seconds)));
+    std::iter::once(flags.horizontal_pod_autoscaler_downscale_stabilization).chain(own)
 }
 
 /// An autoscaler and the status that is being worked out.

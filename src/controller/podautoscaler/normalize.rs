@@ -188,9 +188,11 @@ impl Memory {
         }
     }
 
-    /// Takes down what the looks that were left out up to `at` recommended.
-    pub fn backfill(&mut self, at: SimTime) {
+    /// Takes down what the looks that were left out up to `at` recommended; what was recommended before `oldest` counts
+    /// no more.
+    pub fn backfill(&mut self, at: SimTime, oldest: SimTime) {
         if let Some((_, last)) = self.recommendations.iter().max_by_key(|(at, _)| *at).copied() {
+            self.recommendations.retain(|(at, _)| *at >= oldest);
             self.recommendations.push((at, last));
         }
     }

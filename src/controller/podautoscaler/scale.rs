@@ -1,5 +1,7 @@
 //! The scale of a target: what the subresource `scale` shows and takes.
 
+use std::sync::Arc;
+
 use crate::api::k8s::autoscaling::v2::CrossVersionObjectReference;
 use crate::api::workload::{Deployment, ReplicaSet, ReplicationController, StatefulSet};
 use crate::api::{Kind, LabelSelector, ObjectKey};
@@ -7,17 +9,23 @@ use crate::controller::Ctx;
 use crate::store::metrics::NOT_SERVED;
 use crate::store::{ApiError, Store};
 
-/// The scale of a workload.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The scale of a workload, as it was when it was read.
+#[derive(Clone, Debug)]
 pub struct Scale {
-    kind: Kind,
-    key: ObjectKey,
+    of: Scaled,
     /// `spec.replicas`.
     pub replicas: i32,
     /// `status.replicas`.
     pub running: i32,
-    /// `status.selector`.
-    pub selector: LabelSelector,
+}
+
+/// A workload with a scale.
+#[derive(Clone, Debug)]
+enum Scaled {
+    Deployment(Arc<Deployment>),
+    ReplicaSet(Arc<ReplicaSet>),
+    ReplicationController(Arc<ReplicationController>),
+    StatefulSet(Arc<StatefulSet>),
 }
 
 /// The kind that a reference names.
@@ -33,8 +41,7 @@ fn kind_of(reference: &CrossVersionObjectReference) -> Result<Kind, String> {
         _ => return Err(format!("unexpected GroupVersion string: {version}")),
     };
     let no_match = || format!("no matches for kind \"{}\" in group \"{group}\"", reference.kind);
-    let kind =
-        Kind::parse(&reference.kind).filter(|kind| kind.name() == reference.kind).ok_or_else(no_match)?;
+    let kind = Kind::named(&reference.kind).ok_or_else(no_match)?;
     let (kinds_group, _) = kind.info().api_version.split_once('/').unwrap_or(("", ""));
     if kinds_group == group { Ok(kind) } else { Err(no_match()) }
 }
@@ -50,28 +57,41 @@ impl Scale {
         reference: &CrossVersionObjectReference,
     ) -> Result<Self, String> {
         let kind = kind_of(reference)?;
-        let key = ObjectKey::new(namespace, reference.name.as_str());
-        let missing = || ApiError::not_found(kind, &key).to_string();
-        let (replicas, running, selector) = match kind {
-            Kind::Deployment => store
-                .get::<Deployment>(&key)
-                .map(|o| (o.replicas, o.status.replicas, o.selector.clone()))
-                .ok_or_else(missing)?,
-            Kind::ReplicaSet => store
-                .get::<ReplicaSet>(&key)
-                .map(|o| (o.replicas, o.status.replicas, o.selector.clone()))
-                .ok_or_else(missing)?,
-            Kind::ReplicationController => store
-                .get::<ReplicationController>(&key)
-                .map(|o| (o.0.replicas, o.0.status.replicas, o.0.selector.clone()))
-                .ok_or_else(missing)?,
-            Kind::StatefulSet => store
-                .get::<StatefulSet>(&key)
-                .map(|o| (o.replicas, o.status.replicas, o.selector.clone()))
-                .ok_or_else(missing)?,
+        let name = reference.name.as_str();
+        let missing = || ApiError::not_found(kind, &ObjectKey::new(namespace, name)).to_string();
+        Ok(match kind {
+            Kind::Deployment => {
+                let of = store.find::<Deployment>(namespace, name).ok_or_else(missing)?;
+                let (replicas, running) = (of.replicas, of.status.replicas);
+                Self { of: Scaled::Deployment(Arc::clone(of)), replicas, running }
+            }
+            Kind::ReplicaSet => {
+                let of = store.find::<ReplicaSet>(namespace, name).ok_or_else(missing)?;
+                let (replicas, running) = (of.replicas, of.status.replicas);
+                Self { of: Scaled::ReplicaSet(Arc::clone(of)), replicas, running }
+            }
+            Kind::ReplicationController => {
+                let of = store.find::<ReplicationController>(namespace, name).ok_or_else(missing)?;
+                let (replicas, running) = (of.0.replicas, of.0.status.replicas);
+                Self { of: Scaled::ReplicationController(Arc::clone(of)), replicas, running }
+            }
+            Kind::StatefulSet => {
+                let of = store.find::<StatefulSet>(namespace, name).ok_or_else(missing)?;
+                let (replicas, running) = (of.replicas, of.status.replicas);
+                Self { of: Scaled::StatefulSet(Arc::clone(of)), replicas, running }
+            }
             _ => return Err(NOT_SERVED.to_owned()),
-        };
-        Ok(Self { kind, key, replicas, running, selector })
+        })
+    }
+
+    /// `status.selector`.
+    pub fn selector(&self) -> &LabelSelector {
+        match &self.of {
+            Scaled::Deployment(of) => &of.selector,
+            Scaled::ReplicaSet(of) => &of.selector,
+            Scaled::ReplicationController(of) => &of.0.selector,
+            Scaled::StatefulSet(of) => &of.selector,
+        }
     }
 
     /// Sets `spec.replicas`.
@@ -79,17 +99,19 @@ impl Scale {
     /// # Errors
     /// The target is gone.
     pub fn set(&self, ctx: &mut Ctx<'_>, replicas: i32) -> Result<(), ApiError> {
-        match self.kind {
-            Kind::Deployment => {
-                ctx.update_spec::<Deployment>(&self.key, |o| o.replicas = replicas).map(|_| ())
+        match &self.of {
+            Scaled::Deployment(of) => {
+                ctx.update_spec::<Deployment>(&of.meta.key(), |o| o.replicas = replicas).map(|_| ())
             }
-            Kind::ReplicaSet => {
-                ctx.update_spec::<ReplicaSet>(&self.key, |o| o.replicas = replicas).map(|_| ())
+            Scaled::ReplicaSet(of) => {
+                ctx.update_spec::<ReplicaSet>(&of.meta.key(), |o| o.replicas = replicas).map(|_| ())
             }
-            Kind::ReplicationController => {
-                ctx.update_spec::<ReplicationController>(&self.key, |o| o.0.replicas = replicas).map(|_| ())
+            Scaled::ReplicationController(of) => ctx
+                .update_spec::<ReplicationController>(&of.0.meta.key(), |o| o.0.replicas = replicas)
+                .map(|_| ()),
+            Scaled::StatefulSet(of) => {
+                ctx.update_spec::<StatefulSet>(&of.meta.key(), |o| o.replicas = replicas).map(|_| ())
             }
-            _ => ctx.update_spec::<StatefulSet>(&self.key, |o| o.replicas = replicas).map(|_| ()),
         }
     }
 }
