@@ -5,6 +5,7 @@
 //!   upstream's format.
 //! * [`make`]: the objects of a workload. [`cluster`]: a scheduler with the API server played around it.
 //! * [`run`](mod@run): carries a workload out with the scheduler alone. [`whole`]: in the whole simulation.
+//! * [`placement`]: policies for shared GPUs, compared on a trace.
 //! * [`result`]: what was measured, and two results compared.
 //!
 //! Nothing here reads a clock: whoever measures hands in a [`Meter`].
@@ -18,6 +19,7 @@ pub mod catalogue;
 pub mod cluster;
 pub mod config;
 pub mod make;
+pub mod placement;
 pub mod result;
 pub mod run;
 pub mod template;

@@ -74,6 +74,10 @@ causes! {
     ];
     MaxVolumeCount, "The node has as many volumes attached as it may.", ["node(s) exceed max volume count"];
     VolumeZone, "The Pod's volume is in another zone, by its labels.", ["node(s) had no available volume zone"];
+    GpuDevices, "No device, or not enough of them, has as much left as the Pod asks of each (plugin GpuShare).", [
+        "node(s) didn't have enough free GPU devices",
+        "is neither a part of a device nor whole ones",
+    ];
     DiskConflict, "Another Pod has the disk.", ["node(s) had no available disk"];
     ReadWriteOncePodInUse, "Another Pod has the ReadWriteOncePod claim.", [
         "PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod",

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::decision::Binding;
 use super::framework::{PodInfo, Shapes, Snapshot};
 use crate::api::{Pod, Uid};
 use crate::base::{LookupMap, Str};
@@ -37,10 +38,13 @@ impl Cache {
         self.assumed
     }
 
-    /// From now on the Pod counts as being on the node.
-    pub fn assume(&mut self, info: &PodInfo, node: &Str) {
+    /// From now on the Pod counts as being on the node, with these annotations more.
+    pub fn assume(&mut self, info: &PodInfo, node: &Str, annotations: &[(Str, Str)]) {
         let mut pod = Pod::clone(&info.pod);
         pod.node_name = Some(node.clone());
+        if !annotations.is_empty() {
+            pod.meta.annotations = Binding::annotated(annotations, &pod.meta.annotations);
+        }
         let info = PodInfo { pod: Arc::new(pod), ..info.clone() };
         self.put(Arc::new(info), node, true);
     }

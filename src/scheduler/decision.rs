@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::api::{ObjectKey, Pod};
+use crate::api::{Labels, ObjectKey, Pod};
 use crate::base::Str;
 
 /// The texts that differ between releases.
@@ -93,6 +93,15 @@ pub struct Binding {
     pub node: Str,
     /// What has to be written for its claims before it can be bound, in order.
     pub volumes: Vec<VolumeStep>,
+    /// What is written into its annotations with the binding.
+    pub annotations: Vec<(Str, Str)>,
+}
+
+impl Binding {
+    /// The Pod's annotations with those of the binding.
+    pub fn annotated(annotations: &[(Str, Str)], have: &Labels) -> Labels {
+        annotations.iter().fold(have.clone(), |all, (key, value)| all.with(key.clone(), value.clone()))
+    }
 }
 
 /// A write that VolumeBinding does before a Pod is bound (upstream's PreBind).

@@ -282,12 +282,13 @@ impl Scheduler {
         let name = node.name().clone();
         match framework.run_reserve(snapshot, &placement.state, &queued.info, node) {
             Ok(volumes) => {
-                self.cache.assume(&queued.info, &name);
+                let annotations = framework.annotations(snapshot, &placement.state, &queued.info, node);
+                self.cache.assume(&queued.info, &name, &annotations);
                 self.queue.nominator.remove(queued.info.uid());
                 self.queue.done(queued.info.uid());
                 self.cache.snapshot.listers.assume(&volumes);
                 self.binding.insert(queued.info.uid().clone(), (queued, volumes.clone()));
-                Decision::Bind(Binding { node: name, volumes })
+                Decision::Bind(Binding { node: name, volumes, annotations })
             }
             Err(status) if status.is_rejected() => {
                 queued.refused_by(status.plugin);

@@ -56,6 +56,8 @@ pub struct Placement {
     pub scheduler_name: Str,
     /// What must be so before it can be bound.
     pub volumes: Vec<VolumeStep>,
+    /// What is written into its annotations with the binding.
+    pub annotations: Vec<(Str, Str)>,
     /// When binding of volumes is given up.
     pub deadline: crate::base::SimTime,
 }

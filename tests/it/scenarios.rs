@@ -29,6 +29,7 @@ gallery! {
     driver_without_permission: "driver-without-permission",
     efs_moves_freely: "efs-moves-freely",
     flash_crowd: "flash-crowd",
+    gpu_sharing: "gpu-sharing",
     graceful_shutdown: "graceful-shutdown",
     host_path: "host-path",
     host_ports: "host-ports",

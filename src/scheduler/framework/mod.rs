@@ -281,6 +281,17 @@ pub trait Reserve: Debug + Send + Sync {
         pod: &PodInfo,
         node: &NodeInfo,
     ) -> Result<Vec<VolumeStep>, Status>;
+
+    /// What is written into the Pod's annotations when it is bound to `node`: what it gets of it.
+    fn annotations(
+        &self,
+        _snapshot: &Snapshot,
+        _state: &CycleState,
+        _pod: &PodInfo,
+        _node: &NodeInfo,
+    ) -> Vec<(Str, Str)> {
+        Vec::new()
+    }
 }
 
 /// Says which events may help Pods that the plugin refused.

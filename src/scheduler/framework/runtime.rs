@@ -333,6 +333,19 @@ impl Framework {
     }
 }
 
+impl Framework {
+    /// What is written into a Pod's annotations when it is bound to `node`.
+    pub fn annotations(
+        &self,
+        snapshot: &Snapshot,
+        state: &CycleState,
+        pod: &PodInfo,
+        node: &NodeInfo,
+    ) -> Vec<(Str, Str)> {
+        self.reserve.iter().flat_map(|at| at.plugin.annotations(snapshot, state, pod, node)).collect()
+    }
+}
+
 fn score_failed(plugin: &'static str, status: &Status) -> Status {
     let text = format!("running Score plugins: plugin \"{plugin}\" failed with: {status}");
     Status::error(text).with_plugin(plugin)

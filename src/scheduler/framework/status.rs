@@ -268,6 +268,8 @@ pub mod cause {
     pub const MAX_VOLUME_COUNT: &str = "MaxVolumeCount";
     /// The Pod's volume is in another zone, by its labels.
     pub const VOLUME_ZONE: &str = "VolumeZone";
+    /// No device has as much left as the Pod asks of it.
+    pub const GPU_DEVICES: &str = "GpuDevices";
     /// Another Pod has the disk.
     pub const DISK_CONFLICT: &str = "DiskConflict";
     /// Another Pod has the ReadWriteOncePod claim.

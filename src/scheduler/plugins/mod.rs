@@ -6,6 +6,7 @@ pub mod csi_migration;
 pub mod default_binder;
 pub mod default_preemption;
 pub mod dynamic_resources;
+pub mod gpu_share;
 pub mod image_locality;
 pub mod inter_pod_affinity;
 pub mod node_affinity;
@@ -45,6 +46,9 @@ pub struct Entry {
 const fn entry(name: &'static str, weight: i64, make: fn(&Setup<'_>) -> Extensions) -> Entry {
     Entry { name, weight, make }
 }
+
+/// Plugins that are there beside Kubernetes' own; a profile has to enable them.
+pub const MORE: &[Entry] = &[entry("GpuShare", 0, gpu_share::new)];
 
 /// The default profile: which plugins, in what order, with what weight.
 pub const DEFAULT: &[Entry] = &[

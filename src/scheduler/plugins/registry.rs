@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::DEFAULT;
+use super::{DEFAULT, MORE};
 use crate::scheduler::framework::{Extensions, Setup};
 
 type Make = Arc<dyn Fn(&Setup<'_>) -> Extensions + Send + Sync>;
@@ -17,10 +17,10 @@ pub struct Registry {
 }
 
 impl Default for Registry {
-    /// The default plugins.
+    /// The plugins of the default profile, and those beside them.
     fn default() -> Self {
         let make = |make: fn(&Setup<'_>) -> Extensions| -> Make { Arc::new(make) };
-        Self { plugins: DEFAULT.iter().map(|entry| (entry.name, make(entry.make))).collect() }
+        Self { plugins: DEFAULT.iter().chain(MORE).map(|entry| (entry.name, make(entry.make))).collect() }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::api::pod::cond;
 use crate::api::storage::{self, ClaimPhase, ClaimRef, PersistentVolume, PersistentVolumeClaim};
 use crate::api::{ConditionStatus, EventType, Node, ObjectKey, Pod};
 use crate::base::{SimDuration, text::lit};
-use crate::scheduler::VolumeStep;
+use crate::scheduler::{Binding, VolumeStep};
 use crate::sim::event::{Event, Placement};
 use crate::sim::world::World;
 use crate::store::Store;
@@ -114,6 +114,9 @@ impl World {
         let node = placement.node.clone();
         let bound = self.store.update::<Pod>(&placement.pod, |pod| {
             pod.node_name = Some(node);
+            if !placement.annotations.is_empty() {
+                pod.meta.annotations = Binding::annotated(&placement.annotations, &pod.meta.annotations);
+            }
             pod.status.nominated_node = None;
             condition::set(
                 &mut pod.status.conditions,

@@ -161,6 +161,7 @@ impl World {
                     node: binding.node,
                     scheduler_name,
                     volumes: binding.volumes,
+                    annotations: binding.annotations,
                     deadline: now + binding::PRE_BIND_TIMEOUT,
                 });
                 let start = now + CYCLE_TIME;
