@@ -6,8 +6,9 @@
 //!
 //! # Fidelity
 //! The policies are asked as a scheduling cycle asks them, over every node that a Pod fits on by CPU, memory, model and
-//! devices; of nodes with equal scores one is drawn. Shuffling and drawing are seeded as ours are, so that single runs differ
-//! from those of the paper's simulator, while means over seeds do not.
+//! devices. Of nodes with equal scores the first by name is taken, as the paper's simulator does (its kube-scheduler is changed so);
+//! kube-scheduler itself draws one, and what FGD, GpuPacking and GpuClustering achieve depends on that by several points. Shuffling
+//! and drawing are seeded as ours are, so that single runs differ from those of that simulator, while means over seeds do not.
 
 use std::sync::Arc;
 
@@ -38,7 +39,7 @@ struct KindOfJob {
     memory_mib: i64,
 }
 
-/// Nodes, Pods, and what Pods are usually like.
+/// Nodes by name, Pods, and what Pods are usually like.
 #[derive(Clone, Debug)]
 pub struct Experiment {
     machines: Vec<Machine>,
@@ -89,13 +90,20 @@ impl Experiment {
     }
 
     fn read_nodes(&mut self, bytes: Vec<u8>) -> Result<(), BadRow> {
-        let columns = ["cpu_milli", "memory_mib", "gpu", "model"];
+        let columns = ["cpu_milli", "memory_mib", "gpu", "model", "sn"];
+        let mut nodes = Vec::new();
         each_row(bytes, &columns, &mut |row| {
             let devices = usize::try_from(number(row, 2)?).unwrap_or(0).min(64);
-            self.machines.push(Machine::new(number(row, 0)?, devices, row.value(3)));
-            self.memory_mib.push(number(row, 1)?);
+            let machine = Machine::new(number(row, 0)?, devices, row.value(3));
+            nodes.push((Str::from(row.value(4)), machine, number(row, 1)?));
             Ok(())
-        })
+        })?;
+        nodes.sort_by(|a, b| a.0.cmp(&b.0));
+        for (_, machine, memory_mib) in nodes {
+            self.machines.push(machine);
+            self.memory_mib.push(memory_mib);
+        }
+        Ok(())
     }
 
     fn read_pods(&mut self, bytes: Vec<u8>) -> Result<(), BadRow> {
@@ -208,7 +216,7 @@ impl<'a> Board<'a> {
         }
     }
 
-    /// The node for a Pod of a kind: of those with the highest score any.
+    /// The node for a Pod of a kind: of those with the highest score the first by name, at random any.
     fn choose(&mut self, kind: usize, stream: &mut Stream) -> Option<usize> {
         let KindOfJob { demand, memory_mib } = &self.experiment.kinds[kind];
         let (mut best, mut equals) = (i64::MIN, Vec::new());
@@ -228,7 +236,11 @@ impl<'a> Board<'a> {
                 equals.push(node);
             }
         }
-        (!equals.is_empty()).then(|| equals[draw(stream, equals.len())])
+        let place = match self.policy {
+            Policy::Random => draw(stream, equals.len()),
+            Policy::DotProd | Policy::GpuClustering | Policy::GpuPacking | Policy::BestFit | Policy::Fgd => 0,
+        };
+        equals.get(place).copied()
     }
 
     fn put(&mut self, node: usize, kind: usize, stream: &mut Stream) {

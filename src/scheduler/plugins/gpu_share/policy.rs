@@ -50,7 +50,7 @@ impl Policy {
         Self::ALL.into_iter().find(|policy| policy.as_str() == name)
     }
 
-    /// The score of a node that the Pod fits on, 0 to 100; of nodes with the same score any is as good.
+    /// The score of a node that the Pod fits on, 0 to 100. Scores are coarse, so that many nodes have the same one.
     pub fn score(self, node: &Machine, demand: &Demand, typical: &Typical) -> i64 {
         match self {
             Self::Random => 0,
