@@ -35,7 +35,7 @@ use crate::api::{
 };
 use crate::base::{SimDuration, SimTime, Str};
 use crate::params::settings::ControllerManager;
-use crate::store::{Change, Store};
+use crate::store::{Change, ObjId, Store};
 use health::{Monitor, NAMESPACE_NODE_LEASE, Watched};
 use taints::{no_execute, opposite, ready_status};
 use zones::{Disruption, Rates, Zones};
@@ -175,15 +175,16 @@ impl NodeLifecycle {
         let now = ctx.now();
         ctx.events_behind_calls();
         self.forget_removed(ctx);
-        let hot: BTreeSet<Str> = self
-            .attention
-            .iter()
-            .chain(self.due.iter().take_while(|(at, _)| *at <= now).map(|(_, name)| name))
-            .cloned()
-            .collect();
-        let nodes: Vec<Arc<Node>> =
-            ctx.store().list::<Node>().filter(|n| hot.contains(&n.meta.name)).cloned().collect();
-        for node in nodes {
+        let due = self.due.iter().take_while(|(at, _)| *at <= now).map(|(_, name)| name);
+        let hot = self.attention.iter().chain(due);
+        let store = ctx.store();
+        let found = |name: &Str| {
+            let id = store.id_of::<Node>(&ObjectKey::cluster(name))?;
+            Some((id, store.get_id::<Node>(id)?.clone()))
+        };
+        // In the order of their creation, those that are both once.
+        let nodes: BTreeMap<ObjId, Arc<Node>> = hot.filter_map(found).collect();
+        for node in nodes.into_values() {
             let wait = ctx.throttled();
             if !wait.is_zero() {
                 return Some(wait);
