@@ -1,12 +1,13 @@
 //! What holds a Pod that has a node and does not run: its claims, its disks, and the last that was said of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::api::node::TAINT_OUT_OF_SERVICE;
 use crate::api::storage::{
     ClaimPhase, CsiDriver, PersistentVolume, PersistentVolumeClaim, StorageClass, VolumeAttachment,
 };
-use crate::api::{ContainerState, ContainerStatus, Event, EventType, Node, ObjectKey, Phase, Pod};
+use crate::api::{ContainerState, ContainerStatus, Event, EventType, Node, ObjectKey, Phase, Pod, Uid};
 use crate::base::Str;
 use crate::params::drivers;
 use crate::store::Store;
@@ -43,6 +44,18 @@ fn is_past_volumes(pod: &Pod) -> bool {
 pub fn last_warning<'a>(store: &'a Store, pod: &Pod) -> Option<&'a Arc<Event>> {
     let about = |e: &&Arc<Event>| e.regarding.uid == pod.meta.uid && e.event_type == EventType::Warning;
     store.list::<Event>().filter(about).max_by_key(|e| (e.last, &e.meta.name))
+}
+
+/// The last complaint about every object of which there is one, by its identity: for asking about many.
+pub fn last_warnings(store: &Store) -> BTreeMap<&Uid, &Arc<Event>> {
+    let mut last: BTreeMap<&Uid, &Arc<Event>> = BTreeMap::new();
+    for event in store.list::<Event>().filter(|event| event.event_type == EventType::Warning) {
+        let known = last.entry(&event.regarding.uid).or_insert(event);
+        if (event.last, &event.meta.name) > (known.last, &known.meta.name) {
+            *known = event;
+        }
+    }
+    last
 }
 
 fn claim(store: &Store, key: &ObjectKey, node: &Str) -> String {

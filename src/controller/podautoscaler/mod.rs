@@ -146,7 +146,8 @@ impl HorizontalController {
             until: None,
         });
         if std::mem::take(&mut scaler.asleep) && now >= scaler.last + period {
-            let before = |span: SimDuration| SimTime::from_nanos(now.as_nanos().saturating_sub(span.as_nanos()));
+            let before =
+                |span: SimDuration| SimTime::from_nanos(now.as_nanos().saturating_sub(span.as_nanos()));
             let longest = windows(&self.flags, hpa).max().unwrap_or_default();
             scaler.memory.backfill(before(period), before(longest));
         }

@@ -4,7 +4,7 @@ use crate::api::pod::cond;
 use crate::api::workload::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use crate::api::{Meta, Object, Phase, Pod, condition};
 use crate::base::Str;
-use crate::report::holding::last_warning;
+use crate::report::holding::last_warnings;
 use crate::store::Store;
 
 /// How a workload stands.
@@ -65,13 +65,14 @@ pub fn closing(store: &Store) -> Vec<WorkloadLine> {
 
 /// Pods that are Pending: those that wait for a node with the scheduler's sentence, others with the last complaint.
 pub fn waiting(store: &Store) -> Vec<(String, String)> {
+    let complaints = last_warnings(store);
     let why = |pod: &Pod| match &pod.node_name {
         None => {
             let said = condition::find(&pod.status.conditions, cond::POD_SCHEDULED);
             Some(said.map_or_else(String::new, |c| c.message.to_string()))
         }
         Some(_) => {
-            let said = last_warning(store, pod)?;
+            let said = complaints.get(&pod.meta.uid)?;
             Some(format!("{}: {}", said.reason, said.message.trim_end().replace('\n', " ")))
         }
     };

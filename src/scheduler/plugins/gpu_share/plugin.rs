@@ -138,12 +138,7 @@ impl GpuShare {
 }
 
 impl PreFilter for GpuShare {
-    fn pre_filter(
-        &self,
-        _: &Snapshot,
-        _: &mut CycleState,
-        pod: &PodInfo,
-    ) -> Result<PreFiltered, Status> {
+    fn pre_filter(&self, _: &Snapshot, _: &mut CycleState, pod: &PodInfo) -> Result<PreFiltered, Status> {
         let total = pod.resources.requests.scalar(RESOURCE);
         if total > DEVICE && total % DEVICE != 0 {
             let text = format!("{total} of {RESOURCE} is neither a part of a device nor whole ones");
@@ -154,13 +149,7 @@ impl PreFilter for GpuShare {
 }
 
 impl Filter for GpuShare {
-    fn filter(
-        &self,
-        _: &Snapshot,
-        _: &CycleState,
-        pod: &PodInfo,
-        node: &NodeInfo,
-    ) -> Result<(), Status> {
+    fn filter(&self, _: &Snapshot, _: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Status> {
         if machine(node).has_devices(&demand(pod)) {
             return Ok(());
         }
@@ -196,13 +185,7 @@ fn usual(state: &CycleState) -> Arc<Typical> {
 }
 
 impl Score for GpuShare {
-    fn score(
-        &self,
-        _: &Snapshot,
-        state: &CycleState,
-        pod: &PodInfo,
-        node: &NodeInfo,
-    ) -> Result<i64, Status> {
+    fn score(&self, _: &Snapshot, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<i64, Status> {
         Ok(self.policy()?.score(&machine(node), &demand(pod), &usual(state)))
     }
 }
@@ -284,7 +267,8 @@ mod tests {
         let config = Config::from_json_with(&config, &registry).unwrap();
         let mut scheduler = Scheduler::with_plugins(config, Wording::default(), &registry).unwrap();
         for name in ["a", "b"] {
-            let list = json!({"cpu": "64", "memory": "64Gi", "pods": "110", "alibabacloud.com/gpu-milli": "2000"});
+            let list =
+                json!({"cpu": "64", "memory": "64Gi", "pods": "110", "alibabacloud.com/gpu-milli": "2000"});
             let node = json!({"metadata": {"name": name}, "status": {"allocatable": list}});
             scheduler.change(SimTime::ZERO, None, Some(&read(ApiKind::Node, node)));
         }
@@ -298,14 +282,16 @@ mod tests {
         for (index, milli) in asked.iter().enumerate() {
             scheduler.change(SimTime::ZERO, None, Some(&pod(&format!("p-{index}"), *milli)));
             let queued = scheduler.pop(SimTime::ZERO).unwrap();
-            told.push(match scheduler.schedule_one(SimTime::ZERO, queued, &mut Choice::SmallestName).decision {
-                Decision::Bind(binding) => match binding.annotations.first() {
-                    Some((_, devices)) => format!("{} {devices}", binding.node),
-                    None => binding.node.to_string(),
+            told.push(
+                match scheduler.schedule_one(SimTime::ZERO, queued, &mut Choice::SmallestName).decision {
+                    Decision::Bind(binding) => match binding.annotations.first() {
+                        Some((_, devices)) => format!("{} {devices}", binding.node),
+                        None => binding.node.to_string(),
+                    },
+                    Decision::Failed(failure) => failure.message.to_string(),
+                    Decision::Skipped(why) => format!("{why:?}"),
                 },
-                Decision::Failed(failure) => failure.message.to_string(),
-                Decision::Skipped(why) => format!("{why:?}"),
-            });
+            );
         }
         told
     }
