@@ -274,19 +274,14 @@ fn prioritize(
 /// The index of one of the nodes with the highest total.
 pub fn select_host(nodes: &[&NodeInfo], totals: &[i64], choice: &mut Choice<'_>) -> usize {
     let best = totals.iter().copied().max().unwrap_or(0);
-    let ties = totals.iter().enumerate().filter(|(_, total)| **total == best).map(|(i, _)| i);
+    let mut ties = totals.iter().enumerate().filter(|(_, total)| **total == best).map(|(i, _)| i);
     match choice {
         Choice::SmallestName => ties.min_by(|a, b| nodes[*a].name().cmp(nodes[*b].name())).unwrap_or(0),
-        Choice::Random(below) => {
-            let mut chosen = 0;
-            for (count, tie) in ties.enumerate() {
-                // The k-th of equals takes the place of the one before with a chance of 1 in k.
-                if count == 0 || below(count as u64 + 1) == 0 {
-                    chosen = tie;
-                }
-            }
-            chosen
-        }
+        // Upstream draws once for each further tie; what is drawn has the same distribution.
+        Choice::Random(below) => match ties.clone().count() {
+            0 | 1 => ties.next().unwrap_or(0),
+            count => ties.nth(below(count as u64) as usize).unwrap_or(0),
+        },
     }
 }
 
@@ -297,7 +292,7 @@ mod tests {
     use crate::scheduler::framework::{NodeInfo, Snapshot};
     use crate::scheduler::testing::node;
 
-    /// Facts §10.4, §13.46: reservoir sampling.
+    /// Facts §10.4, §13.46: upstream draws by reservoir sampling; here once, to the same effect.
     #[test]
     fn the_best_nodes_are_drawn_with_equal_chances() {
         let mut snapshot = Snapshot::default();
@@ -308,12 +303,17 @@ mod tests {
         }
         let nodes: Vec<&NodeInfo> = snapshot.nodes().collect();
         let mut chosen = [0; 4];
-        for (second, third) in (0..2).flat_map(|a| (0..3).map(move |b| (a, b))) {
-            let mut draws = [second, third].into_iter();
-            let mut below = |_| draws.next().unwrap_or_default();
+        for drawn in 0..3 {
+            let mut draws = [drawn].into_iter();
+            let mut below = |bound| {
+                assert_eq!(bound, 3);
+                draws.next().expect("one draw is enough")
+            };
             chosen[select_host(&nodes, &[7, 3, 7, 7], &mut Choice::Random(&mut below))] += 1;
         }
-        assert_eq!(chosen, [2, 0, 2, 2], "of all six courses of the draw");
+        assert_eq!(chosen, [1, 0, 1, 1]);
+        let mut never = |_| unreachable!("nothing is drawn where one node is the best");
+        assert_eq!(select_host(&nodes, &[7, 3, 8, 7], &mut Choice::Random(&mut never)), 2);
     }
 
     /// Facts §10.4, §13.46: numFeasibleNodesToFind.

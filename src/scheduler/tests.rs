@@ -188,8 +188,8 @@ fn the_search_goes_on_where_the_last_one_ended() {
         assert_eq!(attempt.feasible, 100);
         placed.push(node_of(&attempt).to_owned());
     }
-    // The draw of zero takes the last of equals: node 99, node 199, and then node 98, since node 99 is fuller.
-    assert_eq!(placed, ["n099", "n199", "n098"]);
+    // The draw of zero takes the first of equals: node 0, node 100, and then node 1, since node 0 is fuller.
+    assert_eq!(placed, ["n000", "n100", "n001"]);
 }
 
 #[test]
