@@ -1,6 +1,5 @@
 //! A scheduler, and the API server, the controllers and the clock that it needs, played as simply as can be.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Meter;
@@ -70,7 +69,9 @@ pub struct Cluster {
     pub samples: Samples,
     /// A hash over all placements in their order.
     pub placements: Digest,
-    objects: BTreeMap<(Kind, ObjectKey), Object>,
+    objects: LookupMap<(Kind, ObjectKey), Object>,
+    /// The Pods there ever were.
+    pods: Vec<ObjectKey>,
     known: LookupMap<Uid, Known>,
     seed: Seed,
     attempts: u64,
@@ -85,7 +86,8 @@ impl Cluster {
             batches: Vec::new(),
             samples: Samples::default(),
             placements: Digest::default(),
-            objects: BTreeMap::new(),
+            objects: LookupMap::new(),
+            pods: Vec::new(),
             known: LookupMap::new(),
             seed,
             attempts: 0,
@@ -103,6 +105,7 @@ impl Cluster {
         let gated = !pod.spec.scheduling_gates.is_empty();
         self.known.insert(pod.meta.uid.clone(), Known { batch, tried: gated });
         self.batches[batch].made += 1;
+        self.pods.push(pod.meta.key());
         self.batches[batch].tried += usize::from(gated);
         self.put(Object::Pod(Arc::new(pod)));
     }
@@ -113,15 +116,14 @@ impl Cluster {
         self.scheduler.change(self.now, Some(&old), None);
     }
 
-    /// The Pods of a namespace that have these labels.
+    /// The Pods of a namespace that have these labels, by name.
     pub fn pods(&self, namespace: &str, labels: &Labels) -> Vec<ObjectKey> {
-        let first = (Kind::Pod, ObjectKey::new(namespace, ""));
-        let all = self
-            .objects
-            .range(first..)
-            .take_while(|((kind, key), _)| *kind == Kind::Pod && key.namespace == namespace);
-        let has = |object: &Object| labels.iter().all(|(k, v)| object.meta().labels.get(k) == Some(v));
-        all.filter(|(_, object)| has(object)).map(|((_, key), _)| key.clone()).collect()
+        let has = |pod: &Arc<Pod>| labels.iter().all(|(k, v)| pod.meta.labels.get(k) == Some(v));
+        let is_meant = |key: &&ObjectKey| key.namespace == namespace && self.get(key).is_some_and(has);
+        let mut keys: Vec<ObjectKey> = self.pods.iter().filter(is_meant).cloned().collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
     }
 
     /// How many nodes there are.
@@ -137,8 +139,11 @@ impl Cluster {
     pub fn cycle(&mut self, meter: &mut dyn Meter) -> bool {
         self.scheduler.wake(self.now);
         self.attempts += 1;
-        let mut stream = self.seed.stream_of("bench", &[&self.attempts.to_le_bytes()]);
-        let mut draw = |bound: u64| stream.below(bound);
+        let (seed, attempt, mut stream) = (self.seed, self.attempts, None);
+        let mut draw = |bound: u64| {
+            let make = || seed.stream_of("bench", &[&attempt.to_le_bytes()]);
+            stream.get_or_insert_with(make).below(bound)
+        };
         let begin = meter.wall();
         let Some(queued) = self.scheduler.pop(self.now) else { return false };
         let attempt = self.scheduler.schedule_one(self.now, queued, &mut Choice::Random(&mut draw));

@@ -64,7 +64,7 @@ impl Measured {
             times,
             evaluated: cluster.samples.evaluated,
             placements: cluster.placements.value().to_string(),
-            tally: cluster.scheduler.tally(),
+            tally: cluster.scheduler.tally().clone(),
         }
     }
 
@@ -99,8 +99,10 @@ impl Measured {
             "wallNanos": self.times.wall,
             "cpuNanos": self.times.cpu,
             "nodesEvaluated": self.evaluated,
-            "verdicts": {"kept": self.tally.hits, "asked": self.tally.misses},
-            "cyclesWithoutKept": self.tally.fallbacks,
+            "cyclesShort": self.tally.short,
+            "cyclesLong": self.tally.long,
+            "pluginsAsked": self.tally.asked,
+            "nodesRefreshed": self.tally.refreshed,
             "placements": self.placements,
         })
     }
@@ -168,6 +170,11 @@ pub fn table(results: &[Measured], baseline: Option<&Baseline>) -> String {
             };
         }
         out.push('\n');
+    }
+    for result in
+        results.iter().filter(|result| !(result.tally.long.is_empty() && result.tally.asked.is_empty()))
+    {
+        let _ = writeln!(out, "{}: {}", result.name, result.tally.render());
     }
     out
 }

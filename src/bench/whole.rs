@@ -56,7 +56,7 @@ pub fn run_whole(
         placed: outcome.pods.running as usize,
         times,
         placements: outcome.digest.to_string(),
-        tally: world.scheduler().inner().tally(),
+        tally: world.scheduler().inner().tally().clone(),
         ..Measured::default()
     })
 }

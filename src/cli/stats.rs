@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::run::Watch;
 use crate::api::{Node, Pod};
+use crate::scheduler::memo::Tally;
 use crate::sim::World;
 
 /// What comes before the first event.
@@ -26,6 +27,8 @@ pub struct Stats {
     /// The most there were at once.
     pods: usize,
     nodes: usize,
+    /// How the scheduler found its nodes.
+    tally: Tally,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,7 +42,8 @@ impl Stats {
     /// From now on.
     pub fn begin() -> Self {
         let now = Instant::now();
-        Self { started: now, last: now, setting_up: None, kinds: BTreeMap::new(), pods: 0, nodes: 0 }
+        let (kinds, tally) = (BTreeMap::new(), Tally::default());
+        Self { started: now, last: now, setting_up: None, kinds, pods: 0, nodes: 0, tally }
     }
 
     fn carried_out(&mut self, name: &'static str, took: Duration) {
@@ -89,6 +93,9 @@ impl Stats {
         if let Some(mebibytes) = peak_memory() {
             let _ = write!(out, "; {mebibytes} MiB of memory at most");
         }
+        if self.tally != Tally::default() {
+            let _ = write!(out, "\nscheduler: {}", self.tally.render());
+        }
         out
     }
 }
@@ -101,7 +108,12 @@ impl Watch for Stats {
         self.pods = self.pods.max(world.store().count::<Pod>());
         self.nodes = self.nodes.max(world.store().count::<Node>());
         match world.last_event() {
-            Some(name) => self.carried_out(name, took),
+            Some(name) => {
+                self.carried_out(name, took);
+                if name == "scheduler" {
+                    self.tally.clone_from(world.scheduler().inner().tally());
+                }
+            }
             None => self.setting_up = Some(took),
         }
     }

@@ -69,12 +69,25 @@ impl Cache {
             return;
         }
         self.take(&pod.meta.uid);
+        self.watch(&info);
         self.put(info, &node, false);
     }
 
     /// A Pod with a node went or ended.
     pub fn remove_pod(&mut self, uid: &str) {
         self.take(uid);
+    }
+
+    /// What is known of a Pod without a node.
+    pub fn info(&mut self, pod: Arc<Pod>) -> Arc<PodInfo> {
+        let info = self.shapes.info(pod);
+        self.watch(&info);
+        Arc::new(info)
+    }
+
+    /// Pods are counted by the topology keys that this one names.
+    fn watch(&mut self, info: &PodInfo) {
+        info.shape.topology_keys.iter().for_each(|key| self.snapshot.watch(key));
     }
 
     fn put(&mut self, info: Arc<PodInfo>, node: &Str, assumed: bool) {

@@ -12,11 +12,16 @@ use super::decision::Choice;
 use super::framework::runtime::PreFilterResult;
 use super::framework::{Code, CycleState, Handle, NodeId, NodeInfo, NodeStatuses, PodInfo, Status};
 use super::memo::Kept;
+use super::memo::search::Before;
+use super::memo::table::Table;
 
 /// Fewer nodes than this are all looked at.
 const MIN_FEASIBLE_NODES_TO_FIND: usize = 100;
 /// The least share of nodes that is looked for, in percent.
 const MIN_FEASIBLE_NODES_PERCENTAGE: usize = 5;
+
+/// The node for which preemption nominated the Pod has refused it.
+const NOMINATED: &str = "nominated node";
 
 /// Why a Pod fits nowhere.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +51,8 @@ pub struct Search {
     pub diagnosis: Diagnosis,
     /// What plugins remember.
     pub state: CycleState,
+    /// Plugins would say the same of all Pods of its sort.
+    pub of_its_sort: bool,
 }
 
 /// Where a Pod goes.
@@ -93,41 +100,76 @@ pub fn schedule_pod(
     if handle.snapshot.is_empty() {
         return Err(Miss::NoNodes);
     }
-    let mut search = find_nodes_that_fit(handle, pod, &mut sampling).map_err(Miss::Broken)?;
-    let feasible = search.feasible.len();
-    let evaluated = feasible + search.diagnosis.statuses.len();
-    let node = match search.feasible.as_slice() {
-        [] => return Err(Miss::Unfit(Box::new(search))),
-        [only] => *only,
-        _ => {
-            let nodes: Vec<&NodeInfo> = search.feasible.iter().map(|id| handle.snapshot.node(*id)).collect();
-            let totals = prioritize(handle, &mut search.state, pod, &nodes, sampling.kept.as_mut())
-                .map_err(Miss::Broken)?;
-            search.feasible[select_host(&nodes, &totals, choice)]
+    match find_nodes_that_fit(handle, pod, &mut sampling).map_err(Miss::Broken)? {
+        Found::Kept { feasible, evaluated, mut state } => {
+            let before = Before { handle, pod };
+            let chosen = sampling.kept.as_mut().map(|kept| kept.choose(before, &mut state, choice));
+            let node =
+                chosen.unwrap_or_else(|| Err(Status::error("nothing is kept"))).map_err(Miss::Broken)?;
+            Ok(Placement { node, evaluated, feasible, state })
         }
-    };
-    Ok(Placement { node, evaluated, feasible, state: search.state })
+        Found::Asked(mut search) => {
+            let feasible = search.feasible.len();
+            let evaluated = feasible + search.diagnosis.statuses.len();
+            let node = match search.feasible.as_slice() {
+                [] => return Err(Miss::Unfit(search)),
+                [only] => *only,
+                _ => {
+                    let nodes: Vec<&NodeInfo> =
+                        search.feasible.iter().map(|id| handle.snapshot.node(*id)).collect();
+                    let totals = prioritize(handle, &mut search.state, pod, &nodes).map_err(Miss::Broken)?;
+                    search.feasible[select_host(&nodes, &totals, choice)]
+                }
+            };
+            Ok(Placement { node, evaluated, feasible, state: search.state })
+        }
+    }
+}
+
+/// How the nodes were found.
+enum Found {
+    /// With what is kept, which knows them.
+    Kept { feasible: usize, evaluated: usize, state: CycleState },
+    /// By asking of one after the other.
+    Asked(Box<Search>),
 }
 
 fn find_nodes_that_fit(
     handle: &Handle<'_>,
     pod: &PodInfo,
     sampling: &mut Sampling<'_>,
-) -> Result<Search, Status> {
+) -> Result<Found, Status> {
     let snapshot = handle.snapshot;
     let mut state = CycleState::new();
     let mut diagnosis = Diagnosis::default();
+    let asked = |feasible, diagnosis, state, of_its_sort| {
+        Ok(Found::Asked(Box::new(Search { feasible, diagnosis, state, of_its_sort })))
+    };
+    let mut of_its_sort = false;
     let (left, refused) = handle.framework.run_pre_filter(snapshot, &mut state, pod);
     if let Err(status) = refused {
         if !status.is_rejected() {
             return Err(status);
         }
         pre_filter_refused(&mut diagnosis, &left, status);
-        return Ok(Search { feasible: Vec::new(), diagnosis, state });
+        return asked(Vec::new(), diagnosis, state, false);
     }
     diagnosis.unschedulable_plugins = left.plugins.clone();
     if let Some(feasible) = nominated_node(handle, pod, &state, &mut diagnosis)? {
-        return Ok(Search { feasible: vec![feasible], diagnosis, state });
+        return asked(vec![feasible], diagnosis, state, false);
+    }
+    let all = sampling.all;
+    let wanted = |nodes: usize| match (all, handle.framework.has_score()) {
+        (true, _) => nodes,
+        (false, true) => num_feasible_nodes_to_find(handle.framework.percentage_of_nodes_to_score, nodes),
+        (false, false) => 1,
+    };
+    let from = if sampling.all { 0 } else { *sampling.start };
+    let why = left.plugins.first().copied().or_else(|| (!diagnosis.statuses.is_empty()).then_some(NOMINATED));
+    match search_short((handle, pod), &state, sampling, (wanted(snapshot.len()), why)) {
+        Some((0, _)) => of_its_sort = true,
+        Some((feasible, evaluated)) => return Ok(Found::Kept { feasible, evaluated, state }),
+        None => {}
     }
     let nodes: Vec<NodeId> = match &left.nodes {
         None => Vec::new(),
@@ -137,21 +179,39 @@ fn find_nodes_that_fit(
         }
     };
     let nodes = if left.nodes.is_some() { nodes.as_slice() } else { snapshot.order() };
-    let wanted = match (sampling.all, handle.framework.has_score()) {
-        (true, _) => nodes.len(),
-        (false, true) => {
-            num_feasible_nodes_to_find(handle.framework.percentage_of_nodes_to_score, nodes.len())
-        }
-        (false, false) => 1,
-    };
-    let from = if sampling.all { 0 } else { *sampling.start };
-    let mut asking = Asking { handle, pod, state: &state, kept: sampling.kept.as_mut() };
+    let wanted = wanted(nodes.len());
+    let mut asking = Asking { handle, pod, state: &state, kept: None };
+    if let Some(kept) = sampling.kept.as_mut()
+        && kept.refresh(Before { handle, pod }, &state).is_ok()
+    {
+        asking.kept = Some(kept.table);
+    }
     let found = asking.find_nodes_that_pass(&mut diagnosis, nodes, from, wanted);
     if !sampling.all {
         let looked_at = diagnosis.statuses.len() + found.as_ref().map_or(0, Vec::len);
         *sampling.start = (*sampling.start + looked_at) % snapshot.len();
     }
-    Ok(Search { feasible: found?, diagnosis, state })
+    asked(found?, diagnosis, state, of_its_sort)
+}
+
+/// Searches with what is kept, unless something (`why`) forbids it: how many nodes pass and how many were looked at. None if nodes have
+/// to be asked for it.
+fn search_short(
+    (handle, pod): (&Handle<'_>, &PodInfo),
+    state: &CycleState,
+    sampling: &mut Sampling<'_>,
+    (wanted, why): (usize, Option<&'static str>),
+) -> Option<(usize, usize)> {
+    let kept = sampling.kept.as_mut().filter(|_| !sampling.all)?;
+    if let Some(why) = why {
+        *kept.tally.long.entry(why).or_default() += 1;
+        return None;
+    }
+    let (feasible, evaluated) = kept.search(Before { handle, pod }, state, *sampling.start, wanted)?;
+    if feasible > 0 {
+        *sampling.start = (*sampling.start + evaluated) % handle.snapshot.len();
+    }
+    Some((feasible, evaluated))
 }
 
 /// Notes what PreFilter said: all nodes count as refused for it.
@@ -194,29 +254,29 @@ fn nominated_node(
 }
 
 /// One Pod before many nodes.
-struct Asking<'a, 'k> {
+struct Asking<'a> {
     handle: &'a Handle<'a>,
     pod: &'a PodInfo,
     state: &'a CycleState,
-    kept: Option<&'a mut Kept<'k>>,
+    /// What local plugins say, if it is known.
+    kept: Option<&'a Table>,
 }
 
-impl Asking<'_, '_> {
+impl Asking<'_> {
     fn find_nodes_that_pass(
-        &mut self,
+        &self,
         diagnosis: &mut Diagnosis,
         nodes: &[NodeId],
         from: usize,
         wanted: usize,
     ) -> Result<Vec<NodeId>, Status> {
-        let local = self.handle.framework.local_filters();
         let mut feasible = Vec::with_capacity(wanted.min(nodes.len()));
         let from = from % nodes.len().max(1);
         for id in nodes[from..].iter().chain(&nodes[..from]).copied() {
             if feasible.len() >= wanted {
                 break;
             }
-            match self.passes(id, local) {
+            match self.passes(id) {
                 Ok(()) => feasible.push(id),
                 Err(status) if status.is_rejected() => diagnosis.refuse(id, status),
                 Err(status) => return Err(status),
@@ -225,14 +285,13 @@ impl Asking<'_, '_> {
         Ok(feasible)
     }
 
-    fn passes(&mut self, id: NodeId, local: usize) -> Result<(), Status> {
+    fn passes(&self, id: NodeId) -> Result<(), Status> {
         let Handle { framework, snapshot, .. } = *self.handle;
-        match &mut self.kept {
-            None => self.handle.run_filter_with_nominated_pods(self.state, self.pod, snapshot.node(id)),
-            Some(kept) => {
-                self.handle.run_filter_with_others(self.state, self.pod, snapshot.node(id))?;
-                framework.run_filter_kept(snapshot, self.state, self.pod, id, (kept, local))
-            }
+        let node = snapshot.node(id);
+        self.handle.run_filter_with_others(self.state, self.pod, node)?;
+        match self.kept.and_then(|kept| kept.verdict(id)) {
+            Some(local) => framework.run_filter_after(local, snapshot, self.state, self.pod, node),
+            None => framework.run_filter(snapshot, self.state, self.pod, node),
         }
     }
 }
@@ -255,7 +314,6 @@ fn prioritize(
     state: &mut CycleState,
     pod: &PodInfo,
     nodes: &[&NodeInfo],
-    kept: Option<&mut Kept<'_>>,
 ) -> Result<Vec<i64>, Status> {
     let Handle { framework, snapshot, .. } = *handle;
     if !framework.has_score() {
@@ -263,7 +321,7 @@ fn prioritize(
     }
     framework.run_pre_score(snapshot, state, pod, nodes)?;
     let mut totals = vec![0i64; nodes.len()];
-    for (_, scores) in framework.run_score(snapshot, state, pod, nodes, kept)? {
+    for (_, scores) in framework.run_score(snapshot, state, pod, nodes)? {
         for (total, score) in totals.iter_mut().zip(scores) {
             *total += score;
         }

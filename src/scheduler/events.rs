@@ -111,7 +111,7 @@ fn waiting_changed(scheduler: &mut Scheduler, now: SimTime, old: Option<Arc<Pod>
         (None, None) => {}
         (None, Some(new)) => {
             scheduler.waiting.insert(new.meta.uid.clone(), new.clone());
-            let info = Arc::new(scheduler.cache.shapes.info(new));
+            let info = scheduler.cache.info(new);
             let (queue, env) = scheduler.split(now);
             queue.add(&env, info);
         }
@@ -123,7 +123,7 @@ fn waiting_changed(scheduler: &mut Scheduler, now: SimTime, old: Option<Arc<Pod>
             let renominated =
                 old.status.nominated_node.is_some() && old.status.nominated_node != new.status.nominated_node;
             let events = changes::of_pod(&old, &new);
-            let info = Arc::new(scheduler.cache.shapes.info(new));
+            let info = scheduler.cache.info(new);
             let (queue, env) = scheduler.split(now);
             queue.update(&env, info, &old, &events);
             if renominated {

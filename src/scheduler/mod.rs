@@ -143,8 +143,8 @@ impl Scheduler {
     }
 
     /// How often something that was kept could be used.
-    pub const fn tally(&self) -> memo::Tally {
-        self.memo.tally
+    pub const fn tally(&self) -> &memo::Tally {
+        &self.memo.tally
     }
 
     /// The queue.
@@ -212,7 +212,7 @@ impl Scheduler {
     }
 
     /// One scheduling cycle for a Pod that [`Self::pop`] gave.
-    pub fn schedule_one(&mut self, now: SimTime, queued: Queued, choice: &mut Choice<'_>) -> Attempt {
+    pub fn schedule_one(&mut self, now: SimTime, mut queued: Queued, choice: &mut Choice<'_>) -> Attempt {
         let pod = queued.info.pod.clone();
         let scheduler_name = pod.spec.scheduler_name.clone();
         let mut attempt = Attempt {
@@ -243,10 +243,18 @@ impl Scheduler {
             snapshot: &self.cache.snapshot,
             nominator: &self.queue.nominator,
         };
+        if matches!(choice, Choice::Random(_))
+            && let Some(missed) = self.memo.missed(&handle, &queued.info)
+        {
+            attempt.evaluated = missed.evaluated;
+            missed.refused_by.iter().for_each(|plugin| queued.refused_by(plugin));
+            attempt.decision = self.fail(now, queued, missed.failure);
+            return attempt;
+        }
         let sampling = Sampling {
             start: &mut self.next_start_node_index,
             all: matches!(choice, Choice::SmallestName),
-            kept: self.memo.table(&framework, &self.cache.snapshot, &queued.info),
+            kept: self.memo.of(&framework, &queued.info),
         };
         match cycle::schedule_pod(&handle, &queued.info, sampling, choice) {
             Ok(placement) => {
@@ -311,7 +319,7 @@ impl Scheduler {
         search: Search,
         choice: &mut Choice<'_>,
     ) -> Decision {
-        let Search { diagnosis, state, .. } = search;
+        let Search { diagnosis, state, of_its_sort, .. } = search;
         for plugin in &diagnosis.unschedulable_plugins {
             queued.refused_by(plugin);
         }
@@ -334,6 +342,12 @@ impl Scheduler {
             failure.clear_nominations = found.clear_nominations;
         }
         failure.message = fit_error(nodes, &diagnosis.pre_filter_message, &diagnosis.statuses, &said);
+        if of_its_sort {
+            let handle =
+                Handle { framework, snapshot: &self.cache.snapshot, nominator: &self.queue.nominator };
+            let asked = (diagnosis.statuses.len(), queued.unschedulable_plugins.as_slice());
+            self.memo.miss(&handle, &queued.info, asked, &failure);
+        }
         if !failure.victims.is_empty() {
             // Until the victims are dealt with the Pod stays out of the active queue.
             self.preempting.insert(queued.info.uid().clone());
@@ -348,7 +362,7 @@ impl Scheduler {
             None => self.queue.done(&uid),
             Some(pod) => {
                 if !Arc::ptr_eq(&pod, &queued.info.pod) {
-                    queued.info = Arc::new(self.cache.shapes.info(pod));
+                    queued.info = self.cache.info(pod);
                 }
                 let info = queued.info.clone();
                 let (queue, env) = self.split(now);

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::testing::{bound, node, node_change, pod_change, pod_with};
+use super::testing::{bound, node, node_change, object, pod_change, pod_with};
 use super::*;
 use crate::api::Phase;
 use crate::api::taint::{Taint, TaintEffect};
@@ -13,11 +13,24 @@ use crate::scheduler::framework::{Nominator, Shapes, Snapshot};
 /// Something that happens.
 #[derive(Clone, Debug)]
 enum Step {
-    AddNode { name: usize, zone: usize, cpu: i64 },
+    AddNode {
+        name: usize,
+        zone: usize,
+        cpu: i64,
+    },
     RemoveNode(usize),
     Cordon(usize, bool),
     Taint(usize, bool),
-    AddPod { shape: usize, cpu: i64, priority: i32 },
+    /// A taint that only makes a node less welcome.
+    Dislike(usize, bool),
+    Relabel(usize, usize),
+    /// The node holds the image of some Pods.
+    Pull(usize, bool),
+    AddPod {
+        shape: usize,
+        cpu: i64,
+        priority: i32,
+    },
     FinishPod(usize),
     DeletePod(usize),
     Schedule,
@@ -29,16 +42,25 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0usize..12).prop_map(Step::RemoveNode),
         1 => (0usize..12, any::<bool>()).prop_map(|(n, on)| Step::Cordon(n, on)),
         1 => (0usize..12, any::<bool>()).prop_map(|(n, on)| Step::Taint(n, on)),
-        6 => (0usize..6, 50i64..900, 0i32..3).prop_map(|(shape, cpu, priority)| Step::AddPod { shape, cpu, priority }),
+        1 => (0usize..12, any::<bool>()).prop_map(|(n, on)| Step::Dislike(n, on)),
+        1 => (0usize..12, 0usize..4).prop_map(|(n, zone)| Step::Relabel(n, zone)),
+        1 => (0usize..12, any::<bool>()).prop_map(|(n, on)| Step::Pull(n, on)),
+        6 => (0usize..SORTS, 50i64..900, 0i32..3).prop_map(|(shape, cpu, priority)| Step::AddPod { shape, cpu, priority }),
         1 => (0usize..40).prop_map(Step::FinishPod),
         1 => (0usize..40).prop_map(Step::DeletePod),
         8 => Just(Step::Schedule),
     ]
 }
 
-/// Pods of six sorts: plain, tolerant, with a port, spread, near others, away from their own.
+/// How many sorts of Pods there are.
+const SORTS: usize = 14;
+const HOST: &str = "kubernetes.io/hostname";
+const ZONE: &str = "topology.kubernetes.io/zone";
+
+/// Pods of all sorts that plugins look at.
 fn shaped(name: &str, shape: usize, cpu: i64, priority: i32) -> Object {
     let own = json!({"matchLabels": {"sort": shape.to_string()}});
+    let sort = |sort: usize| json!({"matchLabels": {"sort": sort.to_string()}});
     pod_with(name, cpu, |pod| {
         pod["metadata"]["labels"] = json!({"sort": shape.to_string()});
         pod["spec"]["priority"] = json!(priority);
@@ -46,12 +68,31 @@ fn shaped(name: &str, shape: usize, cpu: i64, priority: i32) -> Object {
         match shape {
             1 => spec["tolerations"] = json!([{"operator": "Exists"}]),
             2 => spec["containers"][0]["ports"] = json!([{"containerPort": 80, "hostPort": 80}]),
-            3 => {
-                spec["topologySpreadConstraints"] = json!([{"maxSkew": 1, "labelSelector": own,
-                "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule"}])
+            3 => spec["topologySpreadConstraints"] = json!([spread(ZONE, 1, "DoNotSchedule", &own)]),
+            4 => spec["affinity"] = affinity("podAffinity", ZONE, &own),
+            5 => spec["affinity"] = affinity("podAntiAffinity", HOST, &own),
+            6 => spec["affinity"] = preferred("podAffinity", ZONE, &sort(0)),
+            7 => {
+                spec["topologySpreadConstraints"] =
+                    json!([spread(ZONE, 1, "ScheduleAnyway", &own), spread(HOST, 2, "ScheduleAnyway", &own)]);
             }
-            4 => spec["affinity"] = affinity("podAffinity", "topology.kubernetes.io/zone", &own),
-            5 => spec["affinity"] = affinity("podAntiAffinity", "kubernetes.io/hostname", &own),
+            8 => {
+                spec["topologySpreadConstraints"] = json!([
+                    spread(HOST, 2, "DoNotSchedule", &own),
+                    spread(ZONE, 3, "DoNotSchedule", &sort(0))
+                ]);
+            }
+            9 => {
+                let claim = format!("claim-{}", cpu % 3);
+                spec["volumes"] = json!([{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]);
+            }
+            10 => {
+                spec["affinity"] = json!({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+                    {"weight": 5, "preference": {"matchExpressions": [{"key": ZONE, "operator": "In", "values": ["z1"]}]}}]}});
+            }
+            11 => spec["containers"][0]["image"] = json!("big:1"),
+            12 => pod["metadata"]["labels"]["app"] = json!("served"),
+            13 => spec["affinity"] = affinity("podAntiAffinity", ZONE, &sort(4)),
             _ => {}
         }
     })
@@ -59,6 +100,47 @@ fn shaped(name: &str, shape: usize, cpu: i64, priority: i32) -> Object {
 
 fn affinity(kind: &str, key: &str, selector: &Value) -> Value {
     json!({kind: {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": key, "labelSelector": selector}]}})
+}
+
+fn preferred(kind: &str, key: &str, selector: &Value) -> Value {
+    json!({kind: {"preferredDuringSchedulingIgnoredDuringExecution": [
+        {"weight": 10, "podAffinityTerm": {"topologyKey": key, "labelSelector": selector}}]}})
+}
+
+fn spread(key: &str, skew: i64, when: &str, selector: &Value) -> Value {
+    json!({"topologyKey": key, "maxSkew": skew, "whenUnsatisfiable": when, "labelSelector": selector})
+}
+
+/// What is there from the beginning: a Service, three claims with volumes of two zones and of none, drivers with limits.
+fn surroundings() -> Vec<Object> {
+    use crate::api::Kind;
+    let service = json!({"metadata": {"name": "served", "namespace": "default"}, "spec": {"selector": {"app": "served"}}});
+    let mut all = vec![object(Kind::Service, service)];
+    for number in 0..3 {
+        let (claim, volume) = (format!("claim-{number}"), format!("volume-{number}"));
+        let mut pv = json!({"metadata": {"name": volume}, "spec": {
+            "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+            "csi": {"driver": "disk.example.com", "volumeHandle": volume},
+            "claimRef": {"kind": "PersistentVolumeClaim", "namespace": "default", "name": claim, "uid": claim}}});
+        if number < 2 {
+            pv["spec"]["nodeAffinity"] = json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [
+                {"key": ZONE, "operator": "In", "values": [format!("z{number}")]}]}]}});
+        }
+        all.push(object(Kind::PersistentVolume, pv));
+        all.push(object(Kind::PersistentVolumeClaim, json!({
+            "metadata": {"name": claim, "namespace": "default", "uid": claim,
+                "annotations": {"pv.kubernetes.io/bind-completed": "yes"}},
+            "spec": {"volumeName": volume, "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+            "status": {"phase": "Bound"}})));
+    }
+    for number in 0..260 {
+        all.push(object(
+            Kind::CsiNode,
+            json!({"metadata": {"name": format!("n{number}")}, "spec": {"drivers": [
+            {"name": "disk.example.com", "nodeID": "n", "allocatable": {"count": number % 3}}]}}),
+        ));
+    }
+    all
 }
 
 /// The cluster as the API has it, and a scheduler that hears of every change.
@@ -108,6 +190,34 @@ impl Cluster {
                     n.taints.push(Taint { key, value, effect: TaintEffect::NoSchedule, time_added: None });
                 }
             }),
+            Step::Dislike(index, on) => self.change_node(*index, |n| {
+                n.taints.retain(|taint| taint.effect != TaintEffect::PreferNoSchedule);
+                if *on {
+                    let (key, value) = ("dislike".into(), Str::new());
+                    n.taints.push(Taint {
+                        key,
+                        value,
+                        effect: TaintEffect::PreferNoSchedule,
+                        time_added: None,
+                    });
+                }
+            }),
+            Step::Relabel(index, zone) => self.change_node(*index, |n| {
+                let mut labels: Vec<(Str, Str)> = n
+                    .meta
+                    .labels
+                    .iter()
+                    .filter(|(key, _)| *key != ZONE)
+                    .map(|(k, v)| (k.clone(), v.clone()))
+                    .collect();
+                // A node of the fourth zone lacks the label.
+                labels.extend((*zone < 3).then(|| (ZONE.into(), format!("z{zone}").into())));
+                n.meta.labels = labels.into_iter().collect();
+            }),
+            Step::Pull(index, on) => self.change_node(*index, |n| {
+                let image = (vec!["big:1".into()], 800 * 1024 * 1024);
+                n.status.images = if *on { vec![image] } else { Vec::new() };
+            }),
             Step::AddPod { shape, cpu, priority } => {
                 let pod = shaped(&format!("p{}", self.born), *shape, *cpu, *priority);
                 self.born += 1;
@@ -132,6 +242,7 @@ impl Cluster {
     /// that order depends on when they came.
     fn fresh(&self) -> Snapshot {
         let mut snapshot = Snapshot::default();
+        snapshot.listers = self.scheduler.snapshot().listers.clone();
         for info in self.scheduler.snapshot().nodes() {
             snapshot.set_node(info.node());
         }
@@ -191,7 +302,9 @@ fn decide_twice(scheduler: &mut Scheduler, queued: Queued, seed: u64) -> Result<
     let (attempt, drawn) = decide(scheduler, queued);
     prop_assert_eq!(format!("{:?}", attempt.decision), format!("{:?}", by_asking.decision));
     prop_assert_eq!((attempt.evaluated, attempt.feasible), (by_asking.evaluated, by_asking.feasible));
-    prop_assert_eq!(drawn, draws, "as many equals");
+    if matches!(attempt.decision, Decision::Bind(_)) {
+        prop_assert_eq!(drawn, draws, "as many equals");
+    }
     Ok(attempt)
 }
 
@@ -216,7 +329,8 @@ proptest! {
 
     #[test]
     fn hearing_of_changes_one_by_one_decides_as_seeing_all_at_once(steps in prop::collection::vec(step(), 1..120)) {
-        let scheduler = Scheduler::default();
+        let mut scheduler = Scheduler::default();
+        surroundings().iter().for_each(|object| scheduler.change(SimTime::ZERO, None, Some(object)));
         let mut cluster = Cluster { nodes: vec![None; 12], pods: Vec::new(), scheduler, born: 0, draws: 0 };
         for step in &steps {
             cluster.apply(step)?;
@@ -235,15 +349,16 @@ proptest! {
 
     #[test]
     fn looking_at_a_part_of_the_nodes_never_places_where_plugins_refuse(
-        nodes in 100usize..260, sizes in prop::collection::vec(200i64..2000, 20..40), seed in any::<u64>(),
+        nodes in 100usize..260, sizes in prop::collection::vec(200i64..2000, 20..80), seed in any::<u64>(),
     ) {
         let mut scheduler = Scheduler::default();
+        surroundings().iter().for_each(|object| scheduler.change(SimTime::ZERO, None, Some(object)));
         for i in 0..nodes {
             let cpu = 500 + (i as i64 * 37) % 1500;
             scheduler.change(SimTime::ZERO, None, Some(&node(&format!("n{i}"), &format!("z{}", i % 3), cpu)));
         }
         for (i, cpu) in sizes.iter().enumerate() {
-            scheduler.change(SimTime::ZERO, None, Some(&shaped(&format!("p{i}"), i % 6, *cpu / 500 * 500 + 100, 0)));
+            scheduler.change(SimTime::ZERO, None, Some(&shaped(&format!("p{i}"), i % SORTS, *cpu / 500 * 500 + 100, 0)));
             let queued = scheduler.pop(SimTime::ZERO).expect("a Pod waits");
             let info = queued.info.clone();
             let passes = scheduler.view(&info.pod).map(|view| view.feasible(&info)).unwrap_or_default();
@@ -259,6 +374,6 @@ proptest! {
             }
         }
         let tally = scheduler.tally();
-        prop_assert!(tally.hits > 0 && tally.fallbacks == 0, "{tally:?}");
+        prop_assert!(tally.short > 0 && tally.long.keys().all(|why| *why == "no node fits"), "{tally:?}");
     }
 }

@@ -145,7 +145,7 @@ impl View<'_> {
         }
         out.scoring_skipped = feasible.len() == 1;
         self.framework.run_pre_score(self.snapshot, state, pod, feasible)?;
-        let scores = self.framework.run_score(self.snapshot, state, pod, feasible, None)?;
+        let scores = self.framework.run_score(self.snapshot, state, pod, feasible)?;
         for (index, node) in feasible.iter().enumerate() {
             let Ok(place) = out.nodes.binary_search_by(|n| n.name.cmp(node.name())) else { continue };
             let own: Vec<(&'static str, i64)> =

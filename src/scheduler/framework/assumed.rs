@@ -51,6 +51,7 @@ impl Listers {
 
     /// Assumes that these steps, decided for a Pod, have been written.
     pub fn assume(&mut self, steps: &[VolumeStep]) {
+        self.changes += steps.len() as u64;
         for step in steps {
             match step {
                 VolumeStep::Bind { claim, volume } => self.assume_binding(claim, volume),
@@ -82,6 +83,7 @@ impl Listers {
 
     /// Takes back what was assumed: the steps will not be written, or the Pod was not bound after them.
     pub fn revert(&mut self, steps: &[VolumeStep]) {
+        self.changes += steps.len() as u64;
         for step in steps {
             match step {
                 VolumeStep::Bind { volume, .. } => drop(self.assumed.volumes.remove(volume)),

@@ -2,11 +2,11 @@
 //!
 //! Replicas share their shape, so that each shape is asked once what it thinks of a Pod, however many replicas there are.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::node_info::NodeId;
 use super::pod_info::PodShape;
+use super::whereabouts::{Site, Whereabouts};
 use crate::base::LookupMap;
 
 /// Pods of one shape.
@@ -14,8 +14,8 @@ use crate::base::LookupMap;
 pub struct Family {
     /// What they share.
     pub shape: Arc<PodShape>,
-    /// How many of them are on which node, Pods bound to nodes that are gone included.
-    pub nodes: BTreeMap<NodeId, u32>,
+    /// Where they are.
+    pub whereabouts: Whereabouts,
 }
 
 /// All Pods with a node that have any Pod (anti-)affinity.
@@ -33,13 +33,18 @@ impl Kin {
         self.families.iter().flatten()
     }
 
-    /// A Pod with Pod (anti-)affinity is on a node.
-    pub(super) fn add(&mut self, node: NodeId, shape: &Arc<PodShape>) {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.families.len() == self.free.len()
+    }
+
+    /// A Pod with Pod (anti-)affinity is on a node, whose places are given.
+    pub(super) fn add(&mut self, node: NodeId, shape: &Arc<PodShape>, site: &Site) {
         let at = match self.index.get(&address(shape)) {
             Some(at) => *at,
             None => {
                 let at = self.free.pop().unwrap_or(self.families.len());
-                let family = Some(Family { shape: shape.clone(), nodes: BTreeMap::new() });
+                let family = Some(Family { shape: shape.clone(), whereabouts: Whereabouts::default() });
                 match self.families.get_mut(at) {
                     Some(slot) => *slot = family,
                     None => self.families.push(family),
@@ -49,25 +54,24 @@ impl Kin {
             }
         };
         if let Some(family) = &mut self.families[at] {
-            *family.nodes.entry(node).or_default() += 1;
+            family.whereabouts.add(node, site);
         }
     }
 
     /// Such a Pod is on a node no more.
-    pub(super) fn remove(&mut self, node: NodeId, shape: &Arc<PodShape>) {
+    pub(super) fn remove(&mut self, node: NodeId, shape: &Arc<PodShape>, site: &Site) {
         let Some(at) = self.index.get(&address(shape)).copied() else { return };
         let Some(family) = &mut self.families[at] else { return };
-        if let Some(count) = family.nodes.get_mut(&node) {
-            *count -= 1;
-            if *count == 0 {
-                family.nodes.remove(&node);
-            }
-        }
-        if family.nodes.is_empty() {
+        if family.whereabouts.remove(node, site) {
             self.families[at] = None;
             self.free.push(at);
             self.index.remove(&address(shape));
         }
+    }
+
+    /// All of them, to be counted anew.
+    pub(super) fn whereabouts_mut(&mut self) -> impl Iterator<Item = &mut Whereabouts> {
+        self.families.iter_mut().flatten().map(|family| &mut family.whereabouts)
     }
 }
 

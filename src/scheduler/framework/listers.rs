@@ -121,6 +121,8 @@ pub struct Listers {
     capacities_by_class: LookupMap<Str, BTreeSet<ObjectKey>>,
     pub(super) assumed: Assumed,
     none: Labels,
+    /// How often anything has changed.
+    pub(super) changes: u64,
 }
 
 impl Listers {
@@ -134,8 +136,14 @@ impl Listers {
         self.volumes_by_claim.get(claim).map_or(&[], Vec::as_slice)
     }
 
+    /// How often anything has changed, or what is assumed.
+    pub const fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Hears of a change; kinds that are not listed are passed over.
     pub fn change(&mut self, old: Option<&Object>, new: Option<&Object>) {
+        self.changes += 1;
         self.index_volume(old, false);
         self.index_groups(old, false);
         match (old, new) {

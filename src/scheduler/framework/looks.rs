@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::node_info::NodeId;
 use super::pod_info::PodInfo;
+use super::whereabouts::{Site, Whereabouts};
 use crate::api::selector::{Operator, Requirement};
 use crate::api::{LabelSelector, Labels};
 use crate::base::{LookupMap, Str};
@@ -20,8 +21,8 @@ pub struct Look {
     pub labels: Labels,
     /// Whether they are being deleted.
     pub deleting: bool,
-    /// How many of them are on which node, Pods bound to nodes that are gone included.
-    pub nodes: BTreeMap<NodeId, u32>,
+    /// Where they are.
+    pub whereabouts: Whereabouts,
 }
 
 /// All looks of Pods with a node.
@@ -36,8 +37,8 @@ pub struct Looks {
 }
 
 impl Looks {
-    /// A Pod is on a node.
-    pub fn add(&mut self, node: NodeId, info: &PodInfo) {
+    /// A Pod is on a node, whose places are given.
+    pub(super) fn add(&mut self, node: NodeId, info: &PodInfo, site: &Site) {
         let meta = &info.pod.meta;
         let key = (meta.namespace.clone(), meta.labels.clone(), meta.is_deleting());
         let at = match self.index.get(&key) {
@@ -48,7 +49,7 @@ impl Looks {
                     namespace: key.0.clone(),
                     labels: key.1.clone(),
                     deleting: key.2,
-                    nodes: BTreeMap::new(),
+                    whereabouts: Whereabouts::default(),
                 });
                 match self.looks.get_mut(at) {
                     Some(slot) => *slot = look,
@@ -60,28 +61,35 @@ impl Looks {
             }
         };
         if let Some(look) = &mut self.looks[at] {
-            *look.nodes.entry(node).or_default() += 1;
+            look.whereabouts.add(node, site);
         }
     }
 
     /// A Pod is on a node no more.
-    pub fn remove(&mut self, node: NodeId, info: &PodInfo) {
+    pub(super) fn remove(&mut self, node: NodeId, info: &PodInfo, site: &Site) {
         let meta = &info.pod.meta;
         let key = (meta.namespace.clone(), meta.labels.clone(), meta.is_deleting());
         let Some(at) = self.index.get(&key).copied() else { return };
         let Some(look) = &mut self.looks[at] else { return };
-        if let Some(count) = look.nodes.get_mut(&node) {
-            *count -= 1;
-            if *count == 0 {
-                look.nodes.remove(&node);
-            }
-        }
-        if look.nodes.is_empty() {
+        if look.whereabouts.remove(node, site) {
             self.looks[at] = None;
             self.free.push(at);
             self.leave(&key, at);
             self.index.remove(&key);
         }
+    }
+
+    /// All of them, to be counted anew.
+    pub(super) fn whereabouts_mut(&mut self) -> impl Iterator<Item = &mut Whereabouts> {
+        self.looks.iter_mut().flatten().map(|look| &mut look.whereabouts)
+    }
+
+    /// The whereabouts of Pods that look like this one.
+    pub(super) fn like(&mut self, info: &PodInfo) -> Option<&mut Whereabouts> {
+        let meta = &info.pod.meta;
+        let key = (meta.namespace.clone(), meta.labels.clone(), meta.is_deleting());
+        let at = *self.index.get(&key)?;
+        self.looks[at].as_mut().map(|look| &mut look.whereabouts)
     }
 
     fn enter(&mut self, (namespace, labels, _): &(Str, Labels, bool), at: usize) {
@@ -163,20 +171,20 @@ mod tests {
         let counts = |looks: &Looks, selector: &str| -> Vec<(u32, u32)> {
             let selector = LabelSelector::parse(selector).unwrap();
             let namespace = Str::from("default");
-            let nodes = looks.alive(&namespace, &selector).flat_map(|look| &look.nodes);
+            let nodes = looks.alive(&namespace, &selector).flat_map(|look| &look.whereabouts.nodes);
             nodes.map(|(node, count)| (node.0, *count)).collect()
         };
         for (node, name, labels) in
             [(0, "a", "app=web"), (0, "b", "app=web"), (2, "c", "app=web"), (1, "d", "app=db")]
         {
-            looks.add(NodeId(node), &pod(name, labels));
+            looks.add(NodeId(node), &pod(name, labels), &Site::new());
         }
         assert_eq!(counts(&looks, "app=web"), [(0, 2), (2, 1)]);
         assert_eq!(counts(&looks, "app"), [(0, 2), (2, 1), (1, 1)]);
-        looks.remove(NodeId(0), &pod("a", "app=web"));
-        looks.remove(NodeId(1), &pod("d", "app=db"));
+        looks.remove(NodeId(0), &pod("a", "app=web"), &Site::new());
+        looks.remove(NodeId(1), &pod("d", "app=db"), &Site::new());
         assert_eq!(counts(&looks, "app"), [(0, 1), (2, 1)]);
-        looks.add(NodeId(3), &pod("e", "app=cache"));
+        looks.add(NodeId(3), &pod("e", "app=cache"), &Site::new());
         assert_eq!(counts(&looks, "app!=web"), [(3, 1)]);
         assert_eq!(counts(&looks, "app in (web,cache),app!=cache"), [(0, 1), (2, 1)]);
         assert_eq!(counts(&looks, "app=none"), []);

@@ -24,10 +24,12 @@
 
 pub mod args;
 mod assumed;
+pub mod cover;
 pub mod events;
 pub mod fit_error;
 pub mod images;
 pub mod kin;
+pub mod layout;
 pub mod listers;
 pub mod looks;
 pub mod node_info;
@@ -40,8 +42,10 @@ pub mod snapshot;
 pub mod state;
 pub mod status;
 pub mod topology;
+pub mod whereabouts;
 
 pub use args::{PluginArgs, Setup};
+pub use cover::{Cover, Foreseen, Gate};
 pub use events::{ActionType, ClusterEvent, EventResource, Hint};
 pub use listers::Listers;
 pub use node_info::{NodeId, NodeInfo};
@@ -166,6 +170,20 @@ pub trait Filter: Debug + Send + Sync {
         pod: &PodInfo,
         node: &NodeInfo,
     ) -> Result<(), Status>;
+
+    /// What [`Self::filter`] will say of all nodes in this cycle, if that can be told at once: gates are pushed, all of which a
+    /// node must pass. Called after PreFilter, unless that said [`PreFiltered::Skip`]. A plugin that does not implement it is
+    /// asked of every node. One that does says the same, here and in PreFilter, for all Pods of one spec, one namespace, equal
+    /// labels and equal owners.
+    fn cover(
+        &self,
+        _snapshot: &Snapshot,
+        _state: &CycleState,
+        _pod: &PodInfo,
+        _gates: &mut Vec<Gate>,
+    ) -> Cover {
+        Cover::Unknown
+    }
 }
 
 /// What a PostFilter plugin found.
@@ -218,6 +236,19 @@ pub trait PreScore: Debug + Send + Sync {
         pod: &PodInfo,
         nodes: &[&NodeInfo],
     ) -> Result<PreScored, Status>;
+
+    /// The same before it is known which nodes pass, for plugins to which that makes no difference.
+    ///
+    /// # Errors
+    /// The plugin broke.
+    fn foresee(
+        &self,
+        _snapshot: &Snapshot,
+        _state: &mut CycleState,
+        _pod: &PodInfo,
+    ) -> Result<Foreseen, Status> {
+        Ok(Foreseen::Open)
+    }
 }
 
 /// Scores nodes.
@@ -250,6 +281,11 @@ pub trait Score: Debug + Send + Sync {
             scores.push(self.score(snapshot, state, pod, node)?);
         }
         Ok(())
+    }
+
+    /// Whether [`Self::normalize`] does anything.
+    fn normalizes(&self) -> bool {
+        true
     }
 
     /// Brings the scores (parallel to `nodes`) to 0..=100.
@@ -339,7 +375,8 @@ pub struct Extensions {
     /// A Bind plugin; what it does is the caller's part.
     pub binds: bool,
     /// What Filter and Score (before normalising) say of a node depends on nothing but the node, the sums of what is on
-    /// it, and what all Pods of one [`pod_info::PodShape::local`] share.
+    /// it, and what all Pods of one [`pod_info::PodShape::local`] share. PreScore depends on the latter alone, and normalising
+    /// keeps nodes equal of which Score says 0.
     pub local: bool,
 }
 

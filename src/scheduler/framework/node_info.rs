@@ -194,7 +194,7 @@ impl NodeInfo {
 
     /// At which place among its Pods the one of this identity is.
     pub fn place_of(&self, uid: &str) -> Option<usize> {
-        self.pods.iter().position(|pod| pod.uid() == uid)
+        self.pods.iter().rposition(|pod| pod.uid() == uid)
     }
 
     /// Puts another state of the Pod at a place, which asks for the same, behind all others.

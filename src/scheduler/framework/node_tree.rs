@@ -18,11 +18,10 @@ pub struct NodeTree {
 }
 
 impl NodeTree {
-    /// Adds a node at the end of its zone.
+    /// Adds a node, which is in no zone yet, at the end of its own.
     pub fn add(&mut self, id: NodeId, node: &Node) {
         let key = zone_key(node);
         match self.zones.iter_mut().find(|(zone, _)| *zone == key) {
-            Some((_, nodes)) if nodes.contains(&id) => {}
             Some((_, nodes)) => nodes.push(id),
             None => self.zones.push((key, vec![id])),
         }

@@ -2,6 +2,7 @@
 //!
 //! Upstream: `pkg/scheduler/backend/queue/nominator.go`, v1.34.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::pod_info::PodInfo;
@@ -11,7 +12,7 @@ use crate::base::{LookupMap, Str};
 /// Nominated Pods by node.
 #[derive(Clone, Debug, Default)]
 pub struct Nominator {
-    by_node: LookupMap<Str, Vec<Arc<PodInfo>>>,
+    by_node: BTreeMap<Str, Vec<Arc<PodInfo>>>,
     node_of: LookupMap<Uid, Str>,
 }
 
@@ -26,6 +27,11 @@ impl Nominator {
         self.node_of.is_empty()
     }
 
+    /// The nodes to which something is nominated, by name.
+    pub fn nodes(&self) -> impl Iterator<Item = &Str> {
+        self.by_node.keys()
+    }
+
     /// The node a Pod is nominated to.
     pub fn node_of(&self, uid: &str) -> Option<&Str> {
         self.node_of.get(uid)
@@ -35,7 +41,7 @@ impl Nominator {
     pub fn add(&mut self, info: Arc<PodInfo>, node: &Str) {
         self.remove(info.uid());
         self.node_of.insert(info.uid().clone(), node.clone());
-        self.by_node.or_insert_with(node.clone(), Vec::new).push(info);
+        self.by_node.entry(node.clone()).or_default().push(info);
     }
 
     /// Forgets the nomination of a Pod.

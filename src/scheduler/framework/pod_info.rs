@@ -73,6 +73,10 @@ pub struct PodShape {
     pub claims: Vec<ObjectKey>,
     /// Whether there is any volume that a storage plugin looks at.
     pub has_storage: bool,
+    /// Whether there is a generic ephemeral volume.
+    pub has_ephemeral: bool,
+    /// The topology keys that it names, each once.
+    pub topology_keys: Vec<Str>,
     /// Resources of a Pod without resized containers.
     pub resources: Arc<PodResources>,
     /// Pods with the same number ask the same of a node itself: resources, ports, labels, taints. 0 if that is not known.
@@ -100,6 +104,8 @@ impl PodShape {
             host_ports: host_ports(spec),
             claims: claims(spec, namespace),
             has_storage: spec.volumes.iter().any(|v| is_storage(&v.source)),
+            has_ephemeral: spec.volumes.iter().any(|v| matches!(v.source, VolumeSource::Ephemeral)),
+            topology_keys: topology_keys(spec),
             resources: Arc::new(PodResources::of(pod)),
             local: 0,
         }
@@ -112,6 +118,18 @@ impl PodShape {
             && self.preferred_affinity.is_empty()
             && self.preferred_anti_affinity.is_empty())
     }
+}
+
+fn topology_keys(spec: &PodSpec) -> Vec<Str> {
+    let affinity = &spec.affinity;
+    let required = affinity.pod_required.iter().chain(&affinity.anti_required);
+    let preferred = affinity.pod_preferred.iter().chain(&affinity.anti_preferred).map(|(_, term)| term);
+    let spread = spec.topology_spread.iter().map(|constraint| &constraint.topology_key);
+    let mut keys: Vec<Str> =
+        required.chain(preferred).map(|term| &term.topology_key).chain(spread).cloned().collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
 }
 
 fn host_ports(spec: &PodSpec) -> Vec<ContainerPort> {

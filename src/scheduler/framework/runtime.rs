@@ -6,13 +6,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{
-    ClusterEvent, Code, CycleState, EnqueueContext, EnqueueExtensions, Filter, NodeId, NodeInfo,
-    NodeStatuses, Nominator, PodInfo, PostFilter, PostFiltered, PreEnqueue, PreFilter, PreFiltered, PreScore,
-    PreScored, QueueSort, Reason, Reserve, Score, Snapshot, Status,
+    ClusterEvent, Code, CycleState, EnqueueContext, EnqueueExtensions, Filter, NodeInfo, NodeStatuses,
+    Nominator, PodInfo, PostFilter, PostFiltered, PreEnqueue, PreFilter, PreFiltered, PreScore, PreScored,
+    QueueSort, Reason, Reserve, Score, Snapshot, Status,
 };
 use crate::base::Str;
 use crate::scheduler::decision::{Choice, VolumeStep};
-use crate::scheduler::memo::Kept;
 
 /// A plugin at one extension point: its name and its bit in skip sets.
 #[derive(Debug)]
@@ -153,11 +152,6 @@ impl Framework {
         self.filter.iter().take_while(|at| at.local).count()
     }
 
-    /// How many Score plugins are local.
-    pub fn local_scores(&self) -> usize {
-        self.score.iter().filter(|weighted| weighted.at.local).count()
-    }
-
     /// Runs the Filter plugins until one refuses.
     ///
     /// # Errors
@@ -172,22 +166,20 @@ impl Framework {
         run_filters(&self.filter, snapshot, state, pod, node)
     }
 
-    /// The same with what is kept of the local ones among them.
+    /// The same, if it is known what those that are local and run first say.
     ///
     /// # Errors
     /// The refusal, or a plugin broke.
-    pub fn run_filter_kept(
+    pub fn run_filter_after(
         &self,
+        local: Result<(), &Status>,
         snapshot: &Snapshot,
         state: &CycleState,
         pod: &PodInfo,
-        id: NodeId,
-        (kept, local): (&mut Kept<'_>, usize),
+        node: &NodeInfo,
     ) -> Result<(), Status> {
-        let (first, rest) = self.filter.split_at(local);
-        let node = snapshot.node(id);
-        kept.verdict(id, snapshot.generation(id), || run_filters(first, snapshot, state, pod, node))?;
-        run_filters(rest, snapshot, state, pod, node)
+        local.map_err(Clone::clone)?;
+        run_filters(&self.filter[self.local_filters()..], snapshot, state, pod, node)
     }
 
     /// Runs all Filter plugins, also after one has refused: what they refuse or break with, in their order.
@@ -218,17 +210,14 @@ impl Framework {
             match at.plugin.pre_score(snapshot, state, pod, nodes) {
                 Ok(PreScored::Skip) => state.skip_score |= at.bit,
                 Ok(PreScored::Score) => {}
-                Err(status) => {
-                    let text = format!("running PreScore plugin \"{}\": {}", at.name, status.message());
-                    return Err(Status::error(text).with_plugin(at.name));
-                }
+                Err(status) => return Err(pre_score_failed(at.name, &status)),
             }
         }
         Ok(())
     }
 
-    /// Scores, normalises and weighs, with what is kept of local plugins. One entry for each plugin that was not skipped, in their order; its scores
-    /// are parallel to `nodes`.
+    /// Scores, normalises and weighs. One entry for each plugin that was not skipped, in their order; its scores are parallel to
+    /// `nodes`.
     ///
     /// # Errors
     /// A plugin broke or gave a score beyond 0..=100.
@@ -238,73 +227,14 @@ impl Framework {
         state: &CycleState,
         pod: &PodInfo,
         nodes: &[&NodeInfo],
-        mut kept: Option<&mut Kept<'_>>,
     ) -> Result<Vec<(&'static str, Vec<i64>)>, Status> {
-        if let Some(kept) = &mut kept {
-            self.keep_scores(snapshot, state, pod, nodes, kept)?;
-        }
         let mut all = Vec::with_capacity(self.score.len());
-        let mut locals = 0..;
-        for Weighted { at, weight } in &self.score {
-            let local = if at.local { locals.next() } else { None };
-            if state.skip_score & at.bit != 0 {
-                continue;
-            }
+        for weighted in self.score.iter().filter(|weighted| state.skip_score & weighted.at.bit == 0) {
             let mut scores = Vec::with_capacity(nodes.len());
-            match kept.as_ref().zip(local) {
-                Some((kept, local)) => {
-                    let by_node = kept.scores(local);
-                    scores.extend(nodes.iter().map(|node| by_node[node.id.index()]));
-                }
-                None => {
-                    let scored = at.plugin.score_all(snapshot, state, pod, nodes, &mut scores);
-                    scored.map_err(|status| score_failed(at.name, &status))?;
-                }
-            }
-            at.plugin.normalize(snapshot, state, pod, nodes, &mut scores).map_err(|status| {
-                let text = format!(
-                    "running Normalize on Score plugins: plugin \"{}\" failed with: {status}",
-                    at.name
-                );
-                Status::error(text).with_plugin(at.name)
-            })?;
-            for score in &mut scores {
-                if !(0..=super::MAX_NODE_SCORE).contains(score) {
-                    let text = format!(
-                        "applying score defaultWeights on Score plugins: plugin \"{}\" returns an invalid score \
-                         {score}, it should in the range of [0, 100] after normalizing",
-                        at.name
-                    );
-                    return Err(Status::error(text).with_plugin(at.name));
-                }
-                *score *= *weight;
-            }
-            all.push((at.name, scores));
+            weighted.score(snapshot, state, pod, nodes, &mut scores)?;
+            all.push((weighted.at.name, scores));
         }
         Ok(all)
-    }
-
-    /// Sees to it that the scores of local plugins are kept for all nodes.
-    fn keep_scores(
-        &self,
-        snapshot: &Snapshot,
-        state: &CycleState,
-        pod: &PodInfo,
-        nodes: &[&NodeInfo],
-        kept: &mut Kept<'_>,
-    ) -> Result<(), Status> {
-        let locals: Vec<&At<dyn Score>> =
-            self.score.iter().map(|weighted| &weighted.at).filter(|at| at.local).collect();
-        for node in nodes {
-            kept.score(node.id, snapshot.generation(node.id), |local| {
-                let at = locals[local];
-                if state.skip_score & at.bit != 0 {
-                    return Ok(0);
-                }
-                at.plugin.score(snapshot, state, pod, node).map_err(|status| score_failed(at.name, &status))
-            })?;
-        }
-        Ok(())
     }
 
     /// Runs Reserve on the chosen node.
@@ -346,12 +276,62 @@ impl Framework {
     }
 }
 
+impl Weighted {
+    /// Scores, normalises and weighs: scores parallel to `nodes`.
+    pub(in crate::scheduler) fn score(
+        &self,
+        snapshot: &Snapshot,
+        state: &CycleState,
+        pod: &PodInfo,
+        nodes: &[&NodeInfo],
+        scores: &mut Vec<i64>,
+    ) -> Result<(), Status> {
+        let scored = self.at.plugin.score_all(snapshot, state, pod, nodes, scores);
+        scored.map_err(|status| score_failed(self.at.name, &status))?;
+        self.weigh(snapshot, state, pod, nodes, scores)
+    }
+
+    /// Normalises and weighs scores that the plugin gave.
+    pub(in crate::scheduler) fn weigh(
+        &self,
+        snapshot: &Snapshot,
+        state: &CycleState,
+        pod: &PodInfo,
+        nodes: &[&NodeInfo],
+        scores: &mut [i64],
+    ) -> Result<(), Status> {
+        let name = self.at.name;
+        self.at.plugin.normalize(snapshot, state, pod, nodes, scores).map_err(|status| {
+            let text = format!("running Normalize on Score plugins: plugin \"{name}\" failed with: {status}");
+            Status::error(text).with_plugin(name)
+        })?;
+        for score in scores {
+            if !(0..=super::MAX_NODE_SCORE).contains(score) {
+                let text = format!(
+                    "applying score defaultWeights on Score plugins: plugin \"{name}\" returns an invalid score \
+                     {score}, it should in the range of [0, 100] after normalizing"
+                );
+                return Err(Status::error(text).with_plugin(name));
+            }
+            *score *= self.weight;
+        }
+        Ok(())
+    }
+}
+
+/// What is said of a PreScore plugin that broke.
+pub(in crate::scheduler) fn pre_score_failed(plugin: &'static str, status: &Status) -> Status {
+    let text = format!("running PreScore plugin \"{plugin}\": {}", status.message());
+    Status::error(text).with_plugin(plugin)
+}
+
 fn score_failed(plugin: &'static str, status: &Status) -> Status {
     let text = format!("running Score plugins: plugin \"{plugin}\" failed with: {status}");
     Status::error(text).with_plugin(plugin)
 }
 
-fn run_filters(
+/// Runs some Filter plugins until one refuses.
+pub(in crate::scheduler) fn run_filters(
     filters: &[At<dyn Filter>],
     snapshot: &Snapshot,
     state: &CycleState,

@@ -4,8 +4,8 @@
 
 use crate::base::Str;
 use crate::scheduler::framework::{
-    CycleState, Extensions, MAX_NODE_SCORE, NodeId, NodeInfo, PodInfo, PreScore, PreScored, Score, Setup,
-    Snapshot, Status,
+    CycleState, Extensions, Foreseen, MAX_NODE_SCORE, NodeId, NodeInfo, PodInfo, PreScore, PreScored, Score,
+    Setup, Snapshot, Status,
 };
 
 /// The plugin's name.
@@ -66,6 +66,20 @@ impl PreScore for ImageLocality {
     ) -> Result<PreScored, Status> {
         state.write(find(snapshot, pod));
         Ok(PreScored::Score)
+    }
+
+    fn foresee(
+        &self,
+        snapshot: &Snapshot,
+        state: &mut CycleState,
+        pod: &PodInfo,
+    ) -> Result<Foreseen, Status> {
+        let found = find(snapshot, pod);
+        if found.0.is_empty() {
+            return Ok(Foreseen::Equal);
+        }
+        state.write(found);
+        Ok(Foreseen::Ready)
     }
 }
 

@@ -72,6 +72,10 @@ impl Score for BalancedAllocation {
         let deviation = deviation(fractions);
         Ok(((1.0 - deviation) * MAX_NODE_SCORE as f64) as i64)
     }
+
+    fn normalizes(&self) -> bool {
+        false
+    }
 }
 
 /// The standard deviation of the fractions, in the order of operations that upstream has.

@@ -167,6 +167,10 @@ impl Score for Fit {
             (ScoringStrategy::LeastAllocated | ScoringStrategy::MostAllocated, _) => score / weights,
         })
     }
+
+    fn normalizes(&self) -> bool {
+        false
+    }
 }
 
 impl Fit {

@@ -10,8 +10,8 @@ use crate::api::volume::{Volume, VolumeSource};
 use crate::api::{Object, ObjectKey, Pod};
 use crate::base::Str;
 use crate::scheduler::framework::{
-    ActionType, ClusterEvent, CycleState, EnqueueExtensions, EventResource, Extensions, Filter, Hint,
-    Listers, NodeInfo, PodInfo, PreFilter, PreFiltered, Setup, Snapshot, Status, cause,
+    ActionType, ClusterEvent, Cover, CycleState, EnqueueExtensions, EventResource, Extensions, Filter, Gate,
+    Hint, Listers, NodeInfo, PodInfo, PreFilter, PreFiltered, Setup, Snapshot, Status, cause,
 };
 
 /// The plugin's name.
@@ -242,6 +242,14 @@ impl Filter for NodeVolumeLimits {
             }
         }
         Ok(())
+    }
+
+    fn cover(&self, snapshot: &Snapshot, state: &CycleState, _: &PodInfo, _: &mut Vec<Gate>) -> Cover {
+        // Claims of ephemeral volumes that belong to others break it on the nodes where they are mounted.
+        match state.read::<Wanted>() {
+            Some(Wanted(Ok(_))) if !snapshot.has_ephemeral_users() => Cover::Asked,
+            _ => Cover::Unknown,
+        }
     }
 }
 

@@ -10,8 +10,8 @@ use crate::api::{Object, ObjectKey, Pod, PodSpec};
 use crate::base::Str;
 use crate::scheduler::decision::Wording;
 use crate::scheduler::framework::{
-    ActionType, ClusterEvent, CycleState, EnqueueExtensions, EventResource, Extensions, Filter, Hint,
-    NodeInfo, PodInfo, PreFilter, PreFiltered, Setup, Snapshot, Status, cause,
+    ActionType, ClusterEvent, Cover, CycleState, EnqueueExtensions, EventResource, Extensions, Filter, Gate,
+    Hint, NodeInfo, PodInfo, PreFilter, PreFiltered, Setup, Snapshot, Status, cause,
 };
 
 /// The plugin's name.
@@ -162,6 +162,10 @@ impl Filter for VolumeRestrictions {
             return Err(Status::unschedulable(text, cause::READ_WRITE_ONCE_POD_IN_USE));
         }
         Ok(())
+    }
+
+    fn cover(&self, _: &Snapshot, _: &CycleState, _: &PodInfo, _: &mut Vec<Gate>) -> Cover {
+        Cover::Asked
     }
 }
 

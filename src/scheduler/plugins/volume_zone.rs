@@ -7,8 +7,8 @@ use crate::api::storage::PersistentVolume;
 use crate::api::{Labels, Object};
 use crate::base::Str;
 use crate::scheduler::framework::{
-    ActionType, ClusterEvent, CycleState, EnqueueExtensions, EventResource, Extensions, Filter, Hint,
-    Listers, NodeInfo, PodInfo, PreFilter, PreFiltered, Setup, Snapshot, Status, cause,
+    ActionType, ClusterEvent, Cover, CycleState, EnqueueExtensions, EventResource, Extensions, Filter, Gate,
+    Hint, Listers, NodeInfo, PodInfo, PreFilter, PreFiltered, Setup, Snapshot, Status, cause,
 };
 
 /// The plugin's name.
@@ -127,6 +127,10 @@ impl Filter for VolumeZone {
             return Ok(());
         }
         Err(Status::unresolvable(CONFLICT, cause::VOLUME_ZONE))
+    }
+
+    fn cover(&self, _: &Snapshot, _: &CycleState, _: &PodInfo, _: &mut Vec<Gate>) -> Cover {
+        Cover::Asked
     }
 }
 

@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
-use crate::scheduler::framework::NodeId;
 use crate::scheduler::framework::topology::Topology;
+use crate::scheduler::framework::whereabouts::Whereabouts;
+use crate::scheduler::framework::{Gate, NodeId, Snapshot};
 
 /// Sums by topology key and place, both as the snapshot numbers them. There are few keys, and many places of each.
 #[derive(Clone, Debug, Default)]
@@ -16,13 +17,35 @@ pub struct TopologySums {
 impl TopologySums {
     /// Adds to the sum of the place that a node is in by `key`; nothing if it lacks the key.
     pub fn add(&mut self, topology: &Topology, node: NodeId, key: usize, amount: i64) {
-        let places = topology.places(key);
-        let Some(place) = places.of(node) else { return };
+        if let Some(place) = topology.places(key).of(node) {
+            self.of_key(topology, key)[place] += amount;
+        }
+    }
+
+    /// Adds so much for each of some Pods to the sums of the places they are in by `key`.
+    pub fn add_all(&mut self, snapshot: &Snapshot, pods: &Whereabouts, key: usize, amount: i64) {
+        let topology = snapshot.topology();
+        match snapshot.by_place(pods, key) {
+            Some(counts) => {
+                for (place, count) in counts.iter() {
+                    self.of_key(topology, key)[place] += amount * count;
+                }
+            }
+            None => {
+                for (node, count) in &pods.nodes {
+                    self.add(topology, *node, key, amount * i64::from(*count));
+                }
+            }
+        }
+    }
+
+    /// The sums of a key, by place.
+    fn of_key(&mut self, topology: &Topology, key: usize) -> &mut Vec<i64> {
         let at = self.keys.iter().position(|(have, _)| *have == key).unwrap_or_else(|| {
-            self.keys.push((key, vec![0; places.len()]));
+            self.keys.push((key, vec![0; topology.places(key).len()]));
             self.keys.len() - 1
         });
-        self.keys[at].1[place] += amount;
+        &mut self.keys[at].1
     }
 
     /// The sum of a place, 0 if there is none.
@@ -87,6 +110,29 @@ impl TrialCounts {
             Some(entry) => entry.2,
             None => self.base.get(key, place),
         }
+    }
+
+    /// The keys by which anything was counted.
+    pub fn keys(&self) -> impl Iterator<Item = usize> {
+        let changed = self.changed.iter().map(|(key, ..)| *key);
+        let mut keys: Vec<usize> = self.base.keys.iter().map(|(key, _)| *key).chain(changed).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys.into_iter()
+    }
+
+    /// Lets nodes pass in whose place of `key` there is something (`wanted`), or nothing. What is wanted is not found on nodes
+    /// that lack the key.
+    pub fn gate(&self, key: usize, places: usize, wanted: bool) -> Gate {
+        let counts =
+            self.base.keys.iter().find(|(have, _)| *have == key).map(|(_, counts)| counts.as_slice());
+        let mut passes: Vec<bool> =
+            counts.unwrap_or_default().iter().map(|count| (*count > 0) == wanted).collect();
+        passes.resize(places, !wanted);
+        for (_, place, count) in self.changed.iter().filter(|(changed, ..)| *changed == key) {
+            passes[*place] = (*count > 0) == wanted;
+        }
+        Gate { key: Some(key), passes, elsewhere: !wanted }
     }
 
     /// Whether no place has a count other than 0.

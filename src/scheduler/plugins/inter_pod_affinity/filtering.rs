@@ -10,7 +10,7 @@ use crate::api::Labels;
 use crate::base::Str;
 use crate::scheduler::framework::pod_info::{AffinityTerm, PodInfo, PodShape};
 use crate::scheduler::framework::topology::Topology;
-use crate::scheduler::framework::{NodeId, Snapshot};
+use crate::scheduler::framework::{Gate, NodeId, Snapshot};
 
 /// Why a node does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,11 @@ impl Neighbours {
     ///
     /// None if nobody requires anything, so that every node fits.
     pub fn count(info: &PodInfo, snapshot: &Snapshot) -> Option<Self> {
+        let requires =
+            !info.shape.required_affinity.is_empty() || !info.shape.required_anti_affinity.is_empty();
+        if !requires && snapshot.kin().is_empty() {
+            return None;
+        }
         let own = |terms: &[_]| terms.iter().map(|t| OwnTerm::new(t, snapshot)).collect::<Vec<_>>();
         let (pod, shape, listers) = (&info.pod, &info.shape, &snapshot.listers);
         let affinity = own(&shape.required_affinity);
@@ -115,6 +120,29 @@ impl Neighbours {
         Ok(())
     }
 
+    /// Says by gates on which nodes the Pod fits.
+    pub fn gates(&self, topology: &Topology, gates: &mut Vec<Gate>) {
+        let places = |key: usize| topology.places(key).len();
+        let anywhere = self.affinity.is_empty() && self.wishes.likes_itself;
+        for term in &self.wishes.affinity {
+            gates.push(match term.key {
+                None => Gate::CLOSED,
+                Some(key) if anywhere => {
+                    Gate { key: Some(key), passes: vec![true; places(key)], elsewhere: false }
+                }
+                Some(key) => self.affinity.gate(key, places(key), true),
+            });
+        }
+        if !self.anti_affinity.is_empty() {
+            let keys = self.wishes.anti_affinity.iter().filter_map(|term| term.key);
+            gates.extend(keys.map(|key| self.anti_affinity.gate(key, places(key), false)));
+        }
+        if !self.existing_anti_affinity.is_empty() {
+            let keys = self.existing_anti_affinity.keys();
+            gates.extend(keys.map(|key| self.existing_anti_affinity.gate(key, places(key), false)));
+        }
+    }
+
     fn affinity_fits(&self, topology: &Topology, node: NodeId) -> bool {
         let mut all_there = true;
         for term in &self.wishes.affinity {
@@ -133,9 +161,7 @@ impl Wishes {
         let (mut sums, topology) = (TopologySums::default(), snapshot.topology());
         for family in snapshot.kin().iter() {
             for key in self.repelled_by(&family.shape, topology) {
-                for (node, count) in &family.nodes {
-                    sums.add(topology, *node, key, i64::from(*count));
-                }
+                sums.add_all(snapshot, &family.whereabouts, key, 1);
             }
         }
         sums
@@ -150,14 +176,12 @@ impl Wishes {
 
     /// Where Pods are that match all affinity terms.
     fn near(&self, snapshot: &Snapshot) -> TopologySums {
-        let (mut sums, topology) = (TopologySums::default(), snapshot.topology());
+        let mut sums = TopologySums::default();
         let Some(first) = self.affinity.first() else { return sums };
         let meant = first.looks(snapshot.looks());
         for look in meant.filter(|look| all_match(&self.affinity, &look.namespace, &look.labels)) {
             for key in self.affinity.iter().filter_map(|term| term.key) {
-                for (node, count) in &look.nodes {
-                    sums.add(topology, *node, key, i64::from(*count));
-                }
+                sums.add_all(snapshot, &look.whereabouts, key, 1);
             }
         }
         sums
@@ -165,13 +189,11 @@ impl Wishes {
 
     /// Where Pods are that match an anti-affinity term.
     fn far(&self, snapshot: &Snapshot) -> TopologySums {
-        let (mut sums, topology) = (TopologySums::default(), snapshot.topology());
+        let mut sums = TopologySums::default();
         for term in &self.anti_affinity {
             let Some(key) = term.key else { continue };
             for look in term.looks(snapshot.looks()) {
-                for (node, count) in &look.nodes {
-                    sums.add(topology, *node, key, i64::from(*count));
-                }
+                sums.add_all(snapshot, &look.whereabouts, key, 1);
             }
         }
         sums

@@ -17,8 +17,9 @@ use scoring::Attraction;
 
 use crate::api::{Node, Object, Pod, Resource};
 use crate::scheduler::framework::{
-    ActionType, ClusterEvent, CycleState, EnqueueExtensions, EventResource, Extensions, Filter, Hint,
-    NodeInfo, PodInfo, PreFilter, PreFiltered, PreScore, PreScored, Score, Setup, Snapshot, Status, cause,
+    ActionType, ClusterEvent, Cover, CycleState, EnqueueExtensions, EventResource, Extensions, Filter,
+    Foreseen, Gate, Hint, NodeInfo, PodInfo, PreFilter, PreFiltered, PreScore, PreScored, Score, Setup,
+    Snapshot, Status, cause,
 };
 
 /// The plugin's name.
@@ -104,6 +105,13 @@ impl Filter for InterPodAffinity {
             }
         })
     }
+
+    fn cover(&self, snapshot: &Snapshot, state: &CycleState, _: &PodInfo, gates: &mut Vec<Gate>) -> Cover {
+        if let Some(neighbours) = state.read::<Neighbours>() {
+            neighbours.gates(snapshot.topology(), gates);
+        }
+        Cover::Gated
+    }
 }
 
 impl PreScore for InterPodAffinity {
@@ -125,6 +133,18 @@ impl PreScore for InterPodAffinity {
             None => return Ok(PreScored::Skip),
         }
         Ok(PreScored::Score)
+    }
+
+    fn foresee(
+        &self,
+        snapshot: &Snapshot,
+        state: &mut CycleState,
+        pod: &PodInfo,
+    ) -> Result<Foreseen, Status> {
+        Ok(match self.pre_score(snapshot, state, pod, &[])? {
+            PreScored::Skip => Foreseen::Equal,
+            PreScored::Score => Foreseen::Ready,
+        })
     }
 }
 

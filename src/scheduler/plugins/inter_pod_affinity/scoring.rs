@@ -66,17 +66,13 @@ impl Incoming<'_> {
         for (weight, term) in &self.terms {
             let Some(key) = term.key else { continue };
             for look in term.looks(snapshot.looks()) {
-                for (node, count) in &look.nodes {
-                    sums.add(topology, *node, key, weight * i64::from(*count));
-                }
+                sums.add_all(snapshot, &look.whereabouts, key, *weight);
             }
         }
         for family in snapshot.kin().iter() {
             for (key, weight) in self.liked_by(&family.shape) {
                 let Some(key) = topology.key(key) else { continue };
-                for (node, count) in &family.nodes {
-                    sums.add(topology, *node, key, weight * i64::from(*count));
-                }
+                sums.add_all(snapshot, &family.whereabouts, key, weight);
             }
         }
         sums

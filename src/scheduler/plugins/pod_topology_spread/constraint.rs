@@ -58,6 +58,11 @@ impl Keys {
         self.0.len()
     }
 
+    /// The number of the key of the constraint number `index`; none if no node has ever had it.
+    pub fn number(&self, index: usize) -> Option<usize> {
+        self.0[index]
+    }
+
     /// The places of the key of the constraint number `index`; none if no node has ever had it.
     pub fn places<'s>(&self, snapshot: &'s Snapshot, index: usize) -> Option<&'s Places> {
         self.0[index].map(|key| snapshot.topology().places(key))
@@ -122,14 +127,14 @@ pub fn resolve_defaults(
     hard: bool,
     listers: &Listers,
 ) -> Vec<Constraint> {
-    let mut constraints = resolve(defaults, &pod.meta.labels, hard);
-    if constraints.is_empty() {
-        return constraints;
+    if !defaults.iter().any(|constraint| constraint.hard == hard) {
+        return Vec::new();
     }
     let selector = default_selector(pod, listers);
     if selector.is_everything() {
         return Vec::new();
     }
+    let mut constraints = resolve(defaults, &pod.meta.labels, hard);
     for constraint in &mut constraints {
         constraint.selector = selector.clone();
     }

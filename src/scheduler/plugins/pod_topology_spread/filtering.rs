@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::constraint::{Constraint, Keys, counts_nothing};
 use super::counts::{Domains, Trial};
 use crate::api::Pod;
-use crate::scheduler::framework::{NodeId, NodeInfo, Snapshot};
+use crate::scheduler::framework::{Gate, NodeId, NodeInfo, Snapshot};
 
 /// Why a node does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,16 +67,35 @@ impl Spread {
     /// # Errors
     /// Why it does not, by the first constraint that fails.
     pub fn fits(&self, snapshot: &Snapshot, node: NodeId) -> Result<(), Misfit> {
-        for (index, (constraint, trial)) in self.constraints.iter().zip(&self.trials).enumerate() {
+        for index in 0..self.constraints.len() {
             let place = self.keys.place(snapshot, index, node).ok_or(Misfit::MissingLabel)?;
-            let too_few = trial.domains() < constraint.min_domains;
-            // Upstream's least count of no domain is the largest int32.
-            let least = if too_few { 0 } else { trial.least().unwrap_or(i64::from(i32::MAX)) };
-            if trial.get(place) + i64::from(self.counts_itself[index]) - least > constraint.max_skew {
+            if self.trials[index].get(place) > self.most(index) {
                 return Err(Misfit::Skew);
             }
         }
         Ok(())
+    }
+
+    /// How many Pods a domain may have for one more to fit, by the constraint number `index`.
+    fn most(&self, index: usize) -> i64 {
+        let (constraint, trial) = (&self.constraints[index], &self.trials[index]);
+        let too_few = trial.domains() < constraint.min_domains;
+        // Upstream's least count of no domain is the largest int32.
+        let least = if too_few { 0 } else { trial.least().unwrap_or(i64::from(i32::MAX)) };
+        constraint.max_skew + least - i64::from(self.counts_itself[index])
+    }
+
+    /// Says by gates on which nodes the Pod fits.
+    pub fn gates(&self, snapshot: &Snapshot, gates: &mut Vec<Gate>) {
+        for (index, trial) in self.trials.iter().enumerate() {
+            let Some(key) = self.keys.number(index) else {
+                gates.push(Gate::CLOSED);
+                continue;
+            };
+            let (most, places) = (self.most(index), snapshot.topology().places(key).len());
+            let passes = (0..places).map(|place| trial.get(place) <= most).collect();
+            gates.push(Gate { key: Some(key), passes, elsewhere: false });
+        }
     }
 }
 
@@ -111,7 +130,14 @@ fn add_pods(
 ) {
     let all = constraint.includes_all(pod);
     for look in snapshot.looks().alive(&pod.meta.namespace, &constraint.selector) {
-        for (id, count) in &look.nodes {
+        if all
+            && keys.count() == 1
+            && let Some(counts) = keys.number(index).and_then(|key| snapshot.by_place(&look.whereabouts, key))
+        {
+            counts.iter().for_each(|(place, count)| domains.add(place, count));
+            continue;
+        }
+        for (id, count) in &look.whereabouts.nodes {
             if keys.are_all_on(snapshot, *id)
                 && let Some(place) = keys.place(snapshot, index, *id)
                 && (all || constraint.includes(pod, snapshot.node(*id).node()))

@@ -21,9 +21,9 @@ use scoring::Crowding;
 use crate::api::pod::TopologySpreadConstraint;
 use crate::api::{Node, Object, Pod, Resource};
 use crate::scheduler::framework::{
-    ActionType, ClusterEvent, CycleState, EnqueueExtensions, EventResource, Extensions, Filter, Hint,
-    Listers, NodeInfo, PodInfo, PreFilter, PreFiltered, PreScore, PreScored, Score, Setup, Snapshot, Status,
-    cause,
+    ActionType, ClusterEvent, Cover, CycleState, EnqueueExtensions, EventResource, Extensions, Filter,
+    Foreseen, Gate, Hint, Listers, NodeInfo, PodInfo, PreFilter, PreFiltered, PreScore, PreScored, Score,
+    Setup, Snapshot, Status, cause,
 };
 
 /// The plugin's name.
@@ -122,6 +122,13 @@ impl Filter for PodTopologySpread {
             Misfit::Skew => Status::unschedulable(SKEW, cause::TOPOLOGY_SPREAD),
         })
     }
+
+    fn cover(&self, snapshot: &Snapshot, state: &CycleState, _: &PodInfo, gates: &mut Vec<Gate>) -> Cover {
+        if let Some(spread) = state.read::<Spread>() {
+            spread.gates(snapshot, gates);
+        }
+        Cover::Gated
+    }
 }
 
 impl PreScore for PodTopologySpread {
@@ -140,6 +147,11 @@ impl PreScore for PodTopologySpread {
         let require_all = !pod.pod.spec.topology_spread.is_empty() || !self.system_defaulting;
         state.write(Crowding::count(&pod.pod, constraints, (snapshot, nodes), require_all));
         Ok(PreScored::Score)
+    }
+
+    fn foresee(&self, snapshot: &Snapshot, _: &mut CycleState, pod: &PodInfo) -> Result<Foreseen, Status> {
+        let constraints = self.constraints(&pod.pod, false, &snapshot.listers);
+        Ok(if constraints.is_empty() { Foreseen::Equal } else { Foreseen::Open })
     }
 }
 

@@ -138,7 +138,7 @@ impl Counting<'_> {
         }
         for look in self.snapshot.looks().alive(&self.pod.meta.namespace, &constraint.selector) {
             counts.resize(self.snapshot.slots(), 0);
-            for (id, count) in &look.nodes {
+            for (id, count) in &look.whereabouts.nodes {
                 counts[id.index()] += i64::from(*count);
             }
         }
@@ -147,8 +147,14 @@ impl Counting<'_> {
 
     /// The domain of a node. Nodes without the label make one of their own, that of the empty value.
     fn domain(&self, index: usize, node: NodeId) -> usize {
-        let Some(places) = self.keys.places(self.snapshot, index) else { return 0 };
-        places.of(node).or_else(|| places.find("")).unwrap_or(places.len())
+        let place = self.keys.places(self.snapshot, index).and_then(|places| places.of(node));
+        place.unwrap_or_else(|| self.elsewhere(index))
+    }
+
+    /// The domain of nodes without the label.
+    fn elsewhere(&self, index: usize) -> usize {
+        let places = self.keys.places(self.snapshot, index);
+        places.map_or(0, |places| places.find("").unwrap_or(places.len()))
     }
 
     fn domains(&self, index: usize, constraint: &Constraint) -> Domains {
@@ -162,7 +168,17 @@ impl Counting<'_> {
         }
         let all = constraint.includes_all(self.pod);
         for look in self.snapshot.looks().alive(&self.pod.meta.namespace, &constraint.selector) {
-            for (id, count) in &look.nodes {
+            // Only nodes that have every key count, or all do.
+            let by_key = all && (!self.require_all || self.keys.count() == 1);
+            let key = self.keys.number(index).filter(|_| by_key);
+            if let Some(counts) = key.and_then(|key| self.snapshot.by_place(&look.whereabouts, key)) {
+                counts.iter().for_each(|(place, count)| domains.add(place, count));
+                if !self.require_all {
+                    domains.add(self.elsewhere(index), i64::from(counts.elsewhere));
+                }
+                continue;
+            }
+            for (id, count) in &look.whereabouts.nodes {
                 let info = self.snapshot.node(*id);
                 let lacks = self.require_all && !self.keys.are_all_on(self.snapshot, *id);
                 if info.is_present() && !lacks && (all || constraint.includes(self.pod, info.node())) {

@@ -5,19 +5,20 @@
 
 use std::sync::Arc;
 
-use super::super::csi_migration::effective_affinity;
+use super::super::csi_migration::{InTree, effective_affinity};
 use super::matching::{Candidates, reaches};
 use super::places::Places;
-use crate::api::selector::NodeSelectorTerm;
+use crate::api::selector::{NodeSelectorTerm, Operator, Requirement};
 use crate::api::storage::{
     ClaimPhase, CsiNode, CsiStorageCapacity, PersistentVolume, PersistentVolumeClaim, StorageClass,
     annotation,
 };
 use crate::api::volume::{Volume, VolumeSource};
-use crate::api::{Labels, Node, ObjectKey, Pod, resources};
+use crate::api::{Labels, Node, NodeSelector, ObjectKey, Pod, resources};
 use crate::base::{Quantity, Str};
 use crate::scheduler::decision::VolumeStep;
-use crate::scheduler::framework::{Listers, Status, cause};
+use crate::scheduler::framework::topology::Topology;
+use crate::scheduler::framework::{Gate, Listers, Status, cause};
 
 /// The provisioner of classes whose volumes are made by hand.
 const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
@@ -209,6 +210,22 @@ impl PodClaims {
         Conflicts::default()
     }
 
+    /// Says by gates from which nodes the volumes of bound claims can be reached. Whether that is all there is to say.
+    pub fn gates(&self, topology: &Topology, gates: &mut Vec<Gate>) -> bool {
+        let mut complete = self.all_bound();
+        for volume in &self.bound {
+            match volume {
+                None => gates.push(Gate::CLOSED),
+                // Where other volumes are may depend on the node's drivers.
+                Some(volume) if InTree::of_volume(volume).is_none() => {
+                    complete &= gates_of(volume.node_affinity.as_ref(), topology, gates);
+                }
+                Some(_) => complete = false,
+            }
+        }
+        complete
+    }
+
     /// Whether every claim is bound, so that nothing has to be written.
     pub fn all_bound(&self) -> bool {
         self.delayed.is_empty()
@@ -240,6 +257,28 @@ impl Delayed {
         };
         room.places.first(labels, reaches).is_some()
     }
+}
+
+/// Says a volume's node affinity by gates, if it names places in one term. Whether it does.
+fn gates_of(affinity: Option<&NodeSelector>, topology: &Topology, gates: &mut Vec<Gate>) -> bool {
+    let Some(affinity) = affinity else { return true };
+    let [term] = affinity.terms.as_slice() else { return false };
+    let named = |r: &Requirement| r.operator == Operator::In;
+    if term.expressions.is_empty() || !term.fields.is_empty() || !term.expressions.iter().all(named) {
+        return false;
+    }
+    gates.extend(term.expressions.iter().map(|requirement| {
+        let key = topology.key(&requirement.key);
+        let places = key.map(|key| topology.places(key));
+        let mut passes = vec![false; places.map_or(0, |places| places.len())];
+        for value in &requirement.values {
+            if let Some(place) = places.and_then(|places| places.find(value)) {
+                passes[place] = true;
+            }
+        }
+        Gate { key, passes, elsewhere: false }
+    }));
+    true
 }
 
 /// Whether a node with these labels is within the allowed topologies of a class; none allow every node.

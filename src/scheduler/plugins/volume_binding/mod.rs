@@ -20,9 +20,9 @@ use crate::api::volume::VolumeSource;
 use crate::api::{Object, Pod};
 use crate::scheduler::decision::{VolumeStep, Wording};
 use crate::scheduler::framework::{
-    ActionType, ClusterEvent, Code, CycleState, EnqueueExtensions, EventResource, Extensions, Filter, Hint,
-    NodeInfo, PodInfo, PreFilter, PreFiltered, PreScore, PreScored, Reason, Reserve, Score, Setup, Snapshot,
-    Status, cause,
+    ActionType, ClusterEvent, Code, Cover, CycleState, EnqueueExtensions, EventResource, Extensions, Filter,
+    Foreseen, Gate, Hint, NodeInfo, PodInfo, PreFilter, PreFiltered, PreScore, PreScored, Reason, Reserve,
+    Score, Setup, Snapshot, Status, cause,
 };
 
 /// The plugin's name.
@@ -105,6 +105,14 @@ impl Filter for VolumeBinding {
             Err(conflicts) => Err(self.status(conflicts)),
         }
     }
+
+    fn cover(&self, snapshot: &Snapshot, state: &CycleState, _: &PodInfo, gates: &mut Vec<Gate>) -> Cover {
+        match state.read::<PodClaims>() {
+            None => Cover::Gated,
+            Some(claims) if claims.gates(snapshot.topology(), gates) => Cover::Gated,
+            Some(_) => Cover::Asked,
+        }
+    }
 }
 
 impl PreScore for VolumeBinding {
@@ -117,6 +125,10 @@ impl PreScore for VolumeBinding {
     ) -> Result<PreScored, Status> {
         // Upstream scores only with the feature gate StorageCapacityScoring, which is off in v1.34.
         Ok(PreScored::Skip)
+    }
+
+    fn foresee(&self, _: &Snapshot, _: &mut CycleState, _: &PodInfo) -> Result<Foreseen, Status> {
+        Ok(Foreseen::Equal)
     }
 }
 

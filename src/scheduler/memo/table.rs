@@ -1,0 +1,349 @@
+//! What local plugins say of every node to Pods of one sort of wishes.
+
+use crate::base::Str;
+use crate::scheduler::framework::runtime::run_filters;
+use crate::scheduler::framework::{
+    CycleState, Framework, MAX_NODE_SCORE, NodeId, PodInfo, PreScored, Snapshot, Status,
+};
+
+/// Positions that are looked at in one step: the bits of a word.
+pub const WORD: usize = 64;
+
+/// Refusals of different wording that are kept; those beyond are asked for again.
+const REFUSALS_MAX: usize = 1000;
+
+/// All local plugins let the node pass.
+const PASSES: u16 = 0;
+/// One refuses it, and has to be asked why.
+const REFUSED: u16 = 1;
+/// Nobody has been asked.
+const UNKNOWN: u16 = 2;
+/// The first of the refusals that are kept.
+const FIRST: u16 = 3;
+
+/// A plugin broke, or said something that no plugin may say: its name.
+pub type Broken = &'static str;
+
+/// What one plugin gave nodes, which will be normalised over the nodes that pass.
+#[derive(Clone, Debug)]
+struct Raw {
+    bit: u64,
+    /// By the node's place in the scheduler's tables; empty while all are 0.
+    scores: Vec<i64>,
+    /// Nodes with another score than 0.
+    others: usize,
+}
+
+/// Sixty-four positions.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Block {
+    /// Those whose nodes all local plugins let pass.
+    pub passing: u64,
+    /// The highest total among them.
+    pub best: i32,
+    /// Those that have it.
+    pub at_best: u64,
+}
+
+/// What is kept for Pods of the same wishes.
+#[derive(Clone, Debug)]
+pub struct Table {
+    profile: Str,
+    wishes: u64,
+    /// When it was last of use.
+    pub(super) used: u64,
+    /// What local plugins remember from PreScore.
+    state: Option<CycleState>,
+    /// The arrangement of the snapshot that the blocks are for.
+    arrangement: Option<u64>,
+    /// How many changes of nodes have been followed.
+    followed: u64,
+    /// By the node's place in the scheduler's tables.
+    verdicts: Vec<u16>,
+    /// The same: the weighted scores of the plugins that do not normalise, added up.
+    totals: Vec<i32>,
+    refusals: Vec<Status>,
+    raws: Vec<Raw>,
+    /// By position.
+    blocks: Vec<Block>,
+}
+
+/// What is needed to ask plugins.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    framework: &'a Framework,
+    snapshot: &'a Snapshot,
+    state: &'a CycleState,
+    pod: &'a PodInfo,
+}
+
+impl Table {
+    /// Nothing is known yet.
+    pub fn new(framework: &Framework, wishes: u64) -> Self {
+        let normalized = framework.score.iter().filter(|w| w.at.local && w.at.plugin.normalizes());
+        Self {
+            profile: framework.profile_name.clone(),
+            wishes,
+            used: 0,
+            state: None,
+            arrangement: None,
+            followed: 0,
+            verdicts: Vec::new(),
+            totals: Vec::new(),
+            refusals: Vec::new(),
+            raws: normalized.map(|w| Raw { bit: w.at.bit, scores: Vec::new(), others: 0 }).collect(),
+            blocks: Vec::new(),
+        }
+    }
+
+    /// Whether it is for Pods of these wishes.
+    pub fn is_for(&self, framework: &Framework, wishes: u64) -> bool {
+        self.wishes == wishes && self.profile == framework.profile_name
+    }
+
+    /// Follows the changes of nodes since it was last of use. `state` is that of the Pod's cycle after PreFilter. How many
+    /// nodes were asked for.
+    ///
+    /// # Errors
+    /// A plugin broke.
+    pub fn refresh(
+        &mut self,
+        framework: &Framework,
+        snapshot: &Snapshot,
+        state: &CycleState,
+        pod: &PodInfo,
+    ) -> Result<usize, Broken> {
+        let own = match self.state.take() {
+            Some(state) => state,
+            None => local_state(framework, snapshot, state, pod)?,
+        };
+        let asking = Asking { framework, snapshot, state: &own, pod };
+        let asked = self.follow(asking);
+        if asked.is_err() {
+            // It begins anew the next time.
+            *self = Self::new(framework, self.wishes);
+        }
+        self.state = Some(own);
+        asked
+    }
+
+    fn follow(&mut self, asking: Asking<'_>) -> Result<usize, Broken> {
+        let snapshot = asking.snapshot;
+        let mut asked = 0;
+        let changes = snapshot.touched().since(self.followed).filter(|_| self.arrangement.is_some());
+        let known = changes.is_some();
+        let rearranged = self.arrangement != Some(snapshot.arrangement());
+        self.verdicts.resize(snapshot.slots(), UNKNOWN);
+        self.totals.resize(snapshot.slots(), 0);
+        let mut last = None;
+        for node in changes.into_iter().flatten() {
+            if last == Some(node) {
+                continue;
+            }
+            last = Some(node);
+            if rearranged {
+                self.verdicts[node.index()] = UNKNOWN;
+            } else if let Some(position) = snapshot.layout().position(node) {
+                self.ask(asking, node)?;
+                self.place(snapshot.order(), position);
+                asked += 1;
+            }
+        }
+        if !known {
+            self.verdicts.fill(UNKNOWN);
+        }
+        if !known || rearranged {
+            asked += self.arrange(asking)?;
+        }
+        self.followed = snapshot.touched().count();
+        Ok(asked)
+    }
+
+    /// Puts all nodes in their positions, and asks of those of which nothing is known.
+    fn arrange(&mut self, asking: Asking<'_>) -> Result<usize, Broken> {
+        let order = asking.snapshot.order();
+        let mut asked = 0;
+        for node in order {
+            if self.verdicts[node.index()] == UNKNOWN {
+                self.ask(asking, *node)?;
+                asked += 1;
+            }
+        }
+        self.blocks.clear();
+        for chunk in order.chunks(WORD) {
+            let mut block = Block::default();
+            for (bit, node) in chunk.iter().enumerate() {
+                block.passing |= u64::from(self.verdicts[node.index()] == PASSES) << bit;
+            }
+            self.blocks.push(self.with_best(block, chunk));
+        }
+        self.arrangement = Some(asking.snapshot.arrangement());
+        Ok(asked)
+    }
+
+    /// Puts what is known of the node at a position in its block.
+    fn place(&mut self, order: &[NodeId], position: usize) {
+        let (word, bit) = (position / WORD, 1u64 << (position % WORD));
+        let chunk = &order[word * WORD..order.len().min((word + 1) * WORD)];
+        let mut block = self.blocks[word];
+        let node = order[position];
+        if self.verdicts[node.index()] == PASSES {
+            block.passing |= bit;
+        } else {
+            block.passing &= !bit;
+        }
+        self.blocks[word] = self.with_best(block, chunk);
+    }
+
+    fn with_best(&self, block: Block, nodes: &[NodeId]) -> Block {
+        let (best, at_best) = self.best_of(nodes, block.passing);
+        Block { best, at_best, ..block }
+    }
+
+    /// The highest total of the nodes with these bits, and which of them have it.
+    pub fn best_of(&self, nodes: &[NodeId], mut bits: u64) -> (i32, u64) {
+        let (mut best, mut at_best) = (i32::MIN, 0);
+        while bits != 0 {
+            let bit = bits.trailing_zeros();
+            bits &= bits - 1;
+            let total = self.totals[nodes[bit as usize].index()];
+            if total > best {
+                (best, at_best) = (total, 1 << bit);
+            } else if total == best {
+                at_best |= 1 << bit;
+            }
+        }
+        (best, at_best)
+    }
+
+    /// Asks all local plugins of a node.
+    fn ask(&mut self, asking: Asking<'_>, node: NodeId) -> Result<(), Broken> {
+        let Asking { framework, snapshot, state, pod } = asking;
+        let at = node.index();
+        self.verdicts[at] = UNKNOWN;
+        let info = snapshot.node(node);
+        let first = framework.local_filters();
+        let (first, rest) = framework.filter.split_at(first);
+        let mut verdict = match run_filters(first, snapshot, state, pod, info) {
+            Ok(()) => PASSES,
+            Err(status) if status.is_rejected() => self.number(status),
+            Err(status) => return Err(status.plugin),
+        };
+        for later in rest.iter().filter(|at| at.local) {
+            if verdict != PASSES {
+                break;
+            }
+            match run_filters(std::slice::from_ref(later), snapshot, state, pod, info) {
+                Ok(()) => {}
+                Err(status) if status.is_rejected() => verdict = REFUSED,
+                Err(status) => return Err(status.plugin),
+            }
+        }
+        let passes = verdict == PASSES;
+        let mut total = 0i64;
+        let mut raws = self.raws.iter_mut();
+        for weighted in framework.score.iter().filter(|weighted| weighted.at.local) {
+            let scorer = &weighted.at;
+            let normalizes = scorer.plugin.normalizes();
+            let raw = if normalizes { raws.next() } else { None };
+            let asked = passes && state.skip_score & scorer.bit == 0;
+            let score = if asked { scorer.plugin.score(snapshot, state, pod, info) } else { Ok(0) };
+            let score = score.map_err(|_| scorer.name)?;
+            match raw {
+                Some(raw) => raw.set(at, score),
+                None if (0..=MAX_NODE_SCORE).contains(&score) => total += score * weighted.weight,
+                None => return Err(scorer.name),
+            }
+        }
+        self.totals[at] = i32::try_from(total).map_err(|_| "a total beyond 32 bits")?;
+        self.verdicts[at] = verdict;
+        Ok(())
+    }
+
+    /// The number of a refusal.
+    fn number(&mut self, status: Status) -> u16 {
+        let known = self.refusals.iter().position(|have| *have == status);
+        let at = known.unwrap_or_else(|| {
+            if self.refusals.len() < REFUSALS_MAX {
+                self.refusals.push(status);
+                self.refusals.len() - 1
+            } else {
+                usize::MAX
+            }
+        });
+        u16::try_from(at).map_or(REFUSED, |at| at + FIRST)
+    }
+
+    /// What the local plugins that run first say of a node, if it is known; some then refuse it for the reason given, or
+    /// all let it pass.
+    pub fn verdict(&self, node: NodeId) -> Option<Result<(), &Status>> {
+        match self.verdicts.get(node.index()).copied().unwrap_or(UNKNOWN) {
+            PASSES => Some(Ok(())),
+            REFUSED | UNKNOWN => None,
+            number => self.refusals.get(usize::from(number - FIRST)).map(Err),
+        }
+    }
+
+    /// By position.
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// The weighted scores of a node by local plugins that do not normalise, added up.
+    pub fn total(&self, node: NodeId) -> i64 {
+        i64::from(self.totals[node.index()])
+    }
+
+    /// Whether a local plugin gives the same score to all nodes, whichever pass.
+    pub fn is_even(&self, bit: u64) -> bool {
+        self.raws.iter().all(|raw| raw.bit != bit || raw.others == 0)
+    }
+
+    /// What a local plugin gave a node that passes, before normalising.
+    pub fn raw(&self, bit: u64, node: NodeId) -> i64 {
+        let raw = self.raws.iter().find(|raw| raw.bit == bit);
+        raw.and_then(|raw| raw.scores.get(node.index())).copied().unwrap_or(0)
+    }
+
+    /// What local plugins remember for Pods of these wishes.
+    pub const fn state(&self) -> Option<&CycleState> {
+        self.state.as_ref()
+    }
+
+    /// Whether a local plugin has nothing to do with Pods of these wishes.
+    pub fn skips(&self, bit: u64) -> bool {
+        self.state.as_ref().is_some_and(|state| state.skip_score & bit != 0)
+    }
+}
+
+impl Raw {
+    fn set(&mut self, at: usize, score: i64) {
+        if score == 0 && self.scores.is_empty() {
+            return;
+        }
+        if at >= self.scores.len() {
+            self.scores.resize(at + 1, 0);
+        }
+        self.others -= usize::from(self.scores[at] != 0);
+        self.others += usize::from(score != 0);
+        self.scores[at] = score;
+    }
+}
+
+/// What local plugins remember in a cycle for Pods of these wishes, PreScore included.
+fn local_state(
+    framework: &Framework,
+    snapshot: &Snapshot,
+    state: &CycleState,
+    pod: &PodInfo,
+) -> Result<CycleState, Broken> {
+    let mut state = state.clone();
+    for at in framework.pre_score.iter().filter(|at| at.local) {
+        match at.plugin.pre_score(snapshot, &mut state, pod, &[]) {
+            Ok(PreScored::Score) => {}
+            Ok(PreScored::Skip) => state.skip_score |= at.bit,
+            Err(_) => return Err(at.name),
+        }
+    }
+    Ok(state)
+}
