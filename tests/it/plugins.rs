@@ -109,6 +109,36 @@ fn a_scheduler_asks_the_plugin_to_filter_and_to_score() {
     );
 }
 
+/// A plugin that does not implement `cover` is asked of node after node, which is counted under its name.
+#[test]
+fn what_a_plugin_costs_is_told() {
+    let registry = registry();
+    let config = Config::from_json_with(&configuration(), &registry).unwrap();
+    let schedulers = [
+        (
+            Scheduler::with_plugins(config, Wording::default(), &registry).unwrap(),
+            "0 cycles the short way, 2 the long way (Price 2)",
+        ),
+        (Scheduler::default(), "2 cycles the short way, 0 the long way"),
+    ];
+    for (mut scheduler, expected) in schedulers {
+        for object in [node("cheap", 3), node("fair", 5)] {
+            scheduler.change(SimTime::ZERO, None, Some(&object));
+        }
+        for index in 0..2 {
+            let pod = json!({
+                "metadata": {"name": format!("p{index}"), "namespace": "default", "uid": format!("uid-{index}")},
+                "spec": {"containers": [{"name": "c", "image": "app:1", "resources": {"requests": {"cpu": "1"}}}]},
+            });
+            scheduler.change(SimTime::ZERO, None, Some(&lower::from_json(Kind::Pod, pod).unwrap()));
+            let queued = scheduler.pop(SimTime::ZERO).unwrap();
+            let attempt = scheduler.schedule_one(SimTime::ZERO, queued, &mut Choice::Random(&mut |_| 0));
+            assert!(matches!(attempt.decision, Decision::Bind(_)), "{:?}", attempt.decision);
+        }
+        assert!(scheduler.tally().render().starts_with(expected), "{}", scheduler.tally().render());
+    }
+}
+
 const SCENARIO: &str = "
 apiVersion: wavetank.dev/v1alpha1
 kind: Scenario

@@ -187,12 +187,20 @@ impl Table {
         let chunk = &order[word * WORD..order.len().min((word + 1) * WORD)];
         let mut block = self.blocks[word];
         let node = order[position];
+        block.passing &= !bit;
+        block.at_best &= !bit;
+        let total = self.totals[node.index()];
         if self.verdicts[node.index()] == PASSES {
             block.passing |= bit;
-        } else {
-            block.passing &= !bit;
+            if total > block.best {
+                (block.best, block.at_best) = (total, 0);
+            }
+            if total == block.best {
+                block.at_best |= bit;
+            }
         }
-        self.blocks[word] = self.with_best(block, chunk);
+        // Where nobody is left at the best another is.
+        self.blocks[word] = if block.at_best == 0 { self.with_best(block, chunk) } else { block };
     }
 
     fn with_best(&self, block: Block, nodes: &[NodeId]) -> Block {

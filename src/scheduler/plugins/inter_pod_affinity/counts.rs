@@ -12,14 +12,25 @@ use crate::scheduler::framework::{Gate, NodeId, Snapshot};
 #[derive(Clone, Debug, Default)]
 pub struct TopologySums {
     keys: Vec<(usize, Vec<i64>)>,
+    /// How many places have a sum other than 0.
+    places: usize,
 }
 
 impl TopologySums {
     /// Adds to the sum of the place that a node is in by `key`; nothing if it lacks the key.
     pub fn add(&mut self, topology: &Topology, node: NodeId, key: usize, amount: i64) {
         if let Some(place) = topology.places(key).of(node) {
-            self.of_key(topology, key)[place] += amount;
+            self.add_at(topology, key, place, amount);
         }
+    }
+
+    fn add_at(&mut self, topology: &Topology, key: usize, place: usize, amount: i64) {
+        let sum = &mut self.of_key(topology, key)[place];
+        let before = *sum;
+        *sum += amount;
+        let after = *sum;
+        self.places += usize::from(after != 0);
+        self.places -= usize::from(before != 0);
     }
 
     /// Adds so much for each of some Pods to the sums of the places they are in by `key`.
@@ -28,7 +39,7 @@ impl TopologySums {
         match snapshot.by_place(pods, key) {
             Some(counts) => {
                 for (place, count) in counts.iter() {
-                    self.of_key(topology, key)[place] += amount * count;
+                    self.add_at(topology, key, place, amount * count);
                 }
             }
             None => {
@@ -66,11 +77,6 @@ impl TopologySums {
             .filter_map(|(key, sums)| topology.places(*key).of(node).map(|place| sums[place]))
             .sum()
     }
-
-    /// How many places have a sum other than 0.
-    fn places(&self) -> usize {
-        self.keys.iter().flat_map(|(_, sums)| sums).filter(|sum| **sum != 0).count()
-    }
 }
 
 /// Counts of Pods by place with changes on top. Cloning costs a counter increment and the few changes.
@@ -88,7 +94,7 @@ pub struct TrialCounts {
 impl TrialCounts {
     /// Nothing changed yet.
     pub fn new(base: TopologySums) -> Self {
-        Self { places: base.places(), base: Arc::new(base), changed: Vec::new() }
+        Self { places: base.places, base: Arc::new(base), changed: Vec::new() }
     }
 
     /// Adds to the count of the place that a node is in by `key`; nothing if it lacks the key.
