@@ -15,6 +15,7 @@ mod properties;
 mod readme;
 mod scenarios;
 mod schedule;
+mod speed;
 mod storage;
 mod support;
 mod swarm;
