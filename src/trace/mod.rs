@@ -11,7 +11,7 @@
 //!
 //! * [`spec`]: what a trace is, as data. [`rows`]: texts to rows. [`read`](mod@read): rows to records.
 //! * [`shapes`]: what Pods share. [`generate`]: records from distributions. [`stream`]: records to arrivals, in order.
-//! * [`check`]: everything that is wrong with a file, before the clock starts.
+//! * [`mod@check`]: everything that is wrong with a file, before the clock starts.
 //!
 //! # Fidelity
 //! Pods of a trace are bare Pods with `restartPolicy: Never`. Their containers run for as long as the annotation
