@@ -267,9 +267,7 @@ impl ClusterAutoscaler {
         if waiting.is_empty() {
             return Bought::Nothing;
         }
-        let ready =
-            i64::try_from(ctx.store.list::<Node>().filter(|n| taints::is_ready(&self.flags, n)).count());
-        if self.flags.max_nodes_total > 0 && ready.is_ok_and(|ready| ready >= self.flags.max_nodes_total) {
+        if self.flags.max_nodes_total > 0 && self.ready_nodes(ctx) >= self.flags.max_nodes_total {
             self.say_nodes_max(ctx);
             for pod in waiting {
                 let text = "pod didn't trigger scale-up: max total nodes in cluster reached".to_owned();

@@ -152,11 +152,16 @@ impl ClusterAutoscaler {
         }
     }
 
+    /// How many nodes are ready.
+    pub(super) fn ready_nodes(&self, ctx: &Ctx<'_>) -> i64 {
+        let ready = ctx.store.list::<Node>().filter(|node| taints::is_ready(&self.flags, node)).count();
+        i64::try_from(ready).unwrap_or(i64::MAX)
+    }
+
     /// Ready nodes, and those that are to come.
     fn nodes_now(&self, ctx: &Ctx<'_>, templates: &BTreeMap<GroupId, Template>) -> i64 {
-        let ready = ctx.store.list::<Node>().filter(|node| taints::is_ready(&self.flags, node)).count();
         let coming = templates.keys().map(|id| self.registry.upcoming(*id, ctx.fleet.group(*id)).0);
-        i64::try_from(ready).unwrap_or(i64::MAX) + coming.map(i64::from).sum::<i64>()
+        self.ready_nodes(ctx) + coming.map(i64::from).sum::<i64>()
     }
 
     /// How many nodes a group and its like may get.

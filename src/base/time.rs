@@ -62,6 +62,11 @@ impl SimTime {
         SimDuration(self.0.saturating_sub(earlier.0))
     }
 
+    /// The instant so long before; the start if that is later.
+    pub const fn minus(self, span: SimDuration) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
+
     /// The next instant at or after `self` on the grid `phase + k * period`.
     ///
     /// A zero period gives `self`.

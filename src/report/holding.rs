@@ -22,7 +22,7 @@ pub fn of(store: &Store, pod: &Pod) -> Vec<String> {
         .into_iter()
         .map(|name| claim(store, &ObjectKey::new(pod.meta.namespace.clone(), name), node))
         .collect();
-    if let Some(event) = last_warning(store, pod) {
+    if let Some(event) = last_warnings(store).get(&pod.meta.uid) {
         let often = if event.count > 1 { format!(", {} times", event.count) } else { String::new() };
         said.push(format!(
             "the last that was said{often}: {}: {}",
@@ -40,13 +40,7 @@ fn is_past_volumes(pod: &Pod) -> bool {
     !status.init_containers.iter().chain(&status.containers).all(untried)
 }
 
-/// The last complaint about a Pod.
-pub fn last_warning<'a>(store: &'a Store, pod: &Pod) -> Option<&'a Arc<Event>> {
-    let about = |e: &&Arc<Event>| e.regarding.uid == pod.meta.uid && e.event_type == EventType::Warning;
-    store.list::<Event>().filter(about).max_by_key(|e| (e.last, &e.meta.name))
-}
-
-/// The last complaint about every object of which there is one, by its identity: for asking about many.
+/// The last complaint about every object of which there is one, by its identity.
 pub fn last_warnings(store: &Store) -> BTreeMap<&Uid, &Arc<Event>> {
     let mut last: BTreeMap<&Uid, &Arc<Event>> = BTreeMap::new();
     for event in store.list::<Event>().filter(|event| event.event_type == EventType::Warning) {

@@ -98,9 +98,11 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// The Pod's annotations with those of the binding.
-    pub fn annotated(annotations: &[(Str, Str)], have: &Labels) -> Labels {
-        annotations.iter().fold(have.clone(), |all, (key, value)| all.with(key.clone(), value.clone()))
+    /// Writes annotations that come with a binding to those of the Pod.
+    pub fn annotate(annotations: &[(Str, Str)], have: &mut Labels) {
+        for (key, value) in annotations {
+            *have = have.with(key.clone(), value.clone());
+        }
     }
 }
 

@@ -54,7 +54,7 @@ impl Scrapes {
     /// with no CPU used, is the older point.
     pub fn window(&self, since: SimTime, now: SimTime) -> Option<Window> {
         let last = self.last(now).filter(|last| *last >= since + FRESH_MIN)?;
-        let before = SimTime::from_nanos(last.as_nanos().saturating_sub(self.period.as_nanos()));
+        let before = last.minus(self.period);
         Some(Window { from: before.max(since), to: last })
     }
 

@@ -201,7 +201,7 @@ impl Usage {
             return;
         }
         let now = store.now();
-        let oldest = SimTime::from_nanos(now.as_nanos().saturating_sub(self.scrapes.period.as_nanos() * 2));
+        let oldest = now.minus(self.scrapes.period * 2);
         for id in pods {
             if !self.running.contains_key(id) {
                 continue;
@@ -414,7 +414,7 @@ impl MetricsApi for Usage {
         let now = store.now();
         let Some(since) = self.running.get(&id).copied() else { return PodSample::Missing };
         let window = if self.is_live() {
-            let from = SimTime::from_nanos(now.as_nanos().saturating_sub(self.server.window.as_nanos()));
+            let from = now.minus(self.server.window);
             (since + self.server.first_sample <= now).then_some(Window { from, to: now })
         } else {
             self.scrapes.window(since, now)

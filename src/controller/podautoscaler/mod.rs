@@ -146,10 +146,8 @@ impl HorizontalController {
             until: None,
         });
         if std::mem::take(&mut scaler.asleep) && now >= scaler.last + period {
-            let before =
-                |span: SimDuration| SimTime::from_nanos(now.as_nanos().saturating_sub(span.as_nanos()));
             let longest = windows(&self.flags, hpa).max().unwrap_or_default();
-            scaler.memory.backfill(before(period), before(longest));
+            scaler.memory.backfill(now.minus(period), now.minus(longest));
         }
         scaler.last = now;
         let mut draft = Draft::new(hpa);
@@ -332,7 +330,6 @@ pub(super) struct Draft {
 }
 
 /// What a look writes of an autoscaler.
-#[derive(PartialEq)]
 struct Status {
     last_scale_time: Option<Timestamp>,
     current_replicas: i32,

@@ -72,7 +72,7 @@ impl Memory {
 
     /// Without `spec.behavior`: the highest recommendation of the window, at most doubling (but up to 4).
     pub fn plain(&mut self, now: SimTime, desired: i32, bounds: Bounds, window: SimDuration) -> Normalized {
-        let cutoff = before(now, window);
+        let cutoff = now.minus(window);
         let recent = self.recommendations.iter().filter(|(at, _)| *at >= cutoff).map(|(_, r)| *r);
         let stabilized = recent.fold(desired, i32::max);
         self.remember(now, desired, |at| at < cutoff);
@@ -105,8 +105,8 @@ impl Memory {
         let window = |rules: &Option<HPAScalingRules>, default| {
             rules.as_ref().and_then(|r| r.stabilization_window_seconds).map_or(default, seconds)
         };
-        let up_cutoff = before(now, window(&behavior.scale_up, SimDuration::ZERO));
-        let down_cutoff = before(now, window(&behavior.scale_down, default_window));
+        let up_cutoff = now.minus(window(&behavior.scale_up, SimDuration::ZERO));
+        let down_cutoff = now.minus(window(&behavior.scale_down, default_window));
         let (mut low, mut high) = (desired, desired);
         for (at, recommendation) in &self.recommendations {
             if *at > up_cutoff {
@@ -176,7 +176,7 @@ impl Memory {
     }
 
     fn changed(&self, now: SimTime, period: i32, events: &[(SimTime, i32)]) -> i32 {
-        let cutoff = before(now, seconds(period));
+        let cutoff = now.minus(seconds(period));
         events.iter().filter(|(at, _)| *at > cutoff).map(|(_, n)| *n).sum()
     }
 
@@ -213,7 +213,7 @@ impl Memory {
         };
         let policies = rules.as_ref().and_then(|r| r.policies.as_deref()).unwrap_or_default();
         let longest = policies.iter().map(|p| p.period_seconds).max().unwrap_or(0);
-        let cutoff = before(now, seconds(longest));
+        let cutoff = now.minus(seconds(longest));
         events.retain(|(at, _)| *at >= cutoff);
         events.push((now, (to - from).abs()));
     }
@@ -241,9 +241,4 @@ impl Memory {
 
 fn seconds(seconds: i32) -> SimDuration {
     SimDuration::from_secs(u64::try_from(seconds).unwrap_or(0))
-}
-
-/// `now - window`; the start of the run if that is earlier.
-fn before(now: SimTime, window: SimDuration) -> SimTime {
-    SimTime::from_nanos(now.as_nanos().saturating_sub(window.as_nanos()))
 }

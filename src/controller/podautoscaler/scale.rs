@@ -58,30 +58,23 @@ impl Scale {
     ) -> Result<Self, String> {
         let kind = kind_of(reference)?;
         let name = reference.name.as_str();
-        let missing = || ApiError::not_found(kind, &ObjectKey::new(namespace, name)).to_string();
-        Ok(match kind {
-            Kind::Deployment => {
-                let of = store.find::<Deployment>(namespace, name).ok_or_else(missing)?;
-                let (replicas, running) = (of.replicas, of.status.replicas);
-                Self { of: Scaled::Deployment(Arc::clone(of)), replicas, running }
-            }
-            Kind::ReplicaSet => {
-                let of = store.find::<ReplicaSet>(namespace, name).ok_or_else(missing)?;
-                let (replicas, running) = (of.replicas, of.status.replicas);
-                Self { of: Scaled::ReplicaSet(Arc::clone(of)), replicas, running }
-            }
+        let of = match kind {
+            Kind::Deployment => store.find(namespace, name).cloned().map(Scaled::Deployment),
+            Kind::ReplicaSet => store.find(namespace, name).cloned().map(Scaled::ReplicaSet),
             Kind::ReplicationController => {
-                let of = store.find::<ReplicationController>(namespace, name).ok_or_else(missing)?;
-                let (replicas, running) = (of.0.replicas, of.0.status.replicas);
-                Self { of: Scaled::ReplicationController(Arc::clone(of)), replicas, running }
+                store.find(namespace, name).cloned().map(Scaled::ReplicationController)
             }
-            Kind::StatefulSet => {
-                let of = store.find::<StatefulSet>(namespace, name).ok_or_else(missing)?;
-                let (replicas, running) = (of.replicas, of.status.replicas);
-                Self { of: Scaled::StatefulSet(Arc::clone(of)), replicas, running }
-            }
+            Kind::StatefulSet => store.find(namespace, name).cloned().map(Scaled::StatefulSet),
             _ => return Err(NOT_SERVED.to_owned()),
-        })
+        };
+        let of = of.ok_or_else(|| ApiError::not_found(kind, &ObjectKey::new(namespace, name)).to_string())?;
+        let (replicas, running) = match &of {
+            Scaled::Deployment(of) => (of.replicas, of.status.replicas),
+            Scaled::ReplicaSet(of) => (of.replicas, of.status.replicas),
+            Scaled::ReplicationController(of) => (of.0.replicas, of.0.status.replicas),
+            Scaled::StatefulSet(of) => (of.replicas, of.status.replicas),
+        };
+        Ok(Self { of, replicas, running })
     }
 
     /// `status.selector`.

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use crate::api::workload::{ReplicaSet, ReplicaSetStatus};
-use crate::api::{Condition, ConditionStatus, Pod, condition};
+use crate::api::{Condition, ConditionStatus, Labels, Pod, condition};
 use crate::base::{Str, Timestamp, text::lit};
-use crate::store::{Alike, Store};
+use crate::store::Store;
 
 /// The condition that says that Pods could not be created or deleted.
 pub const REPLICA_FAILURE: &str = "ReplicaFailure";
@@ -20,9 +20,7 @@ pub(super) fn count(set: &ReplicaSet, pods: &[Arc<Pod>], now: Timestamp) -> Repl
         ..ReplicaSetStatus::default()
     };
     for pod in pods {
-        let labels = &pod.meta.labels;
-        let full = set.template.labels.iter().all(|(key, value)| labels.get(key) == Some(value));
-        status.fully_labeled_replicas += i32::from(full);
+        status.fully_labeled_replicas += i32::from(has_all_labels(set, &pod.meta.labels));
         if pod.is_ready() {
             status.ready_replicas += 1;
             let available = pod.is_available(i64::from(set.min_ready_seconds), now);
@@ -44,21 +42,17 @@ pub(super) fn from_counts(set: &ReplicaSet, store: &Store) -> Option<ReplicaSetS
     {
         return None;
     }
-    let sum = |count: fn(&Alike) -> u32, of: &dyn Fn(&Alike) -> bool| {
-        let total: u32 = all.iter().filter(|alike| of(alike)).map(count).sum();
-        i32::try_from(total).unwrap_or(i32::MAX)
-    };
-    let full =
-        |alike: &Alike| set.template.labels.iter().all(|(key, value)| alike.labels.get(key) == Some(value));
-    let ready = sum(|alike| alike.ready, &|_| true);
-    let status = ReplicaSetStatus {
-        replicas: sum(|alike| alike.active, &|_| true),
-        observed_generation: set.meta.generation,
-        fully_labeled_replicas: sum(|alike| alike.active, &full),
-        ready_replicas: ready,
-        available_replicas: ready,
-        ..ReplicaSetStatus::default()
-    };
+    let mut status =
+        ReplicaSetStatus { observed_generation: set.meta.generation, ..ReplicaSetStatus::default() };
+    let number = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
+    for alike in all {
+        status.replicas += number(alike.active);
+        status.ready_replicas += number(alike.ready);
+        if has_all_labels(set, &alike.labels) {
+            status.fully_labeled_replicas += number(alike.active);
+        }
+    }
+    status.available_replicas = status.ready_replicas;
     debug_assert_eq!(status, count_anew(set, store), "numbers of {}", set.meta.key());
     Some(status)
 }
@@ -67,6 +61,11 @@ pub(super) fn from_counts(set: &ReplicaSet, store: &Store) -> Option<ReplicaSetS
 fn count_anew(set: &ReplicaSet, store: &Store) -> ReplicaSetStatus {
     let pods: Vec<Arc<Pod>> = store.pods_of(&set.meta.uid).filter(|pod| pod.is_active()).cloned().collect();
     count(set, &pods, store.timestamp())
+}
+
+/// Whether a Pod with these labels has all that the template gives.
+fn has_all_labels(set: &ReplicaSet, labels: &Labels) -> bool {
+    set.template.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
 /// Puts the failure of this sync into the conditions, or takes that of an earlier one away. `surplus` are Pods too

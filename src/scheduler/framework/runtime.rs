@@ -207,11 +207,7 @@ impl Framework {
         nodes: &[&NodeInfo],
     ) -> Result<(), Status> {
         for at in &self.pre_score {
-            match at.plugin.pre_score(snapshot, state, pod, nodes) {
-                Ok(PreScored::Skip) => state.skip_score |= at.bit,
-                Ok(PreScored::Score) => {}
-                Err(status) => return Err(pre_score_failed(at.name, &status)),
-            }
+            at.run(snapshot, state, pod, nodes)?;
         }
         Ok(())
     }
@@ -314,6 +310,27 @@ impl Weighted {
                 return Err(Status::error(text).with_plugin(name));
             }
             *score *= self.weight;
+        }
+        Ok(())
+    }
+}
+
+impl At<dyn PreScore> {
+    /// Runs the plugin; `state` remembers it if its Score is not to be asked.
+    ///
+    /// # Errors
+    /// The plugin broke.
+    pub(in crate::scheduler) fn run(
+        &self,
+        snapshot: &Snapshot,
+        state: &mut CycleState,
+        pod: &PodInfo,
+        nodes: &[&NodeInfo],
+    ) -> Result<(), Status> {
+        match self.plugin.pre_score(snapshot, state, pod, nodes) {
+            Ok(PreScored::Skip) => state.skip_score |= self.bit,
+            Ok(PreScored::Score) => {}
+            Err(status) => return Err(pre_score_failed(self.name, &status)),
         }
         Ok(())
     }

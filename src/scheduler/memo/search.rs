@@ -6,10 +6,9 @@ use super::table::{Table, WORD};
 use super::window::{Segment, Window, positions};
 use crate::scheduler::cycle::select_host;
 use crate::scheduler::decision::Choice;
-use crate::scheduler::framework::runtime::{At, pre_score_failed, run_filters};
+use crate::scheduler::framework::runtime::{At, Weighted, pre_score_failed, run_filters};
 use crate::scheduler::framework::{
-    Cover, CycleState, Filter, Foreseen, Gate, Handle, NodeId, NodeInfo, PodInfo, PreScore, PreScored,
-    Snapshot, Status,
+    Cover, CycleState, Filter, Foreseen, Gate, Handle, NodeId, NodeInfo, PodInfo, PreScore, Snapshot, Status,
 };
 
 /// No node passes, which is told of every node with its reason the long way.
@@ -125,18 +124,17 @@ impl Kept<'_> {
     }
 
     /// Whether the totals of the table are all there is to say, but for what is the same for all nodes.
-    fn is_summed_up(&mut self, before: Before<'_>, state: &CycleState) -> bool {
-        let mut complete = true;
-        for weighted in &before.handle.framework.score {
-            let at = &weighted.at;
-            let told = if at.local {
-                !at.plugin.normalizes() || self.table.skips(at.bit) || self.table.is_even(at.bit)
-            } else {
-                state.skip_score & at.bit != 0
-            };
-            complete &= told;
+    fn is_summed_up(&self, before: Before<'_>, state: &CycleState) -> bool {
+        before.handle.framework.score.iter().all(|weighted| self.is_told(weighted, state))
+    }
+
+    /// Whether nothing is to be added to the totals of the table for what a plugin says.
+    fn is_told(&self, Weighted { at, .. }: &Weighted, state: &CycleState) -> bool {
+        if at.local {
+            !at.plugin.normalizes() || self.table.skips(at.bit) || self.table.is_even(at.bit)
+        } else {
+            state.skip_score & at.bit != 0
         }
-        complete
     }
 
     /// The weighted scores of nodes that passed, added up, but for what is the same for all of them. `open` are the PreScore plugins
@@ -153,28 +151,21 @@ impl Kept<'_> {
     ) -> Result<Vec<i64>, Status> {
         let Before { handle: Handle { framework, snapshot, .. }, pod } = before;
         for at in open {
-            match at.plugin.pre_score(snapshot, state, pod, nodes) {
-                Ok(PreScored::Skip) => state.skip_score |= at.bit,
-                Ok(PreScored::Score) => {}
-                Err(status) => return Err(pre_score_failed(at.name, &status)),
-            }
+            at.run(snapshot, state, pod, nodes)?;
         }
         let mut totals: Vec<i64> = nodes.iter().map(|node| self.table.total(node.id)).collect();
         let mut scores = Vec::with_capacity(nodes.len());
         for weighted in &framework.score {
             let at = &weighted.at;
+            if self.is_told(weighted, state) {
+                continue;
+            }
             scores.clear();
             if at.local {
-                if !at.plugin.normalizes() || self.table.skips(at.bit) || self.table.is_even(at.bit) {
-                    continue;
-                }
                 scores.extend(nodes.iter().map(|node| self.table.raw(at.bit, node.id)));
                 let state = self.table.state().unwrap_or(state);
                 weighted.weigh(snapshot, state, pod, nodes, &mut scores)?;
             } else {
-                if state.skip_score & at.bit != 0 {
-                    continue;
-                }
                 weighted.score(snapshot, state, pod, nodes, &mut scores)?;
             }
             *self.tally.asked.entry(at.name).or_default() += 1;
@@ -224,11 +215,10 @@ fn best(table: &Table, window: &Window, snapshot: &Snapshot, choice: &mut Choice
             ties += bits.count_ones() as usize;
         }
     }
-    let tied = window.segments.iter().flat_map(|segment| {
+    let mut tied = window.segments.iter().flat_map(|segment| {
         let (total, bits) = of_segment(segment, highest.saturating_sub(1));
         positions(Segment { word: segment.word, bits: if total == highest { bits } else { 0 } })
     });
-    let mut tied = tied;
     let first = match choice {
         Choice::Random(below) if ties > 1 => tied.nth(below(ties as u64) as usize),
         Choice::Random(_) => tied.next(),

@@ -2,9 +2,7 @@
 
 use crate::base::Str;
 use crate::scheduler::framework::runtime::run_filters;
-use crate::scheduler::framework::{
-    CycleState, Framework, MAX_NODE_SCORE, NodeId, PodInfo, PreScored, Snapshot, Status,
-};
+use crate::scheduler::framework::{CycleState, Framework, MAX_NODE_SCORE, NodeId, PodInfo, Snapshot, Status};
 
 /// Positions that are looked at in one step: the bits of a word.
 pub const WORD: usize = 64;
@@ -347,11 +345,7 @@ fn local_state(
 ) -> Result<CycleState, Broken> {
     let mut state = state.clone();
     for at in framework.pre_score.iter().filter(|at| at.local) {
-        match at.plugin.pre_score(snapshot, &mut state, pod, &[]) {
-            Ok(PreScored::Score) => {}
-            Ok(PreScored::Skip) => state.skip_score |= at.bit,
-            Err(_) => return Err(at.name),
-        }
+        at.run(snapshot, &mut state, pod, &[]).map_err(|_| at.name)?;
     }
     Ok(state)
 }

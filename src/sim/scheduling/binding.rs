@@ -114,9 +114,7 @@ impl World {
         let node = placement.node.clone();
         let bound = self.store.update::<Pod>(&placement.pod, |pod| {
             pod.node_name = Some(node);
-            if !placement.annotations.is_empty() {
-                pod.meta.annotations = Binding::annotated(&placement.annotations, &pod.meta.annotations);
-            }
+            Binding::annotate(&placement.annotations, &mut pod.meta.annotations);
             pod.status.nominated_node = None;
             condition::set(
                 &mut pod.status.conditions,
