@@ -5,6 +5,7 @@
 pub mod diag;
 pub mod diag_codes;
 pub mod lookup;
+pub mod paged;
 pub mod quantity;
 pub mod sha256;
 pub mod shared;
@@ -13,6 +14,7 @@ pub mod time;
 
 pub use diag::{Diagnostic, Severity, SourceId, SourceMap, Span};
 pub use lookup::{LookupMap, LookupSet};
+pub use paged::Paged;
 pub use quantity::Quantity;
 pub use shared::Shared;
 pub use text::Str;

@@ -1,6 +1,5 @@
 //! What a controller is, and what it may do while it works on a key.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ApiBudget;
@@ -127,7 +126,7 @@ pub trait Controller: std::fmt::Debug + Send + Sync {
     fn on_metrics_change(
         &mut self,
         _at: SimTime,
-        _pods: Option<&BTreeSet<ObjId>>,
+        _pods: Option<&[ObjId]>,
         _store: &Store,
         _out: &mut Enqueue,
     ) {

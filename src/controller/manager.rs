@@ -4,7 +4,7 @@
 //! Upstream's informers deliver every object again after 12 to 24 hours (`--min-resync-period`). Here no watch loses
 //! anything, so that nothing is delivered twice.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::ApiBudget;
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
@@ -133,7 +133,7 @@ impl Manager {
     }
 
     /// Hears that the answers of metrics APIs about these Pods, or about any, change from `at` on.
-    pub fn on_metrics_change(&mut self, at: SimTime, pods: Option<&BTreeSet<ObjId>>, store: &Store) {
+    pub fn on_metrics_change(&mut self, at: SimTime, pods: Option<&[ObjId]>, store: &Store) {
         let now = store.now();
         for index in 0..self.slots.len() {
             let mut out = Enqueue::default();

@@ -184,6 +184,7 @@ impl Kubelets {
         let Some(mut pod) = self.pods.remove(&id) else { return };
         let machine = &mut self.machines[pod.node as usize];
         machine.pods.remove(&id);
+        machine.users.remove(&id);
         let mut new = Pod::clone(old);
         new.meta.uid = Str::new();
         new.meta.created = None;
@@ -198,6 +199,9 @@ impl Kubelets {
             (pod.id, pod.uid) = (id, new.meta.uid.clone());
             // Timers named the old mirror.
             machine.pods.insert(id);
+            if pod.is_user {
+                machine.users.insert(id);
+            }
             self.pods.insert(id, pod);
             self.work(id, ctx, |worker| worker.resync());
         }
@@ -251,6 +255,14 @@ impl Kubelets {
         let retry = machine.freed && !machine.deferred.is_empty();
         if pod.recipe.keeps_data {
             note_use(&mut pod, machine, ctx);
+        }
+        let uses = !pod.gone && pod.uses_something();
+        if uses != std::mem::replace(&mut pod.is_user, uses) {
+            if uses {
+                machine.users.insert(id);
+            } else {
+                machine.users.remove(&id);
+            }
         }
         if pod.gone {
             machine.pods.remove(&id);

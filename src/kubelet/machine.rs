@@ -52,6 +52,8 @@ pub struct Machine {
     pub ip: Str,
     /// Its Pods.
     pub pods: BTreeSet<ObjId>,
+    /// Those of them that use memory, disk or process numbers, now or later.
+    pub users: BTreeSet<ObjId>,
     /// Its images.
     pub images: Images,
     /// What its admitted Pods request.
@@ -99,6 +101,7 @@ impl Machine {
             rebooted: false,
             ip,
             pods: BTreeSet::new(),
+            users: BTreeSet::new(),
             images: Images::default(),
             used: ResourceList::default(),
             admitted: 0,

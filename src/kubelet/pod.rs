@@ -142,6 +142,8 @@ pub struct LocalPod {
     pub deleted: bool,
     /// Nothing is left to do: it can be forgotten.
     pub gone: bool,
+    /// Whether its machine counts it among those that use memory, disk or process numbers.
+    pub is_user: bool,
     /// The revision of the last status that was reported.
     pub reported: u64,
 }
@@ -193,6 +195,7 @@ impl LocalPod {
             mirror: pod.meta.annotations.contains_key(MIRROR),
             deleted: false,
             gone: false,
+            is_user: false,
             reported: 0,
         }
     }

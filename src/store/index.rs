@@ -1,10 +1,11 @@
-//! Secondary indexes: Pods by node, label, manager, claim; anything by identity and by owner.
+//! Secondary indexes: Pods by node, label, manager, claim; nodes by zone; anything by identity and by owner.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::census::Zones;
 use super::table::{ObjId, Stored};
 use crate::api::selector::Operator;
-use crate::api::{Kind, LabelSelector, Labels, Meta, ObjectKey, Pod};
+use crate::api::{Kind, LabelSelector, Labels, Meta, Node, ObjectKey, Pod};
 use crate::base::{LookupMap, Str};
 
 /// Pods of one controller with the same labels.
@@ -32,6 +33,7 @@ pub struct Indexes {
     orphan_pods: LookupMap<Str, BTreeSet<ObjId>>,
     pods_by_label: LookupMap<(Str, Str, Str), BTreeSet<ObjId>>,
     pods_by_claim: LookupMap<ObjectKey, BTreeSet<ObjId>>,
+    zones: Zones,
     none: BTreeSet<ObjId>,
 }
 
@@ -68,6 +70,10 @@ impl Indexes {
         self.by_uid.get(uid).copied()
     }
 
+    pub(super) const fn zones(&self) -> &Zones {
+        &self.zones
+    }
+
     /// A superset of the Pods that `selector` selects in `namespace`; none if no label narrows it.
     pub(super) fn candidates(&self, namespace: &str, selector: &LabelSelector) -> Option<&BTreeSet<ObjId>> {
         let LabelSelector::Requirements(all) = selector else { return Some(&self.none) };
@@ -97,6 +103,9 @@ impl Indexes {
                 self.pods_by_node.or_insert_with(node.clone(), BTreeSet::new).insert(id);
             }
         }
+        if let Some(node) = downcast::<Node, T>(object) {
+            self.zones.insert(node);
+        }
     }
 
     pub(super) fn replace<T: Stored>(&mut self, id: ObjId, old: &T, new: &T) {
@@ -106,6 +115,9 @@ impl Indexes {
             for owner in &after.owners {
                 self.by_owner.or_insert_with(owner.uid.clone(), BTreeMap::new).insert(id, T::KIND);
             }
+        }
+        if let (Some(old), Some(new)) = (downcast::<Node, T>(old), downcast::<Node, T>(new)) {
+            self.zones.replace(old, new);
         }
         let (Some(old), Some(new)) = (as_pod(old), as_pod(new)) else { return };
         if before.owners != after.owners || before.labels != after.labels || standing(old) != standing(new) {
@@ -148,6 +160,9 @@ impl Indexes {
             if let Some(node) = &pod.node_name {
                 drop_from(&mut self.pods_by_node, node, id);
             }
+        }
+        if let Some(node) = downcast::<Node, T>(object) {
+            self.zones.remove(node);
         }
     }
 
@@ -265,5 +280,10 @@ fn drop_from<K: std::hash::Hash + Eq>(map: &mut LookupMap<K, BTreeSet<ObjId>>, k
 
 /// The object as a Pod, if it is one.
 pub(super) fn as_pod<T: Stored>(object: &T) -> Option<&Pod> {
+    downcast(object)
+}
+
+/// The object as one of this kind, if it is one.
+fn downcast<K: Stored, T: Stored>(object: &T) -> Option<&K> {
     (object as &dyn std::any::Any).downcast_ref()
 }

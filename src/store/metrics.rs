@@ -94,7 +94,7 @@ pub trait MetricsApi {
 
     /// The first instant after `now` at which answers about these Pods, or about anything that is no Pod, change by
     /// themselves, without a write to the store. What cannot be known before is told by whoever changes it.
-    fn next_change(&self, now: SimTime, pods: &[(ObjId, Arc<Pod>)]) -> Option<SimTime>;
+    fn next_change(&self, now: SimTime, pods: &[(ObjId, &Arc<Pod>)]) -> Option<SimTime>;
 }
 
 /// A cluster without metrics.
@@ -113,7 +113,7 @@ impl MetricsApi for NoMetrics {
         PodSample::Missing
     }
 
-    fn next_change(&self, _: SimTime, _: &[(ObjId, Arc<Pod>)]) -> Option<SimTime> {
+    fn next_change(&self, _: SimTime, _: &[(ObjId, &Arc<Pod>)]) -> Option<SimTime> {
         None
     }
 }

@@ -9,6 +9,7 @@
 //!   label, by owner. * [`events`]: the recorders' folding of Events. * [`error`]: refusals in the API server's words.
 
 pub mod admission;
+pub mod census;
 mod claim;
 pub mod error;
 pub mod events;
@@ -240,6 +241,11 @@ impl Store {
     /// How many Pods the object with this identity manages, by their labels.
     pub fn alike_pods_of(&self, controller: &str) -> &[Alike] {
         self.indexes.alike_of(controller)
+    }
+
+    /// The zones that have nodes, with how many are ready in each.
+    pub const fn zones(&self) -> &census::Zones {
+        self.indexes.zones()
     }
 
     /// Pods of a namespace that nobody manages, in the order of their creation.

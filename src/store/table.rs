@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::api::meta::KeyParts;
 use crate::api::{Kind, Object, ObjectKey, Resource};
-use crate::base::{LookupMap, Str};
+use crate::base::{LookupMap, Paged, Str};
 
 /// The place of an object in its table. Grows with creation across all kinds; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,32 +14,32 @@ pub struct ObjId(pub u64);
 /// The objects of one kind.
 #[derive(Clone, Debug)]
 pub struct Table<T> {
-    objects: BTreeMap<ObjId, Arc<T>>,
+    objects: Paged<Arc<T>>,
     by_key: LookupMap<ObjectKey, ObjId>,
     by_namespace: BTreeMap<Str, BTreeSet<ObjId>>,
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), by_key: LookupMap::default(), by_namespace: BTreeMap::new() }
+        Self { objects: Paged::default(), by_key: LookupMap::default(), by_namespace: BTreeMap::new() }
     }
 }
 
 impl<T: Resource> Table<T> {
     /// The object under `key`.
     pub fn get(&self, key: &ObjectKey) -> Option<&Arc<T>> {
-        self.objects.get(self.by_key.get(key)?)
+        self.get_id(*self.by_key.get(key)?)
     }
 
     /// The object of this namespace and name.
     pub fn find(&self, namespace: &str, name: &str) -> Option<&Arc<T>> {
         let key = (namespace, name);
-        self.objects.get(self.by_key.get(&key as &dyn KeyParts)?)
+        self.get_id(*self.by_key.get(&key as &dyn KeyParts)?)
     }
 
     /// The object at `id`.
     pub fn get_id(&self, id: ObjId) -> Option<&Arc<T>> {
-        self.objects.get(&id)
+        self.objects.get(id.0)
     }
 
     /// The place of the object under `key`.
@@ -49,12 +49,12 @@ impl<T: Resource> Table<T> {
 
     /// All objects in the order of their creation.
     pub fn iter(&self) -> impl Iterator<Item = (ObjId, &Arc<T>)> {
-        self.objects.iter().map(|(id, object)| (*id, object))
+        self.objects.iter().map(|(id, object)| (ObjId(id), object))
     }
 
     /// The objects of a namespace in the order of their creation.
     pub fn iter_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<T>> {
-        self.by_namespace.get(namespace).into_iter().flatten().filter_map(|id| self.objects.get(id))
+        self.by_namespace.get(namespace).into_iter().flatten().filter_map(|id| self.get_id(*id))
     }
 
     /// How many there are.
@@ -71,15 +71,15 @@ impl<T: Resource> Table<T> {
         let key = object.key();
         self.by_namespace.entry(key.namespace.clone()).or_default().insert(id);
         self.by_key.insert(key, id);
-        self.objects.insert(id, object);
+        self.objects.insert(id.0, object);
     }
 
     pub(super) fn replace(&mut self, id: ObjId, object: Arc<T>) {
-        self.objects.insert(id, object);
+        self.objects.insert(id.0, object);
     }
 
     pub(super) fn remove(&mut self, id: ObjId) -> Option<Arc<T>> {
-        let object = self.objects.remove(&id)?;
+        let object = self.objects.remove(id.0)?;
         let key = object.key();
         self.by_key.remove(&key);
         if let Some(ids) = self.by_namespace.get_mut(&key.namespace) {

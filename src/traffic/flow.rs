@@ -88,8 +88,8 @@ struct Work {
     answer: BTreeSet<usize>,
     /// Services of which something is to be told.
     tell: BTreeSet<usize>,
-    /// Pods that answer or hold another number of requests.
-    moved: BTreeSet<ObjId>,
+    /// Pods that answer or hold another number of requests, some more than once.
+    moved: Vec<ObjId>,
     /// Services with queues or impatient callers.
     crowded: BTreeSet<usize>,
     /// When rates change, by service.
@@ -198,7 +198,7 @@ impl Traffic {
 
     /// How many requests a Pod holds is to be told again: a process of it is new.
     pub fn tell_again(&mut self, pod: ObjId) {
-        self.work.moved.insert(pod);
+        self.work.moved.push(pod);
         self.work.stale = true;
     }
 
@@ -255,8 +255,8 @@ impl Traffic {
     }
 
     /// Works out anew what follows from what has changed. The Pods that use another amount of CPU now, or that answer or
-    /// hold another number of requests.
-    pub fn run(&mut self, ctx: &mut Ctx<'_>) -> BTreeSet<ObjId> {
+    /// hold another number of requests, in their order.
+    pub fn run(&mut self, ctx: &mut Ctx<'_>) -> Vec<ObjId> {
         let now = ctx.store.now();
         self.fill_queues(now);
         self.follow_routes(now, ctx);
@@ -276,7 +276,9 @@ impl Traffic {
         self.work.stale = false;
         self.since = now;
         let mut moved = std::mem::take(&mut self.work.moved);
-        moved.extend(self.nodes.take_changed());
+        self.nodes.take_changed(&mut moved);
+        moved.sort_unstable();
+        moved.dedup();
         moved
     }
 
@@ -463,7 +465,7 @@ impl Traffic {
             let service = &mut self.services[index];
             let (before, nodes, moved) = (service.asks, &mut self.nodes, &mut self.work.moved);
             service.send(asked + service.outside, patience, |bearer| {
-                moved.insert(bearer.pod);
+                moved.push(bearer.pod);
                 if let Some(node) = bearer.node {
                     nodes.suspect(node, bearer.pod);
                 }
@@ -506,9 +508,7 @@ impl Traffic {
             service.answer(&called);
             if self.holds {
                 let moved = &mut self.work.moved;
-                service.hold(&called, |pod| {
-                    moved.insert(pod);
-                });
+                service.hold(&called, |pod| moved.push(pod));
             }
             self.work.tell.insert(index);
             if service.seen != before {

@@ -238,13 +238,13 @@ impl Usage {
         }
     }
 
-    /// Works the flow of requests out anew. The Pods that use another amount now.
+    /// Works the flow of requests out anew. The Pods that use another amount now, in their order.
     pub fn flow(
         &mut self,
         store: &Store,
         health: &dyn Fn(ObjId) -> (Health, Option<SimTime>),
         out: &mut Vec<Fact>,
-    ) -> BTreeSet<ObjId> {
+    ) -> Vec<ObjId> {
         let load = |id: ObjId, pod: &Pod| load_of(&self.loads, id, pod);
         let behaviours = &self.behaviours;
         let changed = self.traffic.run(&mut flow::Ctx { store, behaviours, health, load: &load, out });
@@ -478,8 +478,8 @@ impl MetricsApi for Usage {
         self.adapter.external(store, namespace, metric, selector)
     }
 
-    fn next_change(&self, now: SimTime, pods: &[(ObjId, Arc<Pod>)]) -> Option<SimTime> {
-        let of_pod = |(id, pod): &(ObjId, Arc<Pod>)| self.next_change_of(*id, pod, now);
+    fn next_change(&self, now: SimTime, pods: &[(ObjId, &Arc<Pod>)]) -> Option<SimTime> {
+        let of_pod = |(id, pod): &(ObjId, &Arc<Pod>)| self.next_change_of(*id, pod, now);
         pods.iter().filter_map(of_pod).chain(self.adapter.next_change(now)).min()
     }
 }

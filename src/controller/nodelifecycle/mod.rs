@@ -35,6 +35,7 @@ use crate::api::{
 };
 use crate::base::{SimDuration, SimTime, Str};
 use crate::params::settings::ControllerManager;
+use crate::store::census::{ZoneKey, zone_key};
 use crate::store::{Change, ObjId, Store};
 use health::{Monitor, NAMESPACE_NODE_LEASE, Watched};
 use taints::{no_execute, opposite, ready_status};
@@ -285,8 +286,7 @@ impl NodeLifecycle {
 
     fn judge_zones(&mut self, ctx: &mut Ctx<'_>) {
         let now = ctx.now();
-        let census = Zones::census(ctx.store().list::<Node>().map(|n| &**n));
-        match self.zones.judge(&census, now) {
+        match self.zones.judge(ctx.store().zones().all(), now) {
             Disruption::Partial => {}
             Disruption::Entered => {
                 let nodes: Vec<Arc<Node>> = ctx.store().list::<Node>().cloned().collect();
@@ -313,7 +313,7 @@ impl NodeLifecycle {
     /// Serves the taint queues, zone by zone: each call waits for the one before.
     fn taint_next(&mut self, ctx: &mut Ctx<'_>) {
         let (now, seed) = (ctx.now(), ctx.seed());
-        let rank = |zone: &zones::ZoneKey| {
+        let rank = |zone: &ZoneKey| {
             let at = now.as_nanos().to_le_bytes();
             seed.stream_of("taint-zone", &[zone.0.as_bytes(), zone.1.as_bytes(), &at]).next_u64()
         };
@@ -359,7 +359,7 @@ impl NodeLifecycle {
                 |n: &Node| n.taints.iter().filter(|t| t.effect == TaintEffect::NoExecute).count();
             if status(was) == status(is)
                 && no_execute(old) == no_execute(new)
-                && zones::zone_key(old) == zones::zone_key(new)
+                && zone_key(old) == zone_key(new)
             {
                 return false;
             }

@@ -12,17 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::api::Node;
 use crate::base::{SimDuration, SimTime, Str};
 use crate::params::settings::ControllerManager;
-
-/// Nodes with this label are left out when a zone's health is judged.
-const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-disruption";
-
-/// Region and zone.
-pub type ZoneKey = (Str, Str);
-
-/// The zone of a node.
-pub fn zone_key(node: &Node) -> ZoneKey {
-    (node.region(), node.zone())
-}
+use crate::store::census::{Census, ZoneKey, zone_key};
 
 /// How disrupted a zone is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,15 +69,6 @@ impl Rates {
             ZoneState::Partial => 0.0,
         }
     }
-}
-
-/// Nodes of a zone by health.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Census {
-    /// Ready ones.
-    pub ready: usize,
-    /// All others.
-    pub not_ready: usize,
 }
 
 /// A queue of nodes to taint, behind a token bucket with one token.
@@ -197,20 +178,6 @@ impl Zones {
         zone.queue.pop_front()
     }
 
-    /// Counts nodes by zone, the excluded ones left out.
-    pub fn census<'a>(nodes: impl Iterator<Item = &'a Node>) -> BTreeMap<ZoneKey, Census> {
-        let mut zones: BTreeMap<ZoneKey, Census> = BTreeMap::new();
-        for node in nodes.filter(|n| !n.meta.labels.contains_key(EXCLUDE_LABEL)) {
-            let census = zones.entry(zone_key(node)).or_default();
-            if node.is_ready() {
-                census.ready += 1;
-            } else {
-                census.not_ready += 1;
-            }
-        }
-        zones
-    }
-
     /// Judges all zones anew and sets their rates.
     pub fn judge(&mut self, census: &BTreeMap<ZoneKey, Census>, now: SimTime) -> Disruption {
         let rates = self.rates;
@@ -234,7 +201,7 @@ impl Zones {
             let count = census.get(key).copied().unwrap_or_default();
             let state = rates.state(count);
             if was_full || state != zone.state {
-                zone.swap_rate(rates.of(state, count.ready + count.not_ready), now);
+                zone.swap_rate(rates.of(state, count.all()), now);
                 zone.state = state;
             }
         }
@@ -288,26 +255,6 @@ mod tests {
         }
         assert!(rates().of(ZoneState::Partial, 50) <= 0.0);
         assert!(rates().of(ZoneState::Partial, 51) > 0.0);
-    }
-
-    /// §6.6: older labels first, the region counts, nodes without labels are one zone, and excluded ones do not count.
-    #[test]
-    fn zones_are_told_apart_by_labels() {
-        let key = |labels: &[(&'static str, &'static str)]| {
-            let mut node = node("n", "");
-            node.meta.labels = labels.iter().copied().collect();
-            zone_key(&node)
-        };
-        let both = [(ZONE_LABEL, "new"), ("failure-domain.beta.kubernetes.io/zone", "old")];
-        assert_eq!(key(&both), (Str::new(), "old".into()));
-        let region = [(ZONE_LABEL, "a"), ("topology.kubernetes.io/region", "r")];
-        assert_eq!(key(&region), ("r".into(), "a".into()));
-        assert_eq!(key(&[]), (Str::new(), Str::new()));
-        let mut excluded = node("x", "a");
-        excluded.meta.labels = excluded.meta.labels.with(EXCLUDE_LABEL, "");
-        let nodes = [node("a1", "a"), excluded, node("b1", "b")];
-        let census = Zones::census(nodes.iter());
-        assert_eq!(census.values().map(|c| c.not_ready).collect::<Vec<_>>(), [1, 1]);
     }
 
     /// §6.1, §6.4: tainting goes by the order of marking, one node at once and then one in ten seconds in each zone.

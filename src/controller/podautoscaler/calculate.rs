@@ -40,7 +40,7 @@ pub struct Calculator<'a> {
     /// Where.
     pub namespace: &'a str,
     /// The Pods that the selector of the target's scale selects.
-    pub pods: &'a [Selected],
+    pub pods: &'a [Selected<'a>],
     /// No change within.
     pub tolerances: Tolerances,
     /// `--horizontal-pod-autoscaler-cpu-initialization-period`.
@@ -61,7 +61,7 @@ pub struct Proposal {
 }
 
 /// A Pod that is selected.
-pub type Selected = (ObjId, Arc<Pod>);
+pub type Selected<'a> = (ObjId, &'a Arc<Pod>);
 
 /// A Pod that counts, with its sample.
 type Counted<'a> = (&'a Pod, i64);
@@ -80,7 +80,7 @@ struct Groups<'a> {
 }
 
 impl<'a> Calculator<'a> {
-    fn pods(&self) -> Result<&'a [Selected], String> {
+    fn pods(&self) -> Result<&'a [Selected<'a>], String> {
         if self.pods.is_empty() {
             return Err("no pods returned by selector while calculating replica count".to_owned());
         }
@@ -244,7 +244,7 @@ impl<'a> Calculator<'a> {
 
     fn group(
         &self,
-        pods: &'a [Selected],
+        pods: &'a [Selected<'a>],
         samples: &[Option<Sample>],
         is_cpu: bool,
     ) -> Result<Groups<'a>, String> {

@@ -39,11 +39,9 @@ pub enum Outcome {
 #[derive(Clone, Copy)]
 pub(super) struct Seeing<'a> {
     /// The Pods of its target.
-    pub pods: &'a [Selected],
+    pub pods: &'a [Selected<'a>],
     /// The selectors of all autoscalers' targets.
     pub selectors: &'a Selectors<ObjectKey>,
-    /// What was proposed before, if nothing has changed since.
-    pub kept: Option<&'a std::sync::Arc<super::Kept>>,
 }
 
 /// A metric that could not be had.
@@ -60,8 +58,8 @@ pub(super) fn propose(
     flags: &ControllerManager,
     draft: &mut Draft,
     scale: &Scale,
-    seen: &Seeing<'_>,
-    ctx: &mut Ctx<'_>,
+    seen: Seeing<'_>,
+    ctx: &Ctx<'_>,
 ) -> (Vec<Seen>, Outcome) {
     if let Err(outcome) = check_selector(draft, scale, seen, ctx) {
         return (Vec::new(), outcome);
@@ -91,7 +89,7 @@ pub(super) fn propose(
             }
             Err(failure) => {
                 statuses.push((Str::new(), None, None));
-                draft.warn(ctx, failure.reason, &failure.why);
+                draft.warn_later(failure.reason, &failure.why);
                 invalid += 1;
                 first.get_or_insert(failure);
             }
@@ -133,14 +131,9 @@ fn tolerances(flags: &ControllerManager, spec: &HorizontalPodAutoscalerSpec) -> 
 }
 
 /// The target must say which Pods are its own, and no other autoscaler may look at them.
-fn check_selector(
-    draft: &mut Draft,
-    scale: &Scale,
-    seen: &Seeing<'_>,
-    ctx: &mut Ctx<'_>,
-) -> Result<(), Outcome> {
+fn check_selector(draft: &mut Draft, scale: &Scale, seen: Seeing<'_>, ctx: &Ctx<'_>) -> Result<(), Outcome> {
     if *scale.selector() == LabelSelector::Nothing {
-        draft.warn(ctx, "SelectorRequired", "selector is required");
+        draft.warn_later("SelectorRequired", "selector is required");
         let message = "the HPA target's scale is missing a selector";
         draft.condition(ctx, SCALING_ACTIVE, false, "InvalidSelector", message);
         return Err(Outcome::Invalid("selector is required".to_owned()));
@@ -162,7 +155,7 @@ fn check_selector(
             scale.selector(),
             names.join(" ")
         );
-        draft.warn(ctx, "AmbiguousSelector", &message);
+        draft.warn_later("AmbiguousSelector", &message);
         draft.condition(ctx, SCALING_ACTIVE, false, "AmbiguousSelector", message.clone());
         return Err(Outcome::Invalid(message));
     }

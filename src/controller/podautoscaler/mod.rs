@@ -161,19 +161,10 @@ impl HorizontalController {
                 return draft.finish(ctx, None);
             }
         };
-        // Metrics of which nothing has changed propose what they proposed.
-        let kept = scaler.kept.take().filter(|_| scaler.until.is_none_or(|at| at > now));
-        let mut pods: Vec<Selected> = Vec::new();
-        if kept.is_none() {
-            let selected = ctx.store().select_pod_ids(&key.namespace, scale.selector()).into_iter();
-            pods.extend(selected.map(|(id, pod)| (id, Arc::clone(pod))));
-            scaler.until = settled(&self.flags, &pods, ctx);
-        }
-        let seeing = Seeing { pods: &pods, selectors: &self.selectors, kept: kept.as_ref() };
         let message = "the HPA controller was able to get the target's current scale";
         draft.condition(ctx, ABLE_TO_SCALE, true, "SucceededGetScale", message);
         scaler.memory.begin(now, scale.replicas);
-        scaler.kept = decide((&self.flags, &seeing), &mut scaler.memory, &mut draft, &scale, ctx);
+        scaler.kept = decide((&self.flags, &self.selectors), scaler, &mut draft, &scale, ctx);
         let (flags, scaler) = (&self.flags, &*scaler);
         let horizon = if draft.moves() { None } else { horizon(flags, scaler, hpa, now) };
         draft.finish(ctx, horizon)
@@ -191,13 +182,19 @@ fn next_look(last: SimTime, period: SimDuration, now: SimTime) -> SimTime {
 
 /// Finds the size and sets it. What the metrics proposed, if it can be kept.
 fn decide(
-    (flags, seeing): (&ControllerManager, &Seeing<'_>),
-    memory: &mut Memory,
+    (flags, selectors): (&ControllerManager, &Selectors<ObjectKey>),
+    scaler: &mut Scaler,
     draft: &mut Draft,
     scale: &Scale,
     ctx: &mut Ctx<'_>,
 ) -> Option<Arc<Kept>> {
     let now = ctx.now();
+    // Metrics of which nothing has changed propose what they proposed.
+    let known = scaler.kept.take().filter(|_| scaler.until.is_none_or(|at| at > now));
+    if known.is_none() {
+        scaler.until = None;
+    }
+    let memory = &mut scaler.memory;
     let mut kept = None;
     let hpa = Arc::clone(&draft.hpa);
     let bounds = Bounds { min: hpa.min_replicas, max: hpa.max_replicas, current: scale.replicas };
@@ -212,10 +209,14 @@ fn decide(
     } else if bounds.current < bounds.min {
         (bounds.min, "Current number of replicas below Spec.MinReplicas".to_owned())
     } else {
-        let found = match seeing.kept {
-            Some(kept) => Ok(Arc::clone(kept)),
+        let found = match known {
+            Some(known) => Ok(known),
             None => {
-                let (statuses, outcome) = metrics::propose(flags, draft, scale, seeing, ctx);
+                let pods = ctx.store().select_pod_ids(&hpa.meta.namespace, scale.selector());
+                scaler.until = settled(flags, &pods, ctx);
+                let (statuses, outcome) =
+                    metrics::propose(flags, draft, scale, Seeing { pods: &pods, selectors }, ctx);
+                draft.speak(ctx);
                 match outcome {
                     Outcome::Valid { replicas, name } => Ok(Arc::new(Kept { statuses, replicas, name })),
                     Outcome::Invalid(error) => Err((statuses, error)),
@@ -276,7 +277,7 @@ fn decide(
 }
 
 /// The earliest instant at which the metrics of these Pods can propose something else though nothing is written meanwhile.
-fn settled(flags: &ControllerManager, pods: &[Selected], ctx: &Ctx<'_>) -> Option<SimTime> {
+fn settled(flags: &ControllerManager, pods: &[Selected<'_>], ctx: &Ctx<'_>) -> Option<SimTime> {
     let (now, calendar) = (ctx.now(), ctx.store().calendar());
     let mut soon = ctx.metrics().next_change(now, pods);
     for (_, pod) in pods {
@@ -326,7 +327,10 @@ fn windows(flags: &ControllerManager, hpa: &HorizontalPodAutoscaler) -> impl Ite
 pub(super) struct Draft {
     hpa: Arc<HorizontalPodAutoscaler>,
     status: Status,
+    /// Whether anything was said.
     said: bool,
+    /// Warnings that are to be said.
+    unsaid: Vec<(&'static str, String)>,
 }
 
 /// What a look writes of an autoscaler.
@@ -360,7 +364,7 @@ impl Status {
 
 impl Draft {
     fn new(hpa: &Arc<HorizontalPodAutoscaler>) -> Self {
-        Self { hpa: Arc::clone(hpa), status: Status::of(hpa), said: false }
+        Self { hpa: Arc::clone(hpa), status: Status::of(hpa), said: false, unsaid: Vec::new() }
     }
 
     fn condition(
@@ -386,6 +390,19 @@ impl Draft {
 
     fn warn(&mut self, ctx: &mut Ctx<'_>, reason: &'static str, message: &str) {
         self.say(ctx, EventType::Warning, reason, message);
+    }
+
+    /// A warning that is said with the next [`Draft::speak`].
+    fn warn_later(&mut self, reason: &'static str, message: &str) {
+        self.said = true;
+        self.unsaid.push((reason, message.to_owned()));
+    }
+
+    /// Says the warnings that wait.
+    fn speak(&mut self, ctx: &mut Ctx<'_>) {
+        for (reason, message) in std::mem::take(&mut self.unsaid) {
+            self.warn(ctx, reason, &message);
+        }
     }
 
     /// Whether anything was said or is to be written.
@@ -458,13 +475,7 @@ impl Controller for HorizontalController {
         }
     }
 
-    fn on_metrics_change(
-        &mut self,
-        at: SimTime,
-        pods: Option<&BTreeSet<ObjId>>,
-        store: &Store,
-        out: &mut Enqueue,
-    ) {
+    fn on_metrics_change(&mut self, at: SimTime, pods: Option<&[ObjId]>, store: &Store, out: &mut Enqueue) {
         let Some(pods) = pods else {
             let keys: Vec<ObjectKey> = self.scalers.keys().cloned().collect();
             keys.iter().for_each(|key| self.wake(key, at, out));

@@ -267,6 +267,11 @@ impl LocalPod {
         self.levels(what).map(|level| level.at(now)).sum()
     }
 
+    /// Whether its containers or scratch volumes use anything, now or later.
+    pub fn uses_something(&self) -> bool {
+        !self.scratch.is_empty() || self.containers.iter().any(Life::uses_something)
+    }
+
     /// What its containers use, and its scratch volumes.
     fn levels(&self, what: Scarce) -> impl Iterator<Item = Level> {
         let scratch = if what == Scarce::Disk { self.scratch.as_slice() } else { &[] };
@@ -380,7 +385,7 @@ impl Kubelets {
     fn all_used(&self, number: u32) -> [Used; 3] {
         let mut all = [const { Vec::new() }; 3];
         let machine = &self.machines[number as usize];
-        for pod in machine.pods.iter().filter_map(|id| self.pods.get(id)) {
+        for pod in machine.users.iter().filter_map(|id| self.pods.get(id)) {
             for (what, levels) in Scarce::ALL.into_iter().zip(&mut all) {
                 levels.extend(pod.levels(what).filter(|level| !level.is_nothing()));
             }
@@ -392,7 +397,7 @@ impl Kubelets {
 
     fn used(&self, number: u32, what: Scarce) -> Used {
         let machine = &self.machines[number as usize];
-        let pods = machine.pods.iter().filter_map(|id| self.pods.get(id)).flat_map(|pod| pod.levels(what));
+        let pods = machine.users.iter().filter_map(|id| self.pods.get(id)).flat_map(|pod| pod.levels(what));
         machine.used_beside(what, pods.filter(|level| !level.is_nothing()).collect())
     }
 

@@ -134,7 +134,7 @@ impl Kubelets {
                 worst = Some((points, victim));
             }
         };
-        for pod in machine.pods.iter().filter_map(|id| self.pods.get(id)) {
+        for pod in machine.users.iter().filter_map(|id| self.pods.get(id)) {
             for (index, life) in pod.containers.iter().enumerate().filter(|(_, life)| life.is_running()) {
                 judge(
                     life.usage(Scarce::Memory, now),

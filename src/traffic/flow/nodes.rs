@@ -29,8 +29,8 @@ pub(super) struct Nodes {
     all: Vec<Node>,
     /// CPU that Pods use which bear requests, or live beside such and had to give way. Millicores.
     used: LookupMap<ObjId, f64>,
-    /// What Pods used whose use has changed since [`Nodes::take_changed`].
-    before: BTreeMap<ObjId, Option<f64>>,
+    /// What Pods used whose use has changed since [`Nodes::take_changed`], in the order of the changes.
+    before: Vec<(ObjId, Option<f64>)>,
     /// Nodes of which something is to be worked out.
     stale: BTreeSet<usize>,
 }
@@ -168,17 +168,21 @@ impl Nodes {
         changed
     }
 
-    /// The Pods that use another amount of CPU than when this was last asked.
-    pub fn take_changed(&mut self) -> Vec<ObjId> {
-        let before = std::mem::take(&mut self.before).into_iter();
-        before.filter(|(pod, milli)| self.used.get(pod).copied() != *milli).map(|(pod, _)| pod).collect()
+    /// Adds the Pods that use another amount of CPU than when this was last asked.
+    pub fn take_changed(&mut self, changed: &mut Vec<ObjId>) {
+        // The first that is said of a Pod is what it used then.
+        self.before.sort_by_key(|(pod, _)| *pod);
+        self.before.dedup_by_key(|(pod, _)| *pod);
+        let used = &self.used;
+        let other = self.before.drain(..).filter(|(pod, milli)| used.get(pod).copied() != *milli);
+        changed.extend(other.map(|(pod, _)| pod));
     }
 }
 
 /// Where it is said what has changed.
 struct Out<'a, G> {
     used: &'a mut LookupMap<ObjId, f64>,
-    before: &'a mut BTreeMap<ObjId, Option<f64>>,
+    before: &'a mut Vec<(ObjId, Option<f64>)>,
     given: &'a mut G,
 }
 
@@ -292,7 +296,7 @@ impl Tenant {
 
 fn set_used(
     used: &mut LookupMap<ObjId, f64>,
-    before: &mut BTreeMap<ObjId, Option<f64>>,
+    before: &mut Vec<(ObjId, Option<f64>)>,
     pod: ObjId,
     milli: Option<f64>,
 ) {
@@ -301,7 +305,7 @@ fn set_used(
         None => used.remove(&pod),
     };
     if old != milli {
-        before.entry(pod).or_insert(old);
+        before.push((pod, old));
     }
 }
 

@@ -36,7 +36,7 @@ impl MetricsApi for Exact {
         found.map_or(PodSample::Missing, |(_, sample)| PodSample::Value(*sample))
     }
 
-    fn next_change(&self, _: SimTime, _: &[(ObjId, Arc<Pod>)]) -> Option<SimTime> {
+    fn next_change(&self, _: SimTime, _: &[(ObjId, &Arc<Pod>)]) -> Option<SimTime> {
         None
     }
 }

@@ -74,7 +74,7 @@ impl MetricsApi for Meters {
         self.value(metric).map(|value| vec![value / 2, value - value / 2])
     }
 
-    fn next_change(&self, _: SimTime, _: &[(ObjId, Arc<Pod>)]) -> Option<SimTime> {
+    fn next_change(&self, _: SimTime, _: &[(ObjId, &Arc<Pod>)]) -> Option<SimTime> {
         None
     }
 }

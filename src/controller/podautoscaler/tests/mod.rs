@@ -51,7 +51,7 @@ impl MetricsApi for Samples {
         })
     }
 
-    fn next_change(&self, _: SimTime, _: &[(ObjId, Arc<Pod>)]) -> Option<SimTime> {
+    fn next_change(&self, _: SimTime, _: &[(ObjId, &Arc<Pod>)]) -> Option<SimTime> {
         None
     }
 }
@@ -103,9 +103,8 @@ fn world(pods: &str, request: Option<i64>) -> (Store, Samples) {
 }
 
 /// The Pods of the app.
-fn selected(store: &Store) -> Vec<Selected> {
-    let pods = store.select_pod_ids("default", &LabelSelector::parse("app=web").unwrap()).into_iter();
-    pods.map(|(id, pod)| (id, Arc::clone(pod))).collect()
+fn selected(store: &Store) -> Vec<Selected<'_>> {
+    store.select_pod_ids("default", &LabelSelector::parse("app=web").unwrap())
 }
 
 fn with_calculator<R>(pods: &str, request: Option<i64>, act: impl FnOnce(&Calculator<'_>) -> R) -> R {

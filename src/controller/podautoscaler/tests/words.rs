@@ -178,7 +178,7 @@ impl MetricsApi for Down {
         PodSample::Missing
     }
 
-    fn next_change(&self, _: SimTime, _: &[(ObjId, Arc<Pod>)]) -> Option<SimTime> {
+    fn next_change(&self, _: SimTime, _: &[(ObjId, &Arc<Pod>)]) -> Option<SimTime> {
         None
     }
 }
