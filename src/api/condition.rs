@@ -116,17 +116,28 @@ pub fn set(conditions: &mut Vec<Condition>, mut condition: Condition) -> bool {
     }
 }
 
-/// The same for type, status, reason and message as words: nothing is made of them where they stand already.
+/// The same for type, status, reason and message as words: nothing is made of those that stand there already.
 pub fn put(
     conditions: &mut Vec<Condition>,
     (kind, status, reason, message): (&str, ConditionStatus, &str, &str),
     at: Timestamp,
 ) -> bool {
-    let says = |c: &Condition| c.status == status && c.reason == reason && c.message == message;
-    match find(conditions, kind) {
-        Some(old) if says(old) && old.updated.is_none() => false,
-        _ => set(conditions, Condition::new(kind, status, reason, message, at)),
+    let Some(old) = conditions.iter_mut().find(|c| c.kind == kind) else {
+        conditions.push(Condition::new(kind, status, reason, message, at));
+        return true;
+    };
+    let mut changed = old.updated.take().is_some();
+    if old.status != status {
+        (old.status, old.transition) = (status, Some(at));
+        changed = true;
     }
+    for (word, new) in [(&mut old.reason, reason), (&mut old.message, message)] {
+        if *word != new {
+            *word = new.into();
+            changed = true;
+        }
+    }
+    changed
 }
 
 /// Takes the condition of a type away. True if it was there.

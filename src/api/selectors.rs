@@ -50,16 +50,21 @@ impl<K: Ord + Clone> Selectors<K> {
     /// The keys of the selectors that select objects of this namespace with these labels, in their order.
     pub fn matching(&self, namespace: &Str, labels: &Labels) -> Vec<K> {
         let mut found = Vec::new();
+        self.each_matching(namespace, labels, |key| found.push(key.clone()));
+        found.sort();
+        found
+    }
+
+    /// Passes the same to `found`, in no order.
+    pub fn each_matching(&self, namespace: &Str, labels: &Labels, mut found: impl FnMut(&K)) {
         let mut take = |bucket: Option<&BTreeSet<K>>| {
             let selects = |key: &&K| self.all.get(*key).is_some_and(|(_, s)| s.matches(labels));
-            found.extend(bucket.into_iter().flatten().filter(selects).cloned());
+            bucket.into_iter().flatten().filter(selects).for_each(&mut found);
         };
         take(self.others.get(namespace));
         for (key, value) in labels.iter() {
             take(self.by_label.get(&(namespace.clone(), key.clone(), value.clone())));
         }
-        found.sort();
-        found
     }
 
     /// Where a selector is kept; none if it selects nothing.

@@ -293,13 +293,13 @@ impl ClusterAutoscaler {
         let now = ctx.store.now();
         let just_after = SimDuration::from_nanos(1);
         let mut soon: Vec<SimTime> = Vec::new();
-        let waits = ctx.store.list::<Pod>().any(|pod| is_unschedulable(pod));
+        let waits = ctx.store.unbound_pods().any(|pod| is_unschedulable(pod));
         if waits {
             // What was said of it is said again, and groups come out of their back-off.
             soon.extend(self.said.values().map(|at| *at + EVENTS_AGAIN_AFTER));
             soon.extend(self.registry.backoffs.ends().map(|end| end + just_after));
             let delay = self.flags.new_pod_scale_up_delay;
-            let waiting = ctx.store.list::<Pod>().filter(|pod| is_unschedulable(pod));
+            let waiting = ctx.store.unbound_pods().filter(|pod| is_unschedulable(pod));
             soon.extend(waiting.map(|pod| pending::counts_from(ctx.store, delay, pod)));
         }
         soon.extend(self.registry.deadlines(ctx.fleet, &self.flags));
@@ -440,6 +440,9 @@ fn status_config_map() -> ObjectRef {
 
 /// The room of Pods that do not count is free.
 fn drop_expendable(simulator: &mut Simulator<'_>, cutoff: i64) {
+    if simulator.snapshot.lowest_priority().is_none_or(|lowest| i64::from(lowest) >= cutoff) {
+        return;
+    }
     let expendable: Vec<(Str, Str)> = simulator
         .snapshot
         .nodes()

@@ -18,7 +18,7 @@ const GROUPS_PER_CONTROLLER: usize = 10;
 /// Pods that the scheduler tried and placed nowhere; those of lower priority than `cutoff` do not count.
 pub fn unschedulable(store: &Store, cutoff: i64) -> Vec<PodInfo> {
     store
-        .list::<Pod>()
+        .unbound_pods()
         .filter(|pod| is_unschedulable(pod) && i64::from(pod.spec.priority) >= cutoff)
         .filter(|pod| pod.meta.controller().is_none_or(|owner| owner.kind != Kind::DaemonSet.name()))
         .map(|pod| PodInfo::new(pod.clone()))

@@ -253,28 +253,27 @@ impl ClusterAutoscaler {
     pub(super) fn utilization(&self, ctx: &Ctx<'_>, info: &NodeInfo) -> Utilization {
         let room = info.allocatable();
         let gpus = room.scalar(GPU);
-        let share = |of: &dyn Fn(&PodInfo) -> i64, room: i64| {
-            let (mut used, mut aside) = (0, 0);
-            for pod in info.pods() {
-                let ignored = (self.flags.ignore_daemonsets_utilization && is_daemon(&pod.pod))
-                    || (self.flags.ignore_mirror_pods_utilization && is_mirror(&pod.pod));
-                if ignored {
-                    aside += of(pod);
-                } else if !is_long_terminating(ctx.store, &pod.pod) {
-                    used += of(pod);
-                }
-            }
-            if room - aside > 0 { used as f64 / (room - aside) as f64 } else { 0.0 }
+        let [mut used, mut aside] = [[0i64; 3]; 2];
+        for pod in info.pods() {
+            let ignored = (self.flags.ignore_daemonsets_utilization && is_daemon(&pod.pod))
+                || (self.flags.ignore_mirror_pods_utilization && is_mirror(&pod.pod));
+            let sum = match ignored {
+                true => &mut aside,
+                false if is_long_terminating(ctx.store, &pod.pod) => continue,
+                false => &mut used,
+            };
+            let requests = &pod.resources.requests;
+            sum[0] += requests.milli_cpu;
+            sum[1] += requests.memory;
+            sum[2] += if gpus > 0 { requests.scalar(GPU) } else { 0 };
+        }
+        let share = |of: usize, room: i64| {
+            if room - aside[of] > 0 { used[of] as f64 / (room - aside[of]) as f64 } else { 0.0 }
         };
         if gpus > 0 {
-            let gpu = share(&|pod| pod.resources.requests.scalar(GPU), gpus);
-            return Utilization { cpu: 0.0, memory: 0.0, gpu: Some(gpu) };
+            return Utilization { cpu: 0.0, memory: 0.0, gpu: Some(share(2, gpus)) };
         }
-        Utilization {
-            cpu: share(&|pod| pod.resources.requests.milli_cpu, room.milli_cpu),
-            memory: share(&|pod| pod.resources.requests.memory, room.memory),
-            gpu: None,
-        }
+        Utilization { cpu: share(0, room.milli_cpu), memory: share(1, room.memory), gpu: None }
     }
 
     /// Marks nodes that are not needed with a taint that new Pods avoid, and takes it off the others.

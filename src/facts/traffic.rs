@@ -68,7 +68,7 @@ impl Response {
         if self.wait <= 0.0 || self.chance <= 0.0 {
             return 0.0;
         }
-        self.chance * decay((seconds - self.fixed) * self.chance / self.wait)
+        self.chance * libm::exp(-(seconds - self.fixed) * self.chance / self.wait)
     }
 }
 
@@ -190,11 +190,18 @@ impl Meter {
         if answers <= 0.0 {
             return;
         }
-        let first = class_of(response.fixed);
+        let waits = response.wait > 0.0 && response.chance > 0.0;
+        let per_second = if waits { response.chance / response.wait } else { f64::INFINITY };
         let mut above = 1.0;
-        for class in first..CLASSES {
-            let beyond = if class + 1 == CLASSES { 0.0 } else { response.beyond(upper(class)) };
-            self.classes[class] += answers * (above - beyond);
+        let first = class_of(response.fixed);
+        for (class, sum) in self.classes.iter_mut().enumerate().skip(first) {
+            let last = class + 1 == CLASSES;
+            let beyond = if last || !waits {
+                0.0
+            } else {
+                response.chance * decay((upper(class) - response.fixed).max(0.0) * per_second)
+            };
+            *sum += answers * (above - beyond);
             above = beyond;
             if above < 1e-9 {
                 break;
@@ -256,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_decays_decays_exponentially() {
+    fn what_decays_does_so_exponentially() {
         for step in 0..100_000u32 {
             let x = f64::from(step) / 2499.0;
             let exact = if x < DECAYED { libm::exp(-x) } else { 0.0 };

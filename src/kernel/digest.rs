@@ -5,23 +5,32 @@ use std::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
+/// Bytes that are hashed at once.
+const CHUNK: usize = 512;
+
 /// A running 128-bit hash. Integers enter in little-endian order, sizes as 64 bits.
+///
+/// What is recorded comes in small pieces, a field at a time; they are gathered and hashed by the chunk, which gives the
+/// same hash and is several times as fast.
 #[derive(Clone, Debug)]
 pub struct Digest {
     inner: SipHasher13,
+    gathered: [u8; CHUNK],
+    len: usize,
     writes: u64,
 }
 
 impl Default for Digest {
     fn default() -> Self {
-        Self { inner: SipHasher13::new_with_keys(0x7761_7665_7461_6e6b, 0x6469_6765_7374_3031), writes: 0 }
+        let inner = SipHasher13::new_with_keys(0x7761_7665_7461_6e6b, 0x6469_6765_7374_3031);
+        Self { inner, gathered: [0; CHUNK], len: 0, writes: 0 }
     }
 }
 
 impl Digest {
     /// The hash so far.
     pub fn value(&self) -> DigestValue {
-        let hash = self.inner.finish128();
+        let hash = self.whole().finish128();
         DigestValue(u128::from(hash.h1) << 64 | u128::from(hash.h2))
     }
 
@@ -35,35 +44,56 @@ impl Digest {
     pub const fn writes(&self) -> u64 {
         self.writes
     }
+
+    /// With all that was gathered.
+    fn whole(&self) -> SipHasher13 {
+        let mut inner = self.inner;
+        inner.write(&self.gathered[..self.len]);
+        inner
+    }
+
+    fn flush(&mut self) {
+        self.inner.write(&self.gathered[..self.len]);
+        self.len = 0;
+    }
 }
 
 impl Hasher for Digest {
     fn finish(&self) -> u64 {
-        self.inner.finish128().h1
+        self.whole().finish128().h1
     }
 
+    #[inline]
     fn write(&mut self, bytes: &[u8]) {
-        self.inner.write(bytes);
+        if bytes.len() > CHUNK - self.len {
+            self.flush();
+        }
+        if let Some(free) = self.gathered.get_mut(self.len..self.len + bytes.len()) {
+            free.copy_from_slice(bytes);
+            self.len += bytes.len();
+        } else {
+            self.inner.write(bytes);
+        }
     }
 
     fn write_u8(&mut self, i: u8) {
-        self.inner.write(&[i]);
+        self.write(&[i]);
     }
 
     fn write_u16(&mut self, i: u16) {
-        self.inner.write(&i.to_le_bytes());
+        self.write(&i.to_le_bytes());
     }
 
     fn write_u32(&mut self, i: u32) {
-        self.inner.write(&i.to_le_bytes());
+        self.write(&i.to_le_bytes());
     }
 
     fn write_u64(&mut self, i: u64) {
-        self.inner.write(&i.to_le_bytes());
+        self.write(&i.to_le_bytes());
     }
 
     fn write_u128(&mut self, i: u128) {
-        self.inner.write(&i.to_le_bytes());
+        self.write(&i.to_le_bytes());
     }
 
     fn write_usize(&mut self, i: usize) {
@@ -71,23 +101,23 @@ impl Hasher for Digest {
     }
 
     fn write_i8(&mut self, i: i8) {
-        self.inner.write(&i.to_le_bytes());
+        self.write(&i.to_le_bytes());
     }
 
     fn write_i16(&mut self, i: i16) {
-        self.inner.write(&i.to_le_bytes());
+        self.write(&i.to_le_bytes());
     }
 
     fn write_i32(&mut self, i: i32) {
-        self.inner.write(&i.to_le_bytes());
+        self.write(&i.to_le_bytes());
     }
 
     fn write_i64(&mut self, i: i64) {
-        self.inner.write(&i.to_le_bytes());
+        self.write(&i.to_le_bytes());
     }
 
     fn write_i128(&mut self, i: i128) {
-        self.inner.write(&i.to_le_bytes());
+        self.write(&i.to_le_bytes());
     }
 
     fn write_isize(&mut self, i: isize) {
@@ -107,7 +137,25 @@ impl fmt::Display for DigestValue {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// It makes no difference in which pieces bytes come.
+        #[test]
+        fn pieces_are_hashed_as_one(lens in prop::collection::vec(0..1300usize, 0..20)) {
+            let (mut digest, mut plain) = (Digest::default(), Digest::default().inner);
+            for (at, len) in lens.into_iter().enumerate() {
+                let bytes: Vec<u8> = (0..len).map(|i| (i * 7 + at) as u8).collect();
+                digest.write(&bytes);
+                digest.write_u16(at as u16);
+                plain.write(&bytes);
+                plain.write(&(at as u16).to_le_bytes());
+                prop_assert_eq!(digest.finish(), plain.finish128().h1);
+            }
+        }
+    }
 
     #[test]
     fn the_value_is_pinned() {

@@ -151,7 +151,7 @@ impl World {
         let tallies = evaluator.traces().all();
         let mut waiting: Vec<BTreeMap<Str, u32>> = vec![BTreeMap::new(); tallies.len()];
         if tallies.iter().any(|tally| tally.pending > 0) {
-            for pod in self.store.list::<Pod>().filter(|pod| pod.node_name.is_none() && !pod.is_terminal()) {
+            for pod in self.store.unbound_pods().filter(|pod| !pod.is_terminal()) {
                 let name = pod.meta.labels.get(TRACE_LABEL);
                 let Some(place) = tallies.iter().position(|tally| Some(&tally.name) == name) else {
                     continue;

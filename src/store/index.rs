@@ -31,6 +31,7 @@ pub struct Indexes {
     /// The same Pods by what they look like, with their numbers.
     alike_by_controller: LookupMap<Str, Vec<Alike>>,
     orphan_pods: LookupMap<Str, BTreeSet<ObjId>>,
+    unbound_pods: BTreeSet<ObjId>,
     pods_by_label: LookupMap<(Str, Str, Str), BTreeSet<ObjId>>,
     pods_by_claim: LookupMap<ObjectKey, BTreeSet<ObjId>>,
     zones: Zones,
@@ -52,6 +53,10 @@ impl Indexes {
 
     pub(super) fn orphan_pods(&self, namespace: &str) -> Option<&BTreeSet<ObjId>> {
         self.orphan_pods.get(namespace)
+    }
+
+    pub(super) const fn unbound_pods(&self) -> &BTreeSet<ObjId> {
+        &self.unbound_pods
     }
 
     pub(super) fn pods_using(&self, claim: &ObjectKey) -> Option<&BTreeSet<ObjId>> {
@@ -99,9 +104,7 @@ impl Indexes {
             self.count_alike(pod);
             self.insert_pod_labels(id, meta);
             self.insert_pod_claims(id, pod);
-            if let Some(node) = &pod.node_name {
-                self.pods_by_node.or_insert_with(node.clone(), BTreeSet::new).insert(id);
-            }
+            self.insert_pod_place(id, pod);
         }
         if let Some(node) = downcast::<Node, T>(object) {
             self.zones.insert(node);
@@ -137,12 +140,8 @@ impl Indexes {
             self.insert_pod_claims(id, new);
         }
         if old.node_name != new.node_name {
-            if let Some(node) = &old.node_name {
-                drop_from(&mut self.pods_by_node, node, id);
-            }
-            if let Some(node) = &new.node_name {
-                self.pods_by_node.or_insert_with(node.clone(), BTreeSet::new).insert(id);
-            }
+            self.remove_pod_place(id, old);
+            self.insert_pod_place(id, new);
         }
     }
 
@@ -157,9 +156,7 @@ impl Indexes {
             self.uncount_alike(pod);
             self.remove_pod_labels(id, meta);
             self.remove_pod_claims(id, pod);
-            if let Some(node) = &pod.node_name {
-                drop_from(&mut self.pods_by_node, node, id);
-            }
+            self.remove_pod_place(id, pod);
         }
         if let Some(node) = downcast::<Node, T>(object) {
             self.zones.remove(node);
@@ -189,6 +186,23 @@ impl Indexes {
         match meta.controller() {
             Some(owner) => drop_from(&mut self.pods_by_controller, &owner.uid, id),
             None => drop_from(&mut self.orphan_pods, &meta.namespace, id),
+        }
+    }
+
+    fn insert_pod_place(&mut self, id: ObjId, pod: &Pod) {
+        let there = match &pod.node_name {
+            Some(node) => self.pods_by_node.or_insert_with(node.clone(), BTreeSet::new),
+            None => &mut self.unbound_pods,
+        };
+        there.insert(id);
+    }
+
+    fn remove_pod_place(&mut self, id: ObjId, pod: &Pod) {
+        match &pod.node_name {
+            Some(node) => drop_from(&mut self.pods_by_node, node, id),
+            None => {
+                self.unbound_pods.remove(&id);
+            }
         }
     }
 

@@ -233,6 +233,11 @@ impl Store {
         self.indexes.pods_on(node).into_iter().flatten().filter_map(|id| self.get_id::<Pod>(*id))
     }
 
+    /// Pods that are bound to no node, ended ones included, in the order of their creation.
+    pub fn unbound_pods(&self) -> impl Iterator<Item = &Arc<Pod>> {
+        self.indexes.unbound_pods().iter().filter_map(|id| self.get_id::<Pod>(*id))
+    }
+
     /// Pods managed by the object with this identity, in the order of their creation.
     pub fn pods_of<'a>(&'a self, controller: &str) -> impl Iterator<Item = &'a Arc<Pod>> + use<'a> {
         self.indexes.pods_of(controller).into_iter().flatten().filter_map(|id| self.get_id::<Pod>(*id))

@@ -19,6 +19,7 @@
 //!   of a node that nobody wants counts within a hundredth for those who may use it.
 
 mod graph;
+mod marks;
 mod nodes;
 mod service;
 
@@ -37,6 +38,7 @@ use crate::params::traffic::{Health, Traffic as Plan};
 use crate::params::{Behaviour, Delay};
 use crate::store::{Change, ObjId, Store};
 use graph::Graph;
+use marks::Marks;
 use nodes::Nodes;
 use service::{Bearer, Service, after};
 
@@ -83,11 +85,11 @@ struct Work {
     /// Pods whose health has changed, or which have themselves.
     pods: BTreeSet<ObjId>,
     /// Services whose requests are to be sent, by their places in the order of calls.
-    send: BTreeSet<usize>,
+    send: Marks,
     /// Services of which it is to be worked out what becomes of requests, by their places in the order of calls.
-    answer: BTreeSet<usize>,
+    answer: Marks,
     /// Services of which something is to be told.
-    tell: BTreeSet<usize>,
+    tell: Marks,
     /// Pods that answer or hold another number of requests, some more than once.
     moved: Vec<ObjId>,
     /// Services with queues or impatient callers.
@@ -269,7 +271,9 @@ impl Traffic {
                 break;
             }
         }
-        for index in std::mem::take(&mut self.work.tell) {
+        let mut from = 0;
+        while let Some(index) = self.work.tell.take_from(from) {
+            from = index + 1;
             self.services[index].tell(index, now, ctx.out);
         }
         self.look_next(now);
@@ -454,8 +458,7 @@ impl Traffic {
     fn send(&mut self) {
         let graph = Arc::clone(&self.graph);
         let mut from = 0;
-        while let Some(place) = self.work.send.range(from..).next().copied() {
-            self.work.send.remove(&place);
+        while let Some(place) = self.work.send.take_from(from) {
             from = place + 1;
             let index = graph.order[place];
             let called = graph.callers[index].iter();
@@ -496,8 +499,7 @@ impl Traffic {
     fn answer(&mut self) {
         let graph = Arc::clone(&self.graph);
         let mut to = self.services.len();
-        while let Some(place) = self.work.answer.range(..to).next_back().copied() {
-            self.work.answer.remove(&place);
+        while let Some(place) = self.work.answer.take_before(to) {
             to = place;
             let index = graph.order[place];
             let calls = self.services[index].plan.calls.iter();

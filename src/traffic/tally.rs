@@ -1,6 +1,6 @@
 //! What the Pods of each namespace use together, kept up to date without looking at all of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::base::{LookupMap, Str};
 use crate::store::ObjId;
@@ -19,14 +19,29 @@ pub struct Sum {
 pub struct Tally {
     parts: LookupMap<ObjId, (Str, Sum)>,
     sums: BTreeMap<Str, Sum>,
-    /// Pods that may use another amount than they were counted with.
-    unsettled: BTreeSet<ObjId>,
+    /// Pods that may use another amount than they were counted with, some more than once.
+    unsettled: Vec<ObjId>,
+    /// With so many it is looked for those that stand there more than once.
+    full: usize,
 }
+
+/// Fewer Pods than these may stand there more than once.
+const FULL_MIN: usize = 4096;
 
 impl Tally {
     /// A Pod may use another amount.
     pub fn unsettle(&mut self, pod: ObjId) {
-        self.unsettled.insert(pod);
+        self.unsettled.push(pod);
+        if self.unsettled.len() > self.full.max(FULL_MIN) {
+            self.once();
+            self.full = 2 * self.unsettled.len();
+        }
+    }
+
+    /// Each Pod stands there once, in order.
+    fn once(&mut self) {
+        self.unsettled.sort_unstable();
+        self.unsettled.dedup();
     }
 
     fn add(&mut self, (namespace, part): &(Str, Sum), sign: i128) {
@@ -38,10 +53,11 @@ impl Tally {
     /// The sums. `ask` says what a Pod uses and in which namespace, none if nothing, and whether it may use another
     /// amount next time though nobody says so.
     pub fn read(&mut self, ask: impl Fn(ObjId) -> (Option<(Str, Sum)>, bool)) -> BTreeMap<Str, Sum> {
+        self.once();
         for pod in std::mem::take(&mut self.unsettled) {
             let (part, changes) = ask(pod);
             if changes {
-                self.unsettled.insert(pod);
+                self.unsettled.push(pod);
             }
             match (part, self.parts.get_mut(&pod)) {
                 (Some(is), Some(was)) if is == *was => {}

@@ -138,18 +138,23 @@ fn check_selector(draft: &mut Draft, scale: &Scale, seen: Seeing<'_>, ctx: &Ctx<
         draft.condition(ctx, SCALING_ACTIVE, false, "InvalidSelector", message);
         return Err(Outcome::Invalid("selector is required".to_owned()));
     }
-    let meta = &draft.hpa.meta;
-    let mut keys: BTreeSet<ObjectKey> = BTreeSet::from([meta.key()]);
+    let own = draft.hpa.meta.key();
+    let mut others = BTreeSet::new();
     // Pods of one template share their labels.
     let mut last = None;
     for (_, pod) in seen.pods {
         let labels = pod.meta.labels.place();
         if last.replace(labels) != Some(labels) {
-            keys.extend(seen.selectors.matching(&meta.namespace, &pod.meta.labels));
+            seen.selectors.each_matching(&own.namespace, &pod.meta.labels, |key| {
+                if *key != own {
+                    others.insert(key.clone());
+                }
+            });
         }
     }
-    if keys.len() > 1 && !seen.pods.is_empty() {
-        let names: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    if !others.is_empty() {
+        others.insert(own);
+        let names: Vec<String> = others.iter().map(ToString::to_string).collect();
         let message = format!(
             "pods by selector {} are controlled by multiple HPAs: [{}]",
             scale.selector(),

@@ -9,6 +9,8 @@
 //! Upstream counts on how many nodes an image is when a node is copied into the snapshot, so the counts of nodes
 //! without changes lag behind. Here they are always current.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, OnceLock};
 
 use super::images::Images;
@@ -48,6 +50,8 @@ pub struct Snapshot {
     claim_users: Shared<LookupMap<ObjectKey, u32>>,
     /// Pods with a node that have generic ephemeral volumes.
     ephemeral_users: usize,
+    /// How many Pods with a node there are of each priority.
+    priorities: BTreeMap<i32, u32>,
     images: Shared<Images>,
     looks: Shared<Looks>,
     /// Everything that is neither a node nor a bound Pod.
@@ -71,6 +75,7 @@ impl Default for Snapshot {
             kin: Shared::default(),
             claim_users: Shared::default(),
             ephemeral_users: 0,
+            priorities: BTreeMap::new(),
             images: Shared::default(),
             looks: Shared::default(),
             listers: Shared::default(),
@@ -284,6 +289,7 @@ impl Snapshot {
             *self.claim_users.or_insert_with(claim.clone(), || 0) += 1;
         }
         self.ephemeral_users += usize::from(info.shape.has_ephemeral);
+        *self.priorities.entry(info.priority()).or_default() += 1;
         let Self { watches, topology, slots, site, kin, looks, .. } = self;
         let slot = &mut slots[id.index()];
         watches.site(topology, id, slot.is_present(), site);
@@ -293,6 +299,11 @@ impl Snapshot {
         looks.add(id, &info, site);
         Arc::make_mut(slot).add_pod(info);
         self.touch(id);
+    }
+
+    /// The lowest priority of a Pod with a node; none if there are no such Pods.
+    pub fn lowest_priority(&self) -> Option<i32> {
+        self.priorities.keys().next().copied()
     }
 
     /// A Pod is no more on a node.
@@ -308,6 +319,12 @@ impl Snapshot {
         }
         self.touch(id);
         self.ephemeral_users -= usize::from(removed.shape.has_ephemeral);
+        if let Entry::Occupied(mut count) = self.priorities.entry(removed.priority()) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
         for claim in &removed.shape.claims {
             let left = self.claim_users.get_mut(claim).map(|count| {
                 *count -= 1;

@@ -3,12 +3,13 @@
 //! A node knows the sum of what its Pods want, in whole parts of a millicore, so that it can be kept up to date
 //! when one of them wants another amount, and is the same as if it were added up anew.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::profile::{Neighbours, Profile, Profiles};
 use super::super::share::{Claim, share};
 use super::Ctx;
+use super::marks::Marks;
 use super::service::Service;
 use crate::api::Pod;
 use crate::base::{LookupMap, Str};
@@ -32,7 +33,7 @@ pub(super) struct Nodes {
     /// What Pods used whose use has changed since [`Nodes::take_changed`], in the order of the changes.
     before: Vec<(ObjId, Option<f64>)>,
     /// Nodes of which something is to be worked out.
-    stale: BTreeSet<usize>,
+    stale: Marks,
 }
 
 /// A node.
@@ -157,8 +158,9 @@ impl Nodes {
         ctx: &Ctx<'_>,
         mut given: impl FnMut(usize),
     ) -> bool {
-        let mut changed = false;
-        for number in std::mem::take(&mut self.stale) {
+        let (mut changed, mut from) = (false, 0);
+        while let Some(number) = self.stale.take_from(from) {
+            from = number + 1;
             let node = &mut self.all[number];
             node.find_neighbours(profiles, ctx);
             let moved = node.claim(services, ctx);
