@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use crate::base::{Str, Timestamp};
+use crate::base::{Few, Str, Timestamp};
 
 /// The identity of one object for its whole life, as the API server assigns it.
 ///
@@ -93,7 +93,8 @@ pub struct Labels(Arc<[(Str, Str)]>);
 
 impl Default for Labels {
     fn default() -> Self {
-        Self(Arc::from([]))
+        // One for all.
+        Self(Arc::default())
     }
 }
 
@@ -224,9 +225,9 @@ pub struct Meta {
     /// Annotations.
     pub annotations: Labels,
     /// Owners; at most one is the controller.
-    pub owners: Vec<OwnerReference>,
+    pub owners: Few<OwnerReference>,
     /// What must be done before the object may vanish.
-    pub finalizers: Vec<Str>,
+    pub finalizers: Few<Str>,
 }
 
 impl Meta {

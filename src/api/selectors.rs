@@ -57,6 +57,9 @@ impl<K: Ord + Clone> Selectors<K> {
 
     /// Passes the same to `found`, in no order.
     pub fn each_matching(&self, namespace: &Str, labels: &Labels, mut found: impl FnMut(&K)) {
+        if self.all.is_empty() {
+            return;
+        }
         let mut take = |bucket: Option<&BTreeSet<K>>| {
             let selects = |key: &&K| self.all.get(*key).is_some_and(|(_, s)| s.matches(labels));
             bucket.into_iter().flatten().filter(selects).for_each(&mut found);

@@ -8,7 +8,7 @@ use super::k8s;
 use super::meta::{Labels, Meta};
 use super::pod::PodSpec;
 use super::selector::LabelSelector;
-use crate::base::{Str, Timestamp};
+use crate::base::{Few, Str, Timestamp};
 
 /// A Pod template; Pods made from it share its spec.
 ///
@@ -24,7 +24,7 @@ pub struct PodTemplate {
     /// Annotations of the Pods.
     pub annotations: Labels,
     /// Finalizers of the Pods.
-    pub finalizers: Vec<Str>,
+    pub finalizers: Few<Str>,
     /// The spec.
     pub spec: Arc<PodSpec>,
 }

@@ -229,7 +229,7 @@ mod tests {
 
     fn owned<T: Stored>(store: &Store, mut pod: Pod, name: &str) -> Pod {
         let owner = store.find::<T>("default", name).unwrap();
-        pod.meta.owners = vec![OwnerReference::controller_of(&**owner)];
+        pod.meta.owners = vec![OwnerReference::controller_of(&**owner)].into();
         pod
     }
 
@@ -247,7 +247,7 @@ mod tests {
     fn system(mut pod: Pod, age: i64) -> Pod {
         pod.meta.namespace = "kube-system".into();
         let owner = testkit::replica_set("custom", 1);
-        pod.meta.owners = vec![OwnerReference::controller_of(&owner)];
+        pod.meta.owners = vec![OwnerReference::controller_of(&owner)].into();
         pod.meta.created = Some(crate::base::Timestamp(testkit::calendar().start.0 + 4000 - age));
         pod
     }

@@ -4,6 +4,7 @@
 
 pub mod diag;
 pub mod diag_codes;
+pub mod few;
 pub mod lookup;
 pub mod paged;
 pub mod quantity;
@@ -13,6 +14,7 @@ pub mod text;
 pub mod time;
 
 pub use diag::{Diagnostic, Severity, SourceId, SourceMap, Span};
+pub use few::Few;
 pub use lookup::{LookupMap, LookupSet};
 pub use paged::Paged;
 pub use quantity::Quantity;

@@ -75,6 +75,11 @@ impl Enqueue {
         self.fixed.push((key, at));
     }
 
+    /// Whether nothing was put.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.late.is_empty() && self.fixed.is_empty()
+    }
+
     /// What was put, with delays, for tests.
     pub fn keys(&self) -> &[(WorkKey, SimDuration)] {
         &self.keys

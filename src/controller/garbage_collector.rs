@@ -210,7 +210,7 @@ fn attempt_to_delete(uid: &Uid, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
         if kept.len() == holds.len() {
             return Ok(());
         }
-        let kept: Vec<_> = kept.into_iter().cloned().collect();
+        let kept = kept.into_iter().cloned().collect();
         return ctx.update_meta(&object, |meta| meta.owners = kept);
     }
     let dependents = store.dependents(uid);
@@ -311,11 +311,11 @@ mod tests {
     fn family(h: &mut Harness, pods: usize) -> ObjectKey {
         let deployment = h.store.create(testkit::deployment("web", 1)).unwrap();
         let mut set = testkit::replica_set("web-1", 1);
-        set.meta.owners = vec![OwnerReference::controller_of(&*deployment)];
+        set.meta.owners = vec![OwnerReference::controller_of(&*deployment)].into();
         let set = h.store.create(set).unwrap();
         for index in 0..pods {
             let mut pod = testkit::pod(&format!("p{index}"), "app=web");
-            pod.meta.owners = vec![OwnerReference::controller_of(&*set)];
+            pod.meta.owners = vec![OwnerReference::controller_of(&*set)].into();
             pod.node_name = Some("n".into());
             h.store.create(pod).unwrap();
         }
@@ -410,7 +410,7 @@ mod tests {
         let mut h = harness();
         let set = h.store.create(testkit::replica_set("a", 0)).unwrap();
         let mut pod = testkit::pod("p", "app=web");
-        pod.meta.owners = vec![OwnerReference::controller_of(&*set)];
+        pod.meta.owners = vec![OwnerReference::controller_of(&*set)].into();
         let delete = DeleteOptions::default();
         assert_eq!(h.store.delete::<ReplicaSet>(&set.meta.key(), &delete), Ok(Deleted::Gone));
         h.store.create(testkit::replica_set("a", 0)).unwrap();
@@ -428,7 +428,7 @@ mod tests {
         set.meta.namespace = "other".into();
         let set = h.store.create(set).unwrap();
         let mut pod = testkit::pod("p", "app=web");
-        pod.meta.owners = vec![OwnerReference::controller_of(&*set)];
+        pod.meta.owners = vec![OwnerReference::controller_of(&*set)].into();
         h.store.create(pod).unwrap();
         h.advance_secs(1);
         assert_eq!(h.store.count::<Pod>(), 0);
@@ -451,7 +451,8 @@ mod tests {
             uid: "1".into(),
             controller: true,
             block_owner_deletion: true,
-        }];
+        }]
+        .into();
         h.store.create(pod).unwrap();
         h.advance_secs(60);
         assert_eq!(h.store.count::<Pod>(), 1);
@@ -462,7 +463,7 @@ mod tests {
         let mut h = harness();
         let a = h.store.create(testkit::replica_set("a", 0)).unwrap();
         let mut b = testkit::replica_set("b", 0);
-        b.meta.owners = vec![OwnerReference::controller_of(&*a)];
+        b.meta.owners = vec![OwnerReference::controller_of(&*a)].into();
         let b = h.store.create(b).unwrap();
         let back = OwnerReference::controller_of(&*b);
         h.store.update::<ReplicaSet>(&a.meta.key(), |a| a.meta.owners.push(back)).unwrap();

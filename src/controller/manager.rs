@@ -116,6 +116,9 @@ impl Manager {
             Enqueue { keys: std::mem::take(&mut self.scratch), late: Vec::new(), fixed: Vec::new() };
         for index in 0..self.slots.len() {
             self.slots[index].controller.on_change(change, store, &mut out);
+            if out.is_empty() {
+                continue;
+            }
             if !out.keys.is_empty() {
                 let keys = std::mem::take(&mut out.keys);
                 out.keys = self.enqueue_at(index, keys, delivered, change.at);

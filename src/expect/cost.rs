@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use super::Count;
 use crate::api::node::{INSTANCE_TYPE_LABEL, NODE_GROUP_LABEL};
 use crate::api::{Node, Pod};
-use crate::base::{SimDuration, SimTime, Str};
+use crate::base::{LookupMap, SimDuration, SimTime, Str};
 use crate::scheduler::framework::resources::{RequestOptions, pod_requests};
 use crate::store::{Change, ObjId};
 
@@ -110,8 +110,8 @@ pub struct Ledger {
     allocatable: Meter,
     requested: BTreeMap<Str, Meter>,
     used: BTreeMap<Str, Meter>,
-    /// What a Pod on a node counts for.
-    pods: BTreeMap<ObjId, (Str, Amounts)>,
+    /// What a Pod on a node counts for: its namespace, millicores, bytes.
+    pods: LookupMap<ObjId, (Str, i64, i64)>,
     sampled: Option<SimTime>,
 }
 
@@ -164,15 +164,15 @@ impl Ledger {
     }
 
     fn pod(&mut self, now: SimTime, id: ObjId, pod: Option<&Pod>) {
-        if let Some((namespace, amounts)) = self.pods.remove(&id) {
-            self.requested.entry(namespace).or_default().change(now, amounts, -1);
+        if let Some((namespace, cpu, memory)) = self.pods.remove(&id) {
+            self.requested.entry(namespace).or_default().change(now, Amounts::new(cpu, memory), -1);
         }
         let Some(pod) = pod else { return };
         let requests = pod_requests(pod, RequestOptions { use_status: true, ..RequestOptions::default() });
-        let amounts = Amounts::new(requests.cpu_milli(), requests.memory());
+        let (cpu, memory) = (requests.cpu_milli(), requests.memory());
         let namespace = pod.meta.namespace.clone();
-        self.requested.entry(namespace.clone()).or_default().change(now, amounts, 1);
-        self.pods.insert(id, (namespace, amounts));
+        self.requested.entry(namespace.clone()).or_default().change(now, Amounts::new(cpu, memory), 1);
+        self.pods.insert(id, (namespace, cpu, memory));
     }
 
     /// Whether it is time to look at what Pods use.

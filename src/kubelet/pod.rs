@@ -6,7 +6,7 @@ use super::admission::MIRROR;
 use super::probes::Probes;
 use super::recipe::Recipe;
 use super::resize::Resize;
-use super::usage::Level;
+use super::usage::{Level, Uses};
 use crate::api::pod::{RUNS_FOR, Terminated};
 use crate::api::{Container, Labels, ObjectKey, Pod, PodSpec};
 use crate::base::{SimDuration, SimTime, Str, Timestamp, text::lit};
@@ -387,16 +387,8 @@ pub struct Life {
     pub backoff: Backoff,
     /// Of image pulls.
     pub pull_backoff: Backoff,
-    /// Memory in use while it runs, whatever it answers.
-    pub memory: Level,
-    /// Memory of the requests that it works on.
-    pub in_flight: Level,
-    /// Bytes of each of them.
-    pub per_request: i64,
-    /// Disk it has written: its own layer and its logs, which go with the Pod.
-    pub disk: Level,
-    /// Processes while it runs.
-    pub pids: Level,
+    /// What it uses; none: nothing.
+    uses: Option<Box<Uses>>,
     /// When it crosses its memory limit.
     pub over_limit: Option<SimTime>,
     /// Its probes.
@@ -427,14 +419,20 @@ impl Life {
             refused: 0,
             backoff: Backoff::default(),
             pull_backoff: Backoff::default(),
-            memory: Level::default(),
-            in_flight: Level::default(),
-            per_request: 0,
-            disk: Level::default(),
-            pids: Level::default(),
+            uses: None,
             over_limit: None,
             probes: None,
         }
+    }
+
+    /// What it uses.
+    pub fn uses(&self) -> &Uses {
+        self.uses.as_deref().unwrap_or(&Uses::NOTHING)
+    }
+
+    /// The same, to be changed.
+    pub fn uses_mut(&mut self) -> &mut Uses {
+        self.uses.get_or_insert_default()
     }
 
     /// Whether it runs.

@@ -13,6 +13,37 @@ pub struct Level {
     stop: Option<(SimTime, i64)>,
 }
 
+/// What a container uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Uses {
+    /// Memory in use while it runs, whatever it answers.
+    pub memory: Level,
+    /// Memory of the requests that it works on.
+    pub in_flight: Level,
+    /// Bytes of each of them.
+    pub per_request: i64,
+    /// Disk it has written: its own layer and its logs, which go with the Pod.
+    pub disk: Level,
+    /// Processes while it runs.
+    pub pids: Level,
+}
+
+impl Uses {
+    /// Nothing of anything.
+    pub const NOTHING: Self = {
+        let level = Level::growing(SimTime::ZERO, 0, 0);
+        Self { memory: level, in_flight: level, per_request: 0, disk: level, pids: level }
+    };
+
+    /// Whether nothing is used, now and later.
+    pub const fn is_nothing(&self) -> bool {
+        self.memory.is_nothing()
+            && self.in_flight.is_nothing()
+            && self.disk.is_nothing()
+            && self.pids.is_nothing()
+    }
+}
+
 impl Level {
     /// So many bytes from `from` on, and so many more every second.
     pub const fn growing(from: SimTime, value: i64, per_second: i64) -> Self {

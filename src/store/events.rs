@@ -10,8 +10,8 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::{ObjId, Store};
 use crate::api::service::Namespace;
-use crate::api::{Event, EventType, Meta, ObjectKey, ObjectRef};
-use crate::base::{LookupMap, SimDuration, SimTime, Str, Timestamp};
+use crate::api::{Event, EventType, Meta, ObjectRef};
+use crate::base::{Few, LookupMap, SimDuration, SimTime, Str, Timestamp};
 
 /// Distinct messages of otherwise equal Events within [`AGGREGATE_WINDOW`] until they are combined.
 const AGGREGATE_MESSAGES_MAX: usize = 10;
@@ -76,20 +76,24 @@ impl Default for Correlator {
 
 /// Stands for source, host, object and type, with reason and message (or the object's version) where they count. Of two
 /// such the same number is as unlikely as of two contents the same digest.
-type Key = u128;
+type Key = [u64; 2];
 
 #[derive(Clone, Debug)]
 struct Observed {
-    event: ObjectKey,
+    /// Its place; none: the Event was not let through or not taken.
+    event: ObjId,
     count: i32,
     last: SimTime,
 }
+
+/// No Event's place.
+const NOWHERE: ObjId = ObjId(0);
 
 /// Distinct messages, oldest first.
 #[derive(Clone, Debug, Default)]
 struct Aggregate {
     oldest: Option<Str>,
-    later: Vec<Str>,
+    later: Few<Str>,
     last: SimTime,
 }
 
@@ -143,17 +147,22 @@ impl Keys {
             part.hash(&mut hasher);
         }
         (emit.event_type == EventType::Warning).hash(&mut hasher);
-        let object = hasher.finish128().as_u128();
+        let object = key_of(&hasher);
         emit.reason.hash(&mut hasher);
-        Self { object, reason: hasher.finish128().as_u128(), so_far: hasher }
+        Self { object, reason: key_of(&hasher), so_far: hasher }
     }
 
     /// The finest: with a message, or what stands for it.
     fn with(&self, message: &str) -> Key {
         let mut hasher = self.so_far;
         message.hash(&mut hasher);
-        hasher.finish128().as_u128()
+        key_of(&hasher)
     }
+}
+
+fn key_of(hasher: &SipHasher13) -> Key {
+    let hash = hasher.finish128();
+    [hash.h1, hash.h2]
 }
 
 impl Store {
@@ -192,12 +201,12 @@ impl Store {
         };
         let count = self.correlator.observed.get(&key).map_or(0, |o| o.count) + 1;
         let allowed = self.correlator.allow(keys.object, now);
-        let known = self.correlator.observed.get(&key).map(|o| o.event.clone());
+        let known = self.correlator.observed.get(&key).map(|o| o.event);
         let event = match known {
-            Some(event) if allowed => self.repeat_event(&event, &emit, count),
+            Some(event) if allowed => self.repeat_event(event, &emit, count),
             Some(event) => event,
             None if allowed => self.create_event(&emit, count),
-            None => ObjectKey::default(),
+            None => NOWHERE,
         };
         self.correlator.observed.insert(key, Observed { event, count, last: now });
         allowed
@@ -215,8 +224,7 @@ impl Store {
                 let count = known.count + 1;
                 // Upstream writes the second occurrence; later ones stay in the recorder until the
                 // series is refreshed or finished.
-                let event =
-                    if count == 2 { self.repeat_series(&known.event, count) } else { known.event.clone() };
+                let event = if count == 2 { self.repeat_series(known.event, count) } else { known.event };
                 Observed { event, count, last: now }
             }
             _ => Observed { event: self.create_event(&emit, 1), count: 1, last: now },
@@ -224,7 +232,7 @@ impl Store {
         self.correlator.observed.insert(key, observed);
     }
 
-    fn create_event(&mut self, emit: &Emit, count: i32) -> ObjectKey {
+    fn create_event(&mut self, emit: &Emit, count: i32) -> ObjId {
         self.expire_events();
         self.correlator.serial += 1;
         let namespace = match emit.regarding.namespace.as_str() {
@@ -233,7 +241,7 @@ impl Store {
         };
         if self.find::<Namespace>("", &namespace).is_some_and(|n| n.terminating) {
             // The API server takes nothing new, Events no more than the rest.
-            return ObjectKey::default();
+            return NOWHERE;
         }
         // The wall clock's nanoseconds, as upstream has it; a counter keeps those of one instant apart.
         let start = u64::try_from(self.calendar().timestamp(SimTime::ZERO).0).unwrap_or(0);
@@ -253,41 +261,43 @@ impl Store {
             count,
             series: emit.series,
         };
-        let key = event.meta.key();
         // Names are unique by the counter, and Events need no namespace to exist.
-        let created = self.create(event);
+        let created = self.create_as(event, true);
         debug_assert!(created.is_ok(), "an Event was refused: {created:?}");
-        self.note_written(&key);
-        key
+        let id = created.map_or(NOWHERE, |event| ObjId(event.meta.resource_version));
+        self.note_written(id);
+        id
     }
 
-    fn repeat_event(&mut self, key: &ObjectKey, emit: &Emit, count: i32) -> ObjectKey {
+    fn repeat_event(&mut self, id: ObjId, emit: &Emit, count: i32) -> ObjId {
         let at = self.timestamp();
-        let written = self.update::<Event>(key, |event| {
+        let change = |event: &mut Event| {
             event.count = count;
             event.last = at;
             event.message = emit.message.clone();
-        });
-        if written.is_err() {
+        };
+        if !matches!(self.write_at(id, change, false), Ok(Some(_))) {
             return self.create_event(emit, count);
         }
-        self.note_written(key);
-        key.clone()
+        self.note_written(id);
+        id
     }
 
-    fn repeat_series(&mut self, key: &ObjectKey, count: i32) -> ObjectKey {
+    fn repeat_series(&mut self, id: ObjId, count: i32) -> ObjId {
         let at = self.timestamp();
-        // An Event that has expired meanwhile is simply gone.
-        let _ = self.update::<Event>(key, |event| {
+        let change = |event: &mut Event| {
             event.count = count;
             event.last = at;
-        });
-        self.note_written(key);
-        key.clone()
+        };
+        // An Event that has expired meanwhile is simply gone.
+        if matches!(self.write_at(id, change, false), Ok(Some(_))) {
+            self.note_written(id);
+        }
+        id
     }
 
-    fn note_written(&mut self, key: &ObjectKey) {
-        if let Some(id) = self.id_of::<Event>(key).filter(|_| !self.correlator.ttl.is_zero()) {
+    fn note_written(&mut self, id: ObjId) {
+        if id != NOWHERE && !self.correlator.ttl.is_zero() {
             self.correlator.written.push_back((self.timestamp(), id));
         }
     }
@@ -303,10 +313,8 @@ impl Store {
         while let Some((_, id)) = self.correlator.written.front().copied().filter(|(at, _)| *at < limit) {
             self.correlator.written.pop_front();
             // Of one that was written again since another entry tells.
-            let expired = self.get_id::<Event>(id).filter(|event| event.last < limit);
-            if let Some(key) = expired.map(|event| event.meta.key()) {
-                // It is there, and nothing holds it.
-                let _ = self.delete::<Event>(&key, &super::DeleteOptions::force());
+            if let Some(event) = self.get_id::<Event>(id).filter(|event| event.last < limit).cloned() {
+                self.remove(id, &event);
             }
         }
     }

@@ -15,8 +15,16 @@ pub struct ObjId(pub u64);
 #[derive(Clone, Debug)]
 pub struct Table<T> {
     objects: Paged<Arc<T>>,
+    /// Empty for kinds that are not [named](is_named).
     by_key: LookupMap<ObjectKey, ObjId>,
+    /// The same.
     by_namespace: BTreeMap<Str, BTreeSet<ObjId>>,
+}
+
+/// Whether objects of a kind are found by their names. Events are more than all other objects together, and it is people
+/// only who ask for one by its name or for those of one namespace: all are looked through then.
+fn is_named(kind: Kind) -> bool {
+    kind != Kind::Event
 }
 
 impl<T> Default for Table<T> {
@@ -28,13 +36,13 @@ impl<T> Default for Table<T> {
 impl<T: Resource> Table<T> {
     /// The object under `key`.
     pub fn get(&self, key: &ObjectKey) -> Option<&Arc<T>> {
-        self.get_id(*self.by_key.get(key)?)
+        self.get_id(self.id_of(key)?)
     }
 
     /// The object of this namespace and name.
     pub fn find(&self, namespace: &str, name: &str) -> Option<&Arc<T>> {
         let key = (namespace, name);
-        self.get_id(*self.by_key.get(&key as &dyn KeyParts)?)
+        self.get_id(self.place(&key)?)
     }
 
     /// The object at `id`.
@@ -44,7 +52,15 @@ impl<T: Resource> Table<T> {
 
     /// The place of the object under `key`.
     pub fn id_of(&self, key: &ObjectKey) -> Option<ObjId> {
-        self.by_key.get(key).copied()
+        self.place(key)
+    }
+
+    fn place(&self, key: &dyn KeyParts) -> Option<ObjId> {
+        if is_named(T::KIND) {
+            return self.by_key.get(key).copied();
+        }
+        let is = |object: &Arc<T>| key.parts() == (&*object.meta().namespace, &*object.meta().name);
+        self.iter().find(|(_, object)| is(object)).map(|(id, _)| id)
     }
 
     /// All objects in the order of their creation.
@@ -53,8 +69,11 @@ impl<T: Resource> Table<T> {
     }
 
     /// The objects of a namespace in the order of their creation.
-    pub fn iter_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<T>> {
-        self.by_namespace.get(namespace).into_iter().flatten().filter_map(|id| self.get_id(*id))
+    pub fn iter_in<'a>(&'a self, namespace: &str) -> impl Iterator<Item = &'a Arc<T>> {
+        let ids = self.by_namespace.get(namespace).into_iter().flatten();
+        let all = (!is_named(T::KIND)).then(|| self.iter()).into_iter().flatten();
+        let unnamed = all.filter(move |(_, object)| *object.meta().namespace == *namespace);
+        ids.filter_map(|id| self.get_id(*id)).chain(unnamed.map(|(_, object)| object))
     }
 
     /// How many there are.
@@ -68,9 +87,11 @@ impl<T: Resource> Table<T> {
     }
 
     pub(super) fn insert(&mut self, id: ObjId, object: Arc<T>) {
-        let key = object.key();
-        self.by_namespace.entry(key.namespace.clone()).or_default().insert(id);
-        self.by_key.insert(key, id);
+        if is_named(T::KIND) {
+            let key = object.key();
+            self.by_namespace.entry(key.namespace.clone()).or_default().insert(id);
+            self.by_key.insert(key, id);
+        }
         self.objects.insert(id.0, object);
     }
 
@@ -80,6 +101,9 @@ impl<T: Resource> Table<T> {
 
     pub(super) fn remove(&mut self, id: ObjId) -> Option<Arc<T>> {
         let object = self.objects.remove(id.0)?;
+        if !is_named(T::KIND) {
+            return Some(object);
+        }
         let key = object.key();
         self.by_key.remove(&key);
         if let Some(ids) = self.by_namespace.get_mut(&key.namespace) {

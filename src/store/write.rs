@@ -67,7 +67,16 @@ impl Store {
     ///
     /// # Errors
     /// The name is taken, the namespace is missing or being deleted, or admission refuses.
-    pub fn create<T: Stored>(&mut self, mut object: T) -> Result<Arc<T>, ApiError> {
+    pub fn create<T: Stored>(&mut self, object: T) -> Result<Arc<T>, ApiError> {
+        self.create_as(object, false)
+    }
+
+    /// Creates an object; its name need not be looked for if it `is_unique`.
+    pub(super) fn create_as<T: Stored>(
+        &mut self,
+        mut object: T,
+        is_unique: bool,
+    ) -> Result<Arc<T>, ApiError> {
         self.check_namespace(&object)?;
         let refusal = admission::admit(self, &mut object)?;
         self.name_it(&mut object)?;
@@ -75,7 +84,7 @@ impl Store {
             return Err(ApiError::forbidden(T::KIND, &object.meta().name, why));
         }
         let key = object.key();
-        if self.id_of::<T>(&key).is_some() {
+        if !is_unique && self.id_of::<T>(&key).is_some() {
             return Err(ApiError::AlreadyExists { kind: T::KIND, name: object.meta().name.clone() });
         }
         super::quota::charge(self, None, &object)?;
@@ -135,10 +144,19 @@ impl Store {
         change: impl FnOnce(&mut T),
         spec: bool,
     ) -> Result<Arc<T>, ApiError> {
-        let id = self.id_of::<T>(key).ok_or_else(|| ApiError::not_found(T::KIND, key))?;
-        let Some(old) = self.get_id::<T>(id).cloned() else {
-            return Err(ApiError::not_found(T::KIND, key));
-        };
+        let missing = || ApiError::not_found(T::KIND, key);
+        let id = self.id_of::<T>(key).ok_or_else(missing)?;
+        self.write_at(id, change, spec)?.ok_or_else(missing)
+    }
+
+    /// Changes the object at a place; none if there is none.
+    pub(super) fn write_at<T: Stored>(
+        &mut self,
+        id: ObjId,
+        change: impl FnOnce(&mut T),
+        spec: bool,
+    ) -> Result<Option<Arc<T>>, ApiError> {
+        let Some(old) = self.get_id::<T>(id).cloned() else { return Ok(None) };
         let mut new = T::clone(&old);
         change(&mut new);
         if spec {
@@ -146,7 +164,7 @@ impl Store {
             super::service::complete(self, Some(&*old), &mut new)?;
         }
         if new == *old {
-            return Ok(old);
+            return Ok(Some(old));
         }
         if spec && has_generation(T::KIND) {
             let meta = std::mem::replace(new.meta_mut(), old.meta().clone());
@@ -156,7 +174,7 @@ impl Store {
                 new.meta_mut().generation = old.meta().generation + 1;
             }
         }
-        Ok(self.commit(id, &old, new))
+        Ok(Some(self.commit(id, &old, new)))
     }
 
     /// Writes `new` over `old`, or removes it if nothing holds it any more.
@@ -176,7 +194,8 @@ impl Store {
         new
     }
 
-    fn remove<T: Stored>(&mut self, id: ObjId, object: &Arc<T>) {
+    /// Removes an object that nothing holds.
+    pub(super) fn remove<T: Stored>(&mut self, id: ObjId, object: &Arc<T>) {
         self.remove_as(id, object, object);
     }
 

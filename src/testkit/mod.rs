@@ -133,7 +133,7 @@ pub fn image_template(text: &str, image: &str) -> Arc<PodTemplate> {
         raw: Arc::new(raw),
         labels,
         annotations: Labels::default(),
-        finalizers: Vec::new(),
+        finalizers: Vec::new().into(),
         spec: Arc::new(pod_spec(image)),
     })
 }

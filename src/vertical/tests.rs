@@ -323,7 +323,7 @@ fn modes_decide_what_new_pods_get() {
         assert_eq!(vertical.next(SimTime::ZERO), Some(SimTime::ZERO));
         vertical.run(&mut store, &NoMetrics, |_, _| false);
         let mut pod = testkit::pod("p", "app=web");
-        pod.meta.owners = vec![OwnerReference::controller_of(&*set)];
+        pod.meta.owners = vec![OwnerReference::controller_of(&*set)].into();
         let pod = store.create(pod).unwrap();
         assert_eq!(pod.meta.annotations.contains_key("vpaUpdates"), patched, "{mode}");
         let mut crew = Crew::new(2, 2, json!({"updatePolicy": {"updateMode": mode}}), "cpu=50m memory=400Mi");
@@ -438,7 +438,7 @@ fn the_older_autoscaler_has_a_pod() {
     assert_eq!(crew.turn(1).0.len(), 1);
     let set = crew.store.find::<crate::api::workload::ReplicaSet>("default", "web").unwrap().clone();
     let mut fresh = testkit::pod("fresh", "app=web");
-    fresh.meta.owners = vec![OwnerReference::controller_of(&*set)];
+    fresh.meta.owners = vec![OwnerReference::controller_of(&*set)].into();
     let fresh = crew.store.create(fresh).unwrap();
     let note = fresh.meta.annotations.get("vpaUpdates").map(|note| note.to_string()).unwrap_or_default();
     assert!(note.starts_with("Pod resources updated by web: "), "{note}");
@@ -622,7 +622,7 @@ fn targets_that_cannot_be_used_are_told() {
     let mut store = testkit::store();
     let deployment = store.create(testkit::deployment("web", 1)).unwrap();
     let mut owned = testkit::replica_set("owned", 1);
-    owned.meta.owners = vec![OwnerReference::controller_of(&*deployment)];
+    owned.meta.owners = vec![OwnerReference::controller_of(&*deployment)].into();
     store.create(owned).unwrap();
     store.create(testkit::replica_set("free", 1)).unwrap();
     for (target, expected) in [

@@ -30,7 +30,7 @@ pub fn lower_meta(meta: metav1::ObjectMeta) -> Meta {
         labels: labels(meta.labels),
         annotations: labels(meta.annotations),
         owners: meta.owner_references.unwrap_or_default().into_iter().map(owner).collect(),
-        finalizers: texts(meta.finalizers),
+        finalizers: texts(meta.finalizers).into(),
     }
 }
 

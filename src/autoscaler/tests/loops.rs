@@ -107,7 +107,7 @@ fn only_pods_that_the_scheduler_has_refused_buy_nodes() {
             "a DaemonSet's",
             Box::new(|pod: &mut Pod| {
                 let owner = OwnerReference { kind: "DaemonSet".into(), ..pod.meta.owners[0].clone() };
-                pod.meta.owners = vec![owner];
+                pod.meta.owners = vec![owner].into();
             }),
             0,
         ),

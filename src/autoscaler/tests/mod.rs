@@ -154,7 +154,7 @@ impl Tank {
         let mut pod = Pod::clone(&pod);
         let set = self.store.find::<crate::api::workload::ReplicaSet>("default", "web").unwrap();
         if pod.meta.owners.is_empty() {
-            pod.meta.owners = vec![crate::api::OwnerReference::controller_of(&**set)];
+            pod.meta.owners = vec![crate::api::OwnerReference::controller_of(&**set)].into();
         }
         pod.node_name = node.map(Str::from);
         if node.is_none() {

@@ -21,7 +21,7 @@ pub fn pod_from_template(template: &PodTemplate, owner: &Owner) -> Pod {
         labels: template.labels.clone(),
         annotations: template.annotations.clone(),
         finalizers: template.finalizers.clone(),
-        owners: vec![owner.reference.clone()],
+        owners: vec![owner.reference.clone()].into(),
         ..Meta::default()
     };
     let node_name = template.raw.spec.as_ref().and_then(|s| s.node_name.as_deref());

@@ -125,7 +125,7 @@ fn job_for(cron_job: &CronJob, name: Str, time: Timestamp, clockwork: &Clockwork
         meta: Meta {
             labels: template.meta.labels.clone(),
             annotations,
-            owners: vec![OwnerReference::controller_of(cron_job)],
+            owners: vec![OwnerReference::controller_of(cron_job)].into(),
             ..Meta::named(cron_job.meta.namespace.clone(), name)
         },
         ..template.clone()

@@ -60,7 +60,7 @@ fn snapshot(ctx: &mut Ctx<'_>, set: &DaemonSet, number: i64) -> Result<Arc<Contr
         meta: Meta {
             labels: set.template.labels.with(REVISION_LABEL, hash.clone()),
             annotations: set.meta.annotations.clone(),
-            owners: vec![OwnerReference::controller_of(set)],
+            owners: vec![OwnerReference::controller_of(set)].into(),
             ..Meta::named(set.meta.namespace.clone(), history::name(&set.meta.name, &hash))
         },
         template: set.template.clone(),

@@ -176,7 +176,7 @@ impl Sync<'_, '_> {
             meta: Meta {
                 labels: template.labels.clone(),
                 annotations: self.size_annotations(&annotations),
-                owners: vec![OwnerReference::controller_of(deployment)],
+                owners: vec![OwnerReference::controller_of(deployment)].into(),
                 ..Meta::named(deployment.meta.namespace.clone(), hashed_name(&deployment.meta.name, &hash))
             },
             replicas,

@@ -133,7 +133,7 @@ pub(super) fn new_slice(service: &Service, ports: Ports) -> EndpointSlice {
             namespace: service.meta.namespace.clone(),
             generate_name: format!("{}-", service.meta.name).into(),
             labels: slice_labels(service),
-            owners: vec![OwnerReference::controller_of(service)],
+            owners: vec![OwnerReference::controller_of(service)].into(),
             ..Meta::default()
         },
         endpoints: Vec::new(),

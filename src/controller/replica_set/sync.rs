@@ -121,13 +121,14 @@ fn related_pods<T: PodSet>(ctx: &Ctx<'_>, set: &ReplicaSet) -> Vec<Arc<Pod>> {
 
 fn advance(burst: &mut Burst, ctx: &mut Ctx<'_>, set: &ReplicaSet, owner: &Owner) -> Progress {
     match &burst.doomed {
-        None => burst.calls.run(ctx, |ctx, _| {
-            match create_pod(ctx, pod_from_template(&set.template, owner), owner) {
+        None => {
+            let pod = pod_from_template(&set.template, owner);
+            burst.calls.run(ctx, |ctx, _| match create_pod(ctx, pod.clone(), owner) {
                 // Whatever is created in a namespace that is being deleted will fail.
                 Err(error) if !error.is_namespace_terminating() => Err(error),
                 Ok(_) | Err(_) => Ok(()),
-            }
-        }),
+            })
+        }
         Some(doomed) => burst.calls.run(ctx, |ctx, number| match doomed.get(number) {
             Some(pod) => ignore_not_found(delete_pod(ctx, pod, owner)),
             None => Ok(()),

@@ -95,7 +95,7 @@ pub(super) fn update_owners(ctx: &mut Ctx<'_>, set: &StatefulSet, pod: &Pod) -> 
             continue;
         }
         let owners = wanted_owners(&claim, set, pod);
-        ctx.update::<PersistentVolumeClaim>(&claim.key(), |c| c.meta.owners = owners)
+        ctx.update::<PersistentVolumeClaim>(&claim.key(), |c| c.meta.owners = owners.into())
             .map_err(|e| format!("could not update claim {name} for delete policy ownerRefs: {e}"))?;
     }
     Ok(())

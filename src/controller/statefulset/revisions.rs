@@ -72,7 +72,7 @@ fn create(
             meta: Meta {
                 labels: set.template.labels.with(HASH_LABEL, hash.clone()),
                 annotations: set.meta.annotations.clone(),
-                owners: vec![OwnerReference::controller_of(set)],
+                owners: vec![OwnerReference::controller_of(set)].into(),
                 ..Meta::named(set.meta.namespace.clone(), history::name(&set.meta.name, &hash))
             },
             template: set.template.clone(),

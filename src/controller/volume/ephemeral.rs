@@ -91,7 +91,7 @@ fn make_claim(pod: &Arc<Pod>, volume: &Str, ctx: &mut Ctx<'_>) -> Result<(), Str
         meta: Meta {
             labels: labels(meta.and_then(|m| m.labels.as_ref())),
             annotations: labels(meta.and_then(|m| m.annotations.as_ref())),
-            owners: vec![OwnerReference::controller_of(&**pod)],
+            owners: vec![OwnerReference::controller_of(&**pod)].into(),
             ..Meta::named(key.namespace, name.clone())
         },
         spec,

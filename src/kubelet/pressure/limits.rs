@@ -13,9 +13,10 @@ use crate::api::resources::{EPHEMERAL_STORAGE, MEMORY};
 use crate::api::{Node, ObjectKey};
 use crate::base::{Quantity, SimDuration, SimTime, Str, text::lit};
 use crate::kubelet::pod::{Burden, LocalPod};
-use crate::kubelet::usage::{Level, first_above};
+use crate::kubelet::usage::{Level, Uses, first_above};
 use crate::kubelet::worker::Worker;
 use crate::kubelet::{ContainerStep, Ctx, Kubelets, habits};
+use crate::params::behaviour::Growing;
 use crate::store::ObjId;
 
 /// The exit code of a process that the kernel killed.
@@ -78,13 +79,13 @@ impl LocalPod {
             let name = &container.name;
             let message =
                 format!("Container {name} exceeded its local ephemeral storage limit \"{limit}\". ");
-            limits.push(DiskLimit { limit, levels: vec![life.disk], message });
+            limits.push(DiskLimit { limit, levels: vec![life.uses().disk], message });
         }
         limits
     }
 
     fn writes(&self) -> bool {
-        !self.scratch.is_empty() || self.containers.iter().any(|life| !life.disk.is_nothing())
+        !self.scratch.is_empty() || self.containers.iter().any(|life| !life.uses().disk.is_nothing())
     }
 }
 
@@ -106,15 +107,17 @@ impl Worker<'_, '_> {
             self.pod.burden = Burden::default();
         }
         let life = &mut self.pod.containers[index];
-        (life.per_request, life.in_flight) = (per_request, Level::default());
+        let old = *life.uses();
         // What was written before stays.
-        let disk =
-            habits.disk.map_or(life.disk, |d| Level::growing(now, life.disk.at(now).max(d.idle), d.growth));
-        let (old, new) = ((life.memory, life.pids, life.disk), (memory, pids, disk));
-        if old == new && memory.is_nothing() {
+        let grown = |d: Growing| Level::growing(now, old.disk.at(now).max(d.idle), d.growth);
+        let disk = habits.disk.map_or(old.disk, grown);
+        let new = Uses { memory, pids, disk, per_request, in_flight: Level::default() };
+        if new != old {
+            *life.uses_mut() = new;
+        }
+        if (old.memory, old.pids, old.disk) == (memory, pids, disk) && memory.is_nothing() {
             return;
         }
-        (life.memory, life.pids, life.disk) = new;
         self.machine.pressure.stale = true;
         self.plan_kill(index);
     }
@@ -124,8 +127,9 @@ impl Worker<'_, '_> {
         self.pod.burden = burden;
         for index in 0..self.pod.containers.len() {
             let life = &mut self.pod.containers[index];
-            if life.per_request != 0 && life.is_running() {
-                life.in_flight = burden.memory(life.per_request);
+            let per_request = life.uses().per_request;
+            if per_request != 0 && life.is_running() {
+                life.uses_mut().in_flight = burden.memory(per_request);
                 self.machine.pressure.stale = true;
                 self.plan_kill(index);
             }
@@ -137,7 +141,8 @@ impl Worker<'_, '_> {
         let now = self.now();
         let limit = self.pod.container(index).limits.get(MEMORY).map(|q| q.value());
         let life = &mut self.pod.containers[index];
-        life.over_limit = limit.and_then(|limit| first_above(&[life.memory, life.in_flight], limit, now));
+        life.over_limit =
+            limit.and_then(|limit| first_above(&[life.uses().memory, life.uses().in_flight], limit, now));
         if let Some(at) = life.over_limit {
             self.container_at(index, at, ContainerStep::OutOfMemory);
         }
@@ -201,15 +206,15 @@ impl Worker<'_, '_> {
         what: Scarce,
         (now, target, over): (SimTime, i64, SimDuration),
     ) {
-        let life = &mut self.pod.containers[index];
+        let uses = self.pod.containers[index].uses_mut();
         match what {
             Scarce::Memory => {
-                let target = target.saturating_sub(life.in_flight.at(now)).max(0);
-                life.memory = life.memory.fill(now, target, over);
+                let target = target.saturating_sub(uses.in_flight.at(now)).max(0);
+                uses.memory = uses.memory.fill(now, target, over);
                 self.plan_kill(index);
             }
-            Scarce::Disk => life.disk = life.disk.fill(now, target, over),
-            Scarce::Pids => life.pids = life.pids.fill(now, target, over),
+            Scarce::Disk => uses.disk = uses.disk.fill(now, target, over),
+            Scarce::Pids => uses.pids = uses.pids.fill(now, target, over),
         }
     }
 

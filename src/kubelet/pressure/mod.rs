@@ -241,11 +241,12 @@ fn part(whole: i64, percent: u32) -> i64 {
 impl Life {
     /// What the container uses of it: memory and processes go with the process, the disk stays.
     fn levels(&self, what: Scarce) -> impl Iterator<Item = Level> + use<> {
+        let uses = self.uses();
         let (first, second) = match what {
-            Scarce::Memory if self.is_running() => (Some(self.memory), Some(self.in_flight)),
-            Scarce::Pids if self.is_running() => (Some(self.pids), None),
+            Scarce::Memory if self.is_running() => (Some(uses.memory), Some(uses.in_flight)),
+            Scarce::Pids if self.is_running() => (Some(uses.pids), None),
             Scarce::Memory | Scarce::Pids => (None, None),
-            Scarce::Disk => (Some(self.disk), None),
+            Scarce::Disk => (Some(uses.disk), None),
         };
         first.into_iter().chain(second)
     }
@@ -255,9 +256,8 @@ impl Life {
     }
 
     /// Whether it uses anything, now or later.
-    pub const fn uses_something(&self) -> bool {
-        let nothing = self.memory.is_nothing() && self.in_flight.is_nothing();
-        !(nothing && self.disk.is_nothing() && self.pids.is_nothing())
+    pub fn uses_something(&self) -> bool {
+        !self.uses().is_nothing()
     }
 }
 

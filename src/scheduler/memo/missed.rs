@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::api::{Labels, OwnerReference};
-use crate::base::Str;
+use crate::base::{Few, Str};
 use crate::scheduler::decision::{Failure, Nomination};
 use crate::scheduler::framework::{Handle, PodInfo, PodShape};
 
@@ -12,7 +12,7 @@ use crate::scheduler::framework::{Handle, PodInfo, PodShape};
 struct Sort {
     profile: Str,
     labels: Labels,
-    owners: Vec<OwnerReference>,
+    owners: Few<OwnerReference>,
 }
 
 /// How far the cluster had changed.

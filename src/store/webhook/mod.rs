@@ -262,7 +262,7 @@ mod tests {
         ] {
             let (mut store, owner) = store_with(target, requests_only);
             let mut pod = testkit::pod("a", "app=web");
-            pod.meta.owners = vec![owner];
+            pod.meta.owners = vec![owner].into();
             let mut raw = k8s::core::v1::PodSpec::clone(&pod.spec.raw);
             raw.containers[0].resources = Some(ResourceRequirements {
                 requests: requirements(requests),
@@ -295,7 +295,7 @@ mod tests {
             ("d", "app=web", vec![OwnerReference::controller_of(&*other)], false),
         ] {
             let mut pod = testkit::pod(name, labels);
-            pod.meta.owners = owners;
+            pod.meta.owners = owners.into();
             let pod = store.create(pod).unwrap();
             assert_eq!(pod.meta.annotations.contains_key(OBSERVED), changed, "{name}");
             assert_eq!(pod.spec.containers[0].requests.cpu_milli() == 150, changed, "{name}");
@@ -312,7 +312,7 @@ mod tests {
         let range = lower::from_json(crate::api::Kind::LimitRange, range).unwrap();
         store.create_object(range).unwrap();
         let mut pod = testkit::pod("a", "app=web");
-        pod.meta.owners = vec![owner];
+        pod.meta.owners = vec![owner].into();
         let why = store.create(pod).unwrap_err().to_string();
         assert!(why.contains("maximum cpu usage per Container is 120m"), "{why}");
     }

@@ -25,7 +25,7 @@ fn a_job_that_somebody_else_made_is_reported() {
     let cron = tick(&h);
     let mut child = (*cron.job_template).clone();
     child.meta = Meta::named("default", "tick-by-hand");
-    child.meta.owners = vec![OwnerReference::controller_of(&*cron)];
+    child.meta.owners = vec![OwnerReference::controller_of(&*cron)].into();
     h.store.create(child).unwrap();
     h.advance_secs(1);
     assert_eq!(

@@ -400,7 +400,7 @@ fn made(
     PersistentVolume {
         meta: Meta {
             annotations,
-            finalizers: if delete && is_csi { vec![super::volumes::FINALIZER.into()] } else { Vec::new() },
+            finalizers: (delete && is_csi).then(|| super::volumes::FINALIZER.into()).into_iter().collect(),
             ..Meta::named("", name.clone())
         },
         capacity: size(claim, driver),

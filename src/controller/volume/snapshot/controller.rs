@@ -167,7 +167,7 @@ fn content(snapshot: &Inert, class: &Inert, name: Str, handle: &str) -> Inert {
         },
     });
     Inert {
-        meta: Meta { finalizers: vec![FINALIZER_CONTENT.into()], ..Meta::named("", name) },
+        meta: Meta { finalizers: vec![FINALIZER_CONTENT.into()].into(), ..Meta::named("", name) },
         api_version: snapshot.api_version.clone(),
         kind: CONTENT.into(),
         namespaced: false,
