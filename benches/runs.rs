@@ -60,6 +60,10 @@ fn runs(c: &mut Criterion) {
     group.bench_function("100 nodes, 3,000 Pods", |b| b.iter(|| black_box(run(&hundred))));
     let thousand = cluster(1_000, 300, 100);
     group.bench_function("1,000 nodes, 30,000 Pods", |b| b.iter(|| black_box(run(&thousand))));
+    let mut standing = World::new(&thousand, &mut NullRecorder);
+    standing.run_to_end(&mut NullRecorder).expect("no limit is hit");
+    group.bench_function("a copy of 1,000 nodes, 30,000 Pods", |b| b.iter(|| black_box(standing.clone())));
+    drop(standing);
     let day = plan_of(&shop_day::scenario("24h"));
     group.bench_function("a day of a shop of 100 services", |b| b.iter(|| black_box(run(&day))));
     group.finish();

@@ -9,7 +9,7 @@ use super::worker::{Common, Worker};
 use super::{Ctx, KubeletEvent, NodeStep, VolumeUse, say};
 use crate::api::storage::{CsiNode, PersistentVolumeClaim, VolumeAttachment};
 use crate::api::{EventType, Kind, Node, ObjectKey, Pod};
-use crate::base::{LookupMap, SimDuration, SimTime, Str};
+use crate::base::{LookupMap, Shared, SimDuration, SimTime, Str};
 use crate::params::Delay;
 use crate::params::traffic::Health;
 use crate::store::{ApiError, Change, ObjId, Verb};
@@ -19,7 +19,7 @@ use crate::store::{ApiError, Change, ObjId, Verb};
 pub struct Kubelets {
     pub(super) machines: Vec<Machine>,
     by_name: LookupMap<Str, u32>,
-    pub(super) pods: LookupMap<ObjId, Box<LocalPod>>,
+    pub(super) pods: LookupMap<ObjId, Shared<LocalPod>>,
     common: Common,
     /// Pods whose answers may have changed; none unless somebody wants to know.
     touched: Option<Vec<ObjId>>,
@@ -223,7 +223,7 @@ impl Kubelets {
     fn arrive(&mut self, id: ObjId, pod: &Arc<Pod>, number: u32, ctx: &mut Ctx<'_>) {
         let recipe = self.common.recipe(&pod.spec);
         let local = LocalPod::new(id, pod, number, recipe, ctx.store.now(), ctx.store.timestamp());
-        self.pods.insert(id, Box::new(local));
+        self.pods.insert(id, local.into());
         self.machines[number as usize].pods.insert(id);
         let deletion = pod.meta.deletion;
         let missing = self.work(id, ctx, |worker| match deletion {

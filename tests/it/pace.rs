@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use wavetank::api::Pod;
 use wavetank::base::{SimTime, SourceMap, Str};
-use wavetank::facts::{Fact, Recorder};
+use wavetank::facts::{Fact, NullRecorder, Recorder};
 use wavetank::scenario::{self, MemoryFiles};
 use wavetank::sim::World;
 
@@ -116,4 +116,30 @@ fn victims_are_evicted_all_but_the_last_and_then_the_last() {
     assert!(at[0] > 10.0 && at[0] == at[1] && at[2] > at[1], "{at:?}");
     let calls = (at[2] - at[1]) / (at[0] - 10.0);
     assert!((0.7..1.1).contains(&calls), "both take two calls: {at:?}");
+}
+
+/// Once all is as it should be, nothing ticks: neither kubelets nor controllers nor loops of the scheduler, however many
+/// nodes and Pods there are.
+#[test]
+fn an_idle_cluster_has_no_events() {
+    for nodes in [3, 300] {
+        let text = format!(
+            "apiVersion: wavetank.dev/v1alpha1\nkind: Scenario\nmetadata: {{name: idle}}\nspec:\n  duration: 48h\n  cluster:\n    \
+             zones: [a, b, c]\n    nodeGroups: [{{name: workers, instanceType: m6i.large, size: {nodes}}}]\n  manifests:\n  - inline:\n    \
+             - {{apiVersion: apps/v1, kind: Deployment, metadata: {{name: web}}, spec: {{replicas: {nodes}, selector: {{matchLabels: \
+             {{app: web}}}}, template: {{metadata: {{labels: {{app: web}}}}, spec: {{containers: [{{name: c, image: app, \
+             readinessProbe: {{httpGet: {{port: 80}}}}}}]}}}}}}}}\n"
+        );
+        let (plan, found) =
+            scenario::load_text(&MemoryFiles::default(), "idle.yaml", &text, &mut SourceMap::default());
+        let plan = plan.unwrap_or_else(|| panic!("{found:?}"));
+        let mut world = World::new(&plan, &mut NullRecorder);
+        let mut events_after = |hours: u64| {
+            world.run_until(SimTime::from_secs(hours * 3600), &mut NullRecorder).unwrap();
+            world.outcome().events
+        };
+        let (one, two, all) = (events_after(1), events_after(2), events_after(48));
+        assert!(one > nodes, "{one} events in the first hour of {nodes} nodes");
+        assert_eq!((two, all), (one, one), "{nodes} nodes");
+    }
 }
