@@ -2,12 +2,45 @@
 
 use super::Ctx;
 use super::machine::Machine;
-use super::worker::Worker;
+use super::worker::{Common, Worker};
 use crate::api::{EventType, Kind, ObjectRef};
 use crate::base::{Str, text::lit};
 use crate::store::Emit;
 
 const KUBELET: Str = lit!("kubelet");
+
+/// What is said of the containers of most Pods, and is the same for those of one template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sentence {
+    /// The image is there.
+    Present,
+    /// The image is asked for.
+    Pulling,
+    /// The container was created.
+    Created,
+    /// It was started.
+    Started,
+}
+
+impl Sentence {
+    /// The sentence about an image or a container of this name.
+    fn about(self, name: &str) -> Str {
+        match self {
+            Self::Present => format!("Container image \"{name}\" already present on machine"),
+            Self::Pulling => format!("Pulling image \"{name}\""),
+            Self::Created => format!("Created container: {name}"),
+            Self::Started => format!("Started container {name}"),
+        }
+        .into()
+    }
+}
+
+impl Common {
+    /// A sentence, made once for all who say it.
+    pub fn sentence(&mut self, sentence: Sentence, about: &Str) -> Str {
+        self.sentences.or_insert_with((sentence, about.clone()), || sentence.about(about)).clone()
+    }
+}
 
 impl Worker<'_, '_> {
     /// Says something about the Pod.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::habits::Habits;
 use super::pod::{Failure, PullNote, Run};
+use super::say::Sentence;
 use super::volumes::Wait;
 use super::worker::Worker;
 use super::{ContainerStep, ProbeKind, habits, images};
@@ -168,10 +169,8 @@ impl Worker<'_, '_> {
         match policy {
             PullPolicy::IfNotPresent | PullPolicy::Never if present => {
                 if self.speaks() {
-                    self.normal(
-                        lit!("Pulled"),
-                        format!("Container image \"{image}\" already present on machine"),
-                    );
+                    let message = self.common.sentence(Sentence::Present, &image);
+                    self.normal(lit!("Pulled"), message);
                 }
                 None
             }
@@ -216,7 +215,8 @@ impl Worker<'_, '_> {
         let fails = habits.pull_fails;
         let pull = self.machine.images.pull(image, takes, known, fails, &self.ctx.params, now);
         if self.speaks() {
-            self.normal(lit!("Pulling"), format!("Pulling image \"{image}\""));
+            let message = self.common.sentence(Sentence::Pulling, image);
+            self.normal(lit!("Pulling"), message);
         }
         let error =
             if pull.exceeded { Some(lit!("pull QPS exceeded")) } else { fails.then(|| not_found(image)) };
@@ -339,8 +339,12 @@ impl Worker<'_, '_> {
         life.new_epoch();
         if self.speaks() {
             let name = self.pod.container(index).name.clone();
-            self.normal(lit!("Created"), format!("Created container: {name}"));
-            self.normal(lit!("Started"), format!("Started container {name}"));
+            for (reason, sentence) in
+                [(lit!("Created"), Sentence::Created), (lit!("Started"), Sentence::Started)]
+            {
+                let message = self.common.sentence(sentence, &name);
+                self.normal(reason, message);
+            }
         }
         if let Some(completion) = habits.completes {
             let after = self.sample_container(&completion.after, "completion", index);

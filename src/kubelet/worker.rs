@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::machine::Machine;
 use super::pod::{LocalPod, Run, Stage};
 use super::recipe::Recipe;
+use super::say::Sentence;
 use super::start::Tried;
 use super::volumes::Wait;
 use super::{ContainerStep, Ctx, KubeletEvent, PodStep, status};
@@ -28,6 +29,8 @@ pub struct Common {
     pub attached: LookupMap<(Str, Str), bool>,
     /// Pods that wait for something in the store.
     pub waiting: LookupMap<Wait, Vec<ObjId>>,
+    /// What has been said of containers.
+    pub(super) sentences: LookupMap<(Sentence, Str), Str>,
 }
 
 impl Common {

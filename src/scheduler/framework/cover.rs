@@ -1,4 +1,6 @@
-//! What a Filter plugin says of all nodes at once, so that they need not be asked one by one.
+//! What plugins say of many nodes at once, so that they need not be asked one by one.
+
+use super::node_info::NodeId;
 
 /// Which places of a topology key a plugin lets pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +49,40 @@ pub enum Foreseen {
     Equal,
     /// PreScore has been called; which nodes pass makes no difference to it.
     Ready,
+    /// Nodes in one place of this key get the same score, but for a few that can be named: [`PreScore::by_place`] tells
+    /// them. None: all nodes do, but for those.
+    ///
+    /// [`PreScore::by_place`]: super::PreScore::by_place
+    ByPlace(Option<usize>),
     /// PreScore is to be called with the nodes that passed.
     Open,
+}
+
+/// Where the nodes are that passed.
+#[derive(Clone, Copy)]
+pub struct Passed<'a> {
+    /// How many are in each place of the key that the plugin named.
+    pub by_place: &'a [u32],
+    /// How many lack its label.
+    pub elsewhere: u32,
+    /// Whether a node is among them.
+    pub has: &'a dyn Fn(NodeId) -> bool,
+}
+
+impl std::fmt::Debug for Passed<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { by_place, elsewhere, .. } = self;
+        write!(f, "Passed {{ by_place: {by_place:?}, elsewhere: {elsewhere} }}")
+    }
+}
+
+/// The scores of the nodes that passed, normalised, by where they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Relief {
+    /// By place.
+    pub by_place: Vec<i64>,
+    /// Of nodes that lack the label.
+    pub elsewhere: i64,
+    /// Of nodes with another score than that of their place.
+    pub named: Vec<(NodeId, i64)>,
 }

@@ -45,7 +45,7 @@ pub mod topology;
 pub mod whereabouts;
 
 pub use args::{PluginArgs, Setup};
-pub use cover::{Cover, Foreseen, Gate};
+pub use cover::{Cover, Foreseen, Gate, Passed, Relief};
 pub use events::{ActionType, ClusterEvent, EventResource, Hint};
 pub use listers::Listers;
 pub use node_info::{NodeId, NodeInfo};
@@ -248,6 +248,18 @@ pub trait PreScore: Debug + Send + Sync {
         _pod: &PodInfo,
     ) -> Result<Foreseen, Status> {
         Ok(Foreseen::Open)
+    }
+
+    /// The scores of the nodes that passed, for plugins that have foreseen [`Foreseen::ByPlace`]: what Score would give each
+    /// of them after PreScore, normalised. None: nodes have to be asked after all.
+    fn by_place(
+        &self,
+        _snapshot: &Snapshot,
+        _state: &CycleState,
+        _pod: &PodInfo,
+        _passed: Passed<'_>,
+    ) -> Option<Relief> {
+        None
     }
 }
 

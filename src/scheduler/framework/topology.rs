@@ -15,6 +15,8 @@ pub struct Places {
     /// By place: its value and how many nodes are in it.
     values: Vec<(Str, u32)>,
     free: Vec<u32>,
+    /// How many nodes have the label.
+    labelled: usize,
     /// By node, from `first` on.
     of_node: Vec<u32>,
     first: usize,
@@ -25,6 +27,11 @@ impl Places {
     pub fn of(&self, node: NodeId) -> Option<usize> {
         let place = *self.of_node.get(node.index().wrapping_sub(self.first))?;
         (place != NOWHERE).then_some(place as usize)
+    }
+
+    /// How many nodes have the label.
+    pub const fn labelled(&self) -> usize {
+        self.labelled
     }
 
     /// One more than the largest number of a place.
@@ -66,12 +73,14 @@ impl Places {
             }
         };
         self.values[place as usize].1 += 1;
+        self.labelled += 1;
         *self.slot(node) = place;
     }
 
     fn leave(&mut self, node: NodeId) {
         let Some(place) = self.of(node) else { return };
         *self.slot(node) = NOWHERE;
+        self.labelled -= 1;
         let (value, nodes) = &mut self.values[place];
         *nodes -= 1;
         if *nodes == 0 {

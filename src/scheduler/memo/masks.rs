@@ -55,6 +55,17 @@ impl Masks {
         passage
     }
 
+    /// The positions of each place of a key, word by word, and last of the nodes that lack the label; none if the key has too many
+    /// places.
+    pub fn rows(&mut self, snapshot: &Snapshot, key: usize) -> Option<impl Iterator<Item = &[u64]>> {
+        if snapshot.topology().places(key).len() > PLACES_MAX {
+            return None;
+        }
+        self.prepare(snapshot, key);
+        let rows = self.rows.iter().find(|rows| rows.key == key)?;
+        Some(rows.bits.chunks_exact(rows.words.max(1)))
+    }
+
     fn prepare(&mut self, snapshot: &Snapshot, key: usize) {
         let at = self.rows.iter().position(|rows| rows.key == key);
         if at.is_some_and(|at| self.rows[at].arrangement == snapshot.arrangement()) {

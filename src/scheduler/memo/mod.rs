@@ -12,6 +12,7 @@
 
 pub mod masks;
 pub mod missed;
+mod relief;
 pub mod search;
 pub mod table;
 pub mod window;

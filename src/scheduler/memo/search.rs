@@ -2,13 +2,14 @@
 
 use super::Kept;
 use super::masks::Passage;
-use super::table::{Table, WORD};
-use super::window::{Segment, Window, positions};
+use super::relief::Relieved;
+use super::table::WORD;
+use super::window::{Segment, positions};
 use crate::scheduler::cycle::select_host;
 use crate::scheduler::decision::Choice;
 use crate::scheduler::framework::runtime::{At, Weighted, pre_score_failed, run_filters};
 use crate::scheduler::framework::{
-    Cover, CycleState, Filter, Foreseen, Gate, Handle, NodeId, NodeInfo, PodInfo, PreScore, Snapshot, Status,
+    Cover, CycleState, Filter, Foreseen, Gate, Handle, NodeId, NodeInfo, PodInfo, PreScore, Status,
 };
 
 /// No node passes, which is told of every node with its reason the long way.
@@ -114,18 +115,37 @@ impl Kept<'_> {
         if self.window.feasible == 1 {
             return Ok(order[self.window.positions().next().unwrap_or(0)]);
         }
-        let open = foresee(before, state)?;
-        if open.is_empty() && self.is_summed_up(before, state) {
-            return Ok(order[best(self.table, self.window, snapshot, choice)]);
+        let Ahead { open, by_place } = foresee(before, state)?;
+        if let Some(position) = self.at_once(before, state, (open.len(), &by_place), choice) {
+            return Ok(order[position]);
         }
         let nodes: Vec<&NodeInfo> = self.window.positions().map(|at| snapshot.node(order[at])).collect();
         let totals = self.totals(before, state, &nodes, &open)?;
         Ok(nodes[select_host(&nodes, &totals, choice)].id)
     }
 
-    /// Whether the totals of the table are all there is to say, but for what is the same for all nodes.
-    fn is_summed_up(&self, before: Before<'_>, state: &CycleState) -> bool {
-        before.handle.framework.score.iter().all(|weighted| self.is_told(weighted, state))
+    /// The position of one of the best if that can be told without looking at single nodes: if nothing is to be added to the totals
+    /// of the table, or what one plugin gives by place.
+    fn at_once(
+        &mut self,
+        before: Before<'_>,
+        state: &CycleState,
+        (open, by_place): (usize, &[(&At<dyn PreScore>, Option<usize>)]),
+        choice: &mut Choice<'_>,
+    ) -> Option<usize> {
+        let Before { handle: Handle { framework, snapshot, .. }, pod } = before;
+        let told_but_for =
+            |bit| framework.score.iter().all(|w| w.at.bit & bit != 0 || self.is_told(w, state));
+        let relieved = match by_place {
+            [] if open == 0 && told_but_for(0) => Relieved::plain(self.table, self.window, snapshot),
+            [(at, key)] if open == 1 && told_but_for(at.bit) => {
+                let weighted = framework.score.iter().find(|weighted| weighted.at.bit == at.bit)?;
+                let kept = (&*self.table, &*self.window, &mut *self.masks);
+                Relieved::by_place(kept, (snapshot, state, pod), (at, *key, weighted.weight))?
+            }
+            _ => return None,
+        };
+        Some(relieved.best(choice))
     }
 
     /// Whether nothing is to be added to the totals of the table for what a plugin says.
@@ -177,54 +197,31 @@ impl Kept<'_> {
     }
 }
 
-/// Calls PreScore plugins that need not know which nodes passed; gives the others.
-fn foresee<'a>(before: Before<'a>, state: &mut CycleState) -> Result<Vec<&'a At<dyn PreScore>>, Status> {
+/// PreScore plugins that still have something to say.
+struct Ahead<'a> {
+    /// All of them.
+    open: Vec<&'a At<dyn PreScore>>,
+    /// Those whose scores go by the places of a key.
+    by_place: Vec<(&'a At<dyn PreScore>, Option<usize>)>,
+}
+
+/// Calls PreScore plugins that need not know which nodes passed.
+fn foresee<'a>(before: Before<'a>, state: &mut CycleState) -> Result<Ahead<'a>, Status> {
     let Handle { framework, snapshot, .. } = *before.handle;
-    let mut open = Vec::new();
+    let mut ahead = Ahead { open: Vec::new(), by_place: Vec::new() };
     for at in framework.pre_score.iter().filter(|at| !at.local) {
         match at.plugin.foresee(snapshot, state, before.pod) {
             Ok(Foreseen::Equal) => state.skip_score |= at.bit,
             Ok(Foreseen::Ready) => {}
-            Ok(Foreseen::Open) => open.push(at),
+            Ok(Foreseen::ByPlace(key)) => {
+                ahead.open.push(at);
+                ahead.by_place.push((at, key));
+            }
+            Ok(Foreseen::Open) => ahead.open.push(at),
             Err(status) => return Err(pre_score_failed(at.name, &status)),
         }
     }
-    Ok(open)
-}
-
-/// The position of one of those with the highest total in a window.
-fn best(table: &Table, window: &Window, snapshot: &Snapshot, choice: &mut Choice<'_>) -> usize {
-    let order = snapshot.order();
-    let blocks = table.blocks();
-    let of_segment = |segment: &Segment, least: i32| {
-        let block = blocks[segment.word];
-        match block.at_best & segment.bits {
-            // Those at the block's best have not passed, and the others may be no better than what was found.
-            0 if block.best <= least => (i32::MIN, 0),
-            0 => table.best_of(&order[segment.word * WORD..], segment.bits),
-            hit => (block.best, hit),
-        }
-    };
-    let (mut highest, mut ties) = (i32::MIN, 0);
-    for segment in &window.segments {
-        let (total, bits) = of_segment(segment, highest);
-        if total > highest {
-            (highest, ties) = (total, 0);
-        }
-        if total == highest {
-            ties += bits.count_ones() as usize;
-        }
-    }
-    let mut tied = window.segments.iter().flat_map(|segment| {
-        let (total, bits) = of_segment(segment, highest.saturating_sub(1));
-        positions(Segment { word: segment.word, bits: if total == highest { bits } else { 0 } })
-    });
-    let first = match choice {
-        Choice::Random(below) if ties > 1 => tied.nth(below(ties as u64) as usize),
-        Choice::Random(_) => tied.next(),
-        Choice::SmallestName => tied.min_by_key(|at| snapshot.node(order[*at]).name()),
-    };
-    first.unwrap_or(0)
+    Ok(ahead)
 }
 
 impl Asking<'_> {

@@ -22,8 +22,8 @@ use crate::api::pod::TopologySpreadConstraint;
 use crate::api::{Node, Object, Pod, Resource};
 use crate::scheduler::framework::{
     ActionType, ClusterEvent, Cover, CycleState, EnqueueExtensions, EventResource, Extensions, Filter,
-    Foreseen, Gate, Hint, Listers, NodeInfo, PodInfo, PreFilter, PreFiltered, PreScore, PreScored, Score,
-    Setup, Snapshot, Status, cause,
+    Foreseen, Gate, Hint, Listers, NodeInfo, Passed, PodInfo, PreFilter, PreFiltered, PreScore, PreScored,
+    Relief, Score, Setup, Snapshot, Status, cause,
 };
 
 /// The plugin's name.
@@ -62,7 +62,17 @@ impl PodTopologySpread {
             resolve(own, &pod.meta.labels, hard)
         }
     }
+
+    /// Whether nodes that lack a key get no score: under system defaults nodes without a zone are still told apart by their
+    /// Pods.
+    fn requires_all(&self, pod: &Pod) -> bool {
+        !pod.spec.topology_spread.is_empty() || !self.system_defaulting
+    }
 }
+
+/// The soft constraints, once they are known.
+#[derive(Clone, Debug)]
+struct Soft(Vec<Constraint>);
 
 impl PreFilter for PodTopologySpread {
     fn pre_filter(
@@ -139,19 +149,43 @@ impl PreScore for PodTopologySpread {
         pod: &PodInfo,
         nodes: &[&NodeInfo],
     ) -> Result<PreScored, Status> {
-        let constraints = self.constraints(&pod.pod, false, &snapshot.listers);
+        let constraints = match state.read::<Soft>() {
+            Some(Soft(constraints)) => constraints.clone(),
+            None => self.constraints(&pod.pod, false, &snapshot.listers),
+        };
         if constraints.is_empty() {
             return Ok(PreScored::Skip);
         }
-        // Under system defaults nodes without a zone are still told apart by their Pods.
-        let require_all = !pod.pod.spec.topology_spread.is_empty() || !self.system_defaulting;
+        let require_all = self.requires_all(&pod.pod);
         state.write(Crowding::count(&pod.pod, constraints, (snapshot, nodes), require_all));
         Ok(PreScored::Score)
     }
 
-    fn foresee(&self, snapshot: &Snapshot, _: &mut CycleState, pod: &PodInfo) -> Result<Foreseen, Status> {
+    fn foresee(
+        &self,
+        snapshot: &Snapshot,
+        state: &mut CycleState,
+        pod: &PodInfo,
+    ) -> Result<Foreseen, Status> {
         let constraints = self.constraints(&pod.pod, false, &snapshot.listers);
-        Ok(if constraints.is_empty() { Foreseen::Equal } else { Foreseen::Open })
+        if constraints.is_empty() {
+            return Ok(Foreseen::Equal);
+        }
+        let key = scoring::key(&constraints, snapshot);
+        state.write(Soft(constraints));
+        Ok(key.map_or(Foreseen::Open, Foreseen::ByPlace))
+    }
+
+    fn by_place(
+        &self,
+        snapshot: &Snapshot,
+        state: &CycleState,
+        pod: &PodInfo,
+        passed: Passed<'_>,
+    ) -> Option<Relief> {
+        let Soft(constraints) = state.read()?;
+        let require_all = self.requires_all(&pod.pod);
+        Some(Crowding::relief(&pod.pod, constraints, (snapshot, passed), require_all))
     }
 }
 
