@@ -375,5 +375,7 @@ proptest! {
         }
         let tally = scheduler.tally();
         prop_assert!(tally.short > 0 && tally.long.keys().all(|why| *why == "no node fits"), "{tally:?}");
+        // Soft spreading is told by places.
+        prop_assert!(!tally.asked.contains_key("PodTopologySpread"), "{tally:?}");
     }
 }

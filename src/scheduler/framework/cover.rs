@@ -76,12 +76,12 @@ impl std::fmt::Debug for Passed<'_> {
     }
 }
 
-/// The scores of the nodes that passed, normalised, by where they are.
+/// The scores of the nodes that passed, normalised to 0..=100, by where they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Relief {
-    /// By place.
+    /// By place; 0 where no node passed but those that are named.
     pub by_place: Vec<i64>,
-    /// Of nodes that lack the label.
+    /// Of nodes that lack the label; the same.
     pub elsewhere: i64,
     /// Of nodes with another score than that of their place.
     pub named: Vec<(NodeId, i64)>,

@@ -133,9 +133,10 @@ impl Crowding {
         let places = by_place.iter().zip(&left).filter(|(_, left)| **left > 0).map(|(raw, _)| *raw);
         let beside = (left_elsewhere > 0).then_some(of_elsewhere);
         let range = Range::of(places.chain(beside).chain(raws.iter().filter_map(|(_, raw)| *raw)));
+        let of_left = |raw: i64, left: u32| if left > 0 { range.normalized(raw) } else { 0 };
         Relief {
-            by_place: by_place.into_iter().map(|raw| range.normalized(raw)).collect(),
-            elsewhere: if ignored { 0 } else { range.normalized(of_elsewhere) },
+            by_place: by_place.into_iter().zip(left).map(|(raw, left)| of_left(raw, left)).collect(),
+            elsewhere: of_left(of_elsewhere, left_elsewhere),
             named: raws
                 .into_iter()
                 .map(|(id, raw)| (id, raw.map_or(0, |raw| range.normalized(raw))))
@@ -412,6 +413,9 @@ mod tests {
                 let of_place = place.map_or(relief.elsewhere, |place| relief.by_place[place]);
                 prop_assert_eq!(named.unwrap_or(of_place), score, "{} {:?}", node.name(), relief);
             }
+            let named = relief.named.iter().map(|(_, score)| score);
+            let mut given = relief.by_place.iter().chain([&relief.elsewhere]).chain(named);
+            prop_assert!(given.all(|score| (0..=MAX_NODE_SCORE).contains(score)), "{relief:?}");
         }
     }
 
