@@ -116,6 +116,16 @@ pub fn set(conditions: &mut Vec<Condition>, mut condition: Condition) -> bool {
     }
 }
 
+/// Whether a condition says this already: its type, status, reason and message.
+pub fn says(
+    conditions: &[Condition],
+    (kind, status, reason, message): (&str, ConditionStatus, &str, &str),
+) -> bool {
+    find(conditions, kind).is_some_and(|c| {
+        c.status == status && c.reason == reason && c.message == message && c.updated.is_none()
+    })
+}
+
 /// The same for type, status, reason and message as words: nothing is made of those that stand there already.
 pub fn put(
     conditions: &mut Vec<Condition>,

@@ -88,15 +88,8 @@ impl fmt::Display for ObjectKey {
 }
 
 /// Sorted pairs of text: labels, annotations, node selectors. Cheap to copy, shared by all Pods of a template.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Labels(Arc<[(Str, Str)]>);
-
-impl Default for Labels {
-    fn default() -> Self {
-        // One for all.
-        Self(Arc::default())
-    }
-}
 
 impl fmt::Debug for Labels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,7 +7,7 @@ use super::resources::ResourceList;
 use super::selector::LabelSelector;
 use super::workload::{BoundaryPart, IntOrPercent};
 use crate::base::time::Calendar;
-use crate::base::{Quantity, SimDuration, SimTime, Str, Timestamp};
+use crate::base::{Few, Quantity, SimDuration, SimTime, Str, Timestamp};
 use std::sync::Arc;
 
 /// A PodDisruptionBudget.
@@ -106,7 +106,7 @@ pub struct HorizontalPodAutoscaler {
     /// Metrics seen: name, average utilisation in percent, average value.
     pub current_metrics: Vec<(Str, Option<i32>, Option<Quantity>)>,
     /// Conditions.
-    pub conditions: Vec<Condition>,
+    pub conditions: Few<Condition>,
 }
 
 /// A node's lease.

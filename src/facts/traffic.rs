@@ -79,18 +79,23 @@ const DECAYED: f64 = 40.0;
 
 /// `exp(-x)` for `x` of zero or more, within 1e-14 of its value: a table and the first terms of the series. Response
 /// times are summed up class by class, by which the exponential function is asked a hundred times for each change of a rate.
-fn decay(x: f64) -> f64 {
-    static TABLE: LazyLock<Vec<f64>> = LazyLock::new(|| {
-        (0..=(DECAYED * STEPS) as u32).map(|step| libm::exp(-f64::from(step) / STEPS)).collect()
-    });
-    // Not a number is not below either.
-    if !(x < DECAYED) {
-        return 0.0;
+#[derive(Debug)]
+struct Decay(Vec<f64>);
+
+impl Decay {
+    fn new() -> Self {
+        Self((0..=(DECAYED * STEPS) as u32).map(|step| libm::exp(-f64::from(step) / STEPS)).collect())
     }
-    let step = (x * STEPS) as usize;
-    let r = step as f64 / STEPS - x;
-    let terms = [1.0 / 6.0, 1.0 / 5.0, 1.0 / 4.0, 1.0 / 3.0, 1.0 / 2.0, 1.0];
-    TABLE[step] * terms.into_iter().fold(1.0, |sum, term| 1.0 + sum * r * term)
+
+    fn at(&self, x: f64) -> f64 {
+        if x.is_nan() || x >= DECAYED {
+            return 0.0;
+        }
+        let step = (x * STEPS) as usize;
+        let r = step as f64 / STEPS - x;
+        let terms = [1.0 / 6.0, 1.0 / 5.0, 1.0 / 4.0, 1.0 / 3.0, 1.0 / 2.0, 1.0];
+        self.0[step] * terms.into_iter().fold(1.0, |sum, term| 1.0 + sum * r * term)
+    }
 }
 
 /// Requests per second and the time of their answers, constant over a span.
@@ -190,6 +195,7 @@ impl Meter {
         if answers <= 0.0 {
             return;
         }
+        let Tables { upper, decay } = &*TABLES;
         let waits = response.wait > 0.0 && response.chance > 0.0;
         let per_second = if waits { response.chance / response.wait } else { f64::INFINITY };
         let mut above = 1.0;
@@ -199,7 +205,7 @@ impl Meter {
             let beyond = if last || !waits {
                 0.0
             } else {
-                response.chance * decay((upper(class) - response.fixed).max(0.0) * per_second)
+                response.chance * decay.at((upper[class] - response.fixed).max(0.0) * per_second)
             };
             *sum += answers * (above - beyond);
             above = beyond;
@@ -233,7 +239,7 @@ impl Meter {
             sum >= wanted - total * 1e-9
         });
         let class = class.unwrap_or(CLASSES - 1);
-        Some(SimDuration::from_micros(libm::round(upper(class) * 1e6) as u64))
+        Some(SimDuration::from_micros(libm::round(TABLES.upper[class] * 1e6) as u64))
     }
 }
 
@@ -246,12 +252,18 @@ fn class_of(seconds: f64) -> usize {
     (class as usize).min(CLASSES - 1)
 }
 
-/// The longest time of a class.
-fn upper(class: usize) -> f64 {
-    static UPPER: LazyLock<[f64; CLASSES]> =
-        LazyLock::new(|| std::array::from_fn(|class| FIRST * libm::pow(FACTOR, class as f64)));
-    UPPER[class]
+/// What times are summed up by.
+#[derive(Debug)]
+struct Tables {
+    /// The longest time of each class.
+    upper: [f64; CLASSES],
+    decay: Decay,
 }
+
+static TABLES: LazyLock<Tables> = LazyLock::new(|| Tables {
+    upper: std::array::from_fn(|class| FIRST * libm::pow(FACTOR, class as f64)),
+    decay: Decay::new(),
+});
 
 #[cfg(test)]
 mod tests {
@@ -264,12 +276,14 @@ mod tests {
 
     #[test]
     fn what_decays_does_so_exponentially() {
+        let decay = Decay::new();
         for step in 0..100_000u32 {
             let x = f64::from(step) / 2499.0;
             let exact = if x < DECAYED { libm::exp(-x) } else { 0.0 };
-            assert!((decay(x) - exact).abs() <= exact * 1e-14, "{x}: {} instead of {exact}", decay(x));
+            let decayed = decay.at(x);
+            assert!((decayed - exact).abs() <= exact * 1e-14, "{x}: {decayed} instead of {exact}");
         }
-        assert_eq!(decay(f64::INFINITY), 0.0);
+        assert_eq!(decay.at(f64::INFINITY), 0.0);
     }
 
     #[test]

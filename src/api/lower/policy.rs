@@ -142,7 +142,7 @@ pub fn lower_horizontal_pod_autoscaler(
             current_replicas: status.current_replicas.unwrap_or(0),
             desired_replicas: status.desired_replicas,
             current_metrics: status_at.field("currentMetrics").each(status.current_metrics, current_metric),
-            conditions: conditions!(status.conditions),
+            conditions: conditions!(status.conditions).into(),
         }
     })
 }

@@ -20,7 +20,7 @@ pub mod scale;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
@@ -28,7 +28,7 @@ use crate::api::condition::{self, Condition};
 use crate::api::policy::HorizontalPodAutoscaler;
 use crate::api::selectors::Selectors;
 use crate::api::{ConditionStatus, EventType, LabelSelector, ObjectKey, ObjectRef, Pod};
-use crate::base::{LookupMap, LookupSet, SimDuration, SimTime, Str, Timestamp};
+use crate::base::{Few, LookupMap, LookupSet, SimDuration, SimTime, Str, Timestamp};
 use crate::params::settings::ControllerManager;
 use crate::store::{Change, ObjId, Store};
 use calculate::Selected;
@@ -50,7 +50,9 @@ const SCALING_LIMITED: &str = "ScalingLimited";
 #[derive(Clone, Debug)]
 pub struct HorizontalController {
     flags: ControllerManager,
-    scalers: BTreeMap<ObjectKey, Scaler>,
+    scalers: LookupMap<ObjectKey, Scaler>,
+    /// Counts what makes all that is kept of metrics worthless.
+    era: u64,
     /// The selectors of all autoscalers' targets, as they are now.
     selectors: Selectors<ObjectKey>,
     /// Autoscalers by namespace and name of their target.
@@ -67,6 +69,8 @@ struct Scaler {
     asleep: bool,
     /// What the metrics proposed at the last look at them.
     kept: Option<Arc<Kept>>,
+    /// When that was.
+    era: u64,
     /// The earliest instant from which on they may propose something else.
     until: Option<SimTime>,
 }
@@ -92,7 +96,8 @@ impl HorizontalController {
     pub fn new(flags: &ControllerManager) -> Self {
         Self {
             flags: flags.clone(),
-            scalers: BTreeMap::new(),
+            scalers: LookupMap::new(),
+            era: 0,
             selectors: Selectors::default(),
             by_target: LookupMap::new(),
         }
@@ -127,24 +132,29 @@ impl HorizontalController {
             let selector = scale.map_or(LabelSelector::Nothing, |scale| scale.selector().clone());
             // Whoever looks at the same Pods must know.
             if self.selectors.set(key, &key.namespace, &selector) {
-                self.scalers.values_mut().for_each(|scaler| scaler.kept = None);
+                self.era += 1;
             }
         } else {
             self.selectors.remove(key);
-            self.scalers.values_mut().for_each(|scaler| scaler.kept = None);
+            self.era += 1;
         }
     }
 
     fn look(&mut self, key: &ObjectKey, hpa: &Arc<HorizontalPodAutoscaler>, ctx: &mut Ctx<'_>) -> Look {
         let now = ctx.now();
         let period = self.period();
-        let scaler = self.scalers.entry(key.clone()).or_insert_with(|| Scaler {
+        let era = self.era;
+        let scaler = self.scalers.or_insert_with(key.clone(), || Scaler {
             memory: Memory::default(),
             last: now,
             asleep: false,
             kept: None,
+            era,
             until: None,
         });
+        if std::mem::replace(&mut scaler.era, era) != era {
+            scaler.kept = None;
+        }
         if std::mem::take(&mut scaler.asleep) && now >= scaler.last + period {
             let longest = windows(&self.flags, hpa).max().unwrap_or_default();
             scaler.memory.backfill(now.minus(period), now.minus(longest));
@@ -161,10 +171,13 @@ impl HorizontalController {
                 return draft.finish(ctx, None);
             }
         };
-        let message = "the HPA controller was able to get the target's current scale";
-        draft.condition(ctx, ABLE_TO_SCALE, true, "SucceededGetScale", message);
+        draft.able(
+            ctx,
+            ("SucceededGetScale", "the HPA controller was able to get the target's current scale"),
+        );
         scaler.memory.begin(now, scale.replicas);
         scaler.kept = decide((&self.flags, &self.selectors), scaler, &mut draft, &scale, ctx);
+        draft.settle(ctx);
         let (flags, scaler) = (&self.flags, &*scaler);
         let horizon = if draft.moves() { None } else { horizon(flags, scaler, hpa, now) };
         draft.finish(ctx, horizon)
@@ -228,6 +241,7 @@ fn decide(
             Err((statuses, error)) => {
                 draft.status.current_replicas = bounds.current;
                 draft.status.current_metrics = statuses;
+                draft.settle(ctx);
                 draft.write(ctx);
                 draft.warn(ctx, "FailedComputeMetricsReplicas", &error);
                 return None;
@@ -246,7 +260,7 @@ fn decide(
             None => memory.plain(now, proposed, bounds, window),
             Some(behavior) => memory.with_behavior(now, proposed, bounds, behavior, window),
         };
-        draft.condition(ctx, ABLE_TO_SCALE, true, normalized.able.0, normalized.able.1);
+        draft.able(ctx, normalized.able);
         draft.condition(ctx, SCALING_LIMITED, normalized.limited, normalized.limit.0, normalized.limit.1);
         (normalized.replicas, reason)
     };
@@ -329,6 +343,8 @@ pub(super) struct Draft {
     status: Status,
     /// Whether anything was said.
     said: bool,
+    /// What the condition [`ABLE_TO_SCALE`] says unless something else is said of it in the same look.
+    able: Option<(&'static str, &'static str)>,
     /// Warnings that are to be said.
     unsaid: Vec<(&'static str, String)>,
 }
@@ -339,7 +355,7 @@ struct Status {
     current_replicas: i32,
     desired_replicas: i32,
     current_metrics: Vec<metrics::Seen>,
-    conditions: Vec<Condition>,
+    conditions: Few<Condition>,
 }
 
 impl Status {
@@ -364,7 +380,7 @@ impl Status {
 
 impl Draft {
     fn new(hpa: &Arc<HorizontalPodAutoscaler>) -> Self {
-        Self { hpa: Arc::clone(hpa), status: Status::of(hpa), said: false, unsaid: Vec::new() }
+        Self { hpa: Arc::clone(hpa), status: Status::of(hpa), said: false, able: None, unsaid: Vec::new() }
     }
 
     fn condition(
@@ -375,12 +391,30 @@ impl Draft {
         reason: &'static str,
         message: impl AsRef<str>,
     ) {
-        let status = ConditionStatus::of(holds);
-        condition::put(
-            &mut self.status.conditions,
-            (kind, status, reason, message.as_ref()),
-            ctx.timestamp(),
-        );
+        if kind == ABLE_TO_SCALE {
+            self.able = None;
+        }
+        let words = (kind, ConditionStatus::of(holds), reason, message.as_ref());
+        if !condition::says(&self.status.conditions, words) {
+            condition::put(&mut self.status.conditions, words, ctx.timestamp());
+        }
+    }
+
+    /// The target can be scaled: said at once if that is news, and else if nothing else is said of it until the draft is
+    /// [settled](Draft::settle), since the last word counts.
+    fn able(&mut self, ctx: &Ctx<'_>, (reason, message): (&'static str, &'static str)) {
+        if condition::is_true(&self.status.conditions, ABLE_TO_SCALE) {
+            self.able = Some((reason, message));
+        } else {
+            self.condition(ctx, ABLE_TO_SCALE, true, reason, message);
+        }
+    }
+
+    /// Says what was put off.
+    fn settle(&mut self, ctx: &Ctx<'_>) {
+        if let Some((reason, message)) = self.able.take() {
+            self.condition(ctx, ABLE_TO_SCALE, true, reason, message);
+        }
     }
 
     fn say(&mut self, ctx: &mut Ctx<'_>, event_type: EventType, reason: &'static str, message: &str) {
@@ -419,7 +453,7 @@ impl Draft {
             live.current_replicas = status.current_replicas;
             live.desired_replicas = status.desired_replicas;
             live.current_metrics.clone_from(&status.current_metrics);
-            live.conditions.clone_from(&status.conditions);
+            live.conditions = status.conditions.clone();
         });
     }
 
@@ -457,7 +491,7 @@ impl Controller for HorizontalController {
                     out.after(WorkKey::sync(key), self.flags.horizontal_pod_autoscaler_sync_period);
                 }
                 (Some(old), Some(new)) if old.meta.generation != new.meta.generation => {
-                    self.scalers.values_mut().for_each(|scaler| scaler.kept = None);
+                    self.era += 1;
                     self.wake(&key, change.at, out);
                 }
                 (Some(_), Some(_)) => {}
@@ -477,7 +511,8 @@ impl Controller for HorizontalController {
 
     fn on_metrics_change(&mut self, at: SimTime, pods: Option<&[ObjId]>, store: &Store, out: &mut Enqueue) {
         let Some(pods) = pods else {
-            let keys: Vec<ObjectKey> = self.scalers.keys().cloned().collect();
+            let keys: BTreeSet<ObjectKey> =
+                store.list::<HorizontalPodAutoscaler>().map(|hpa| hpa.meta.key()).collect();
             keys.iter().for_each(|key| self.wake(key, at, out));
             return;
         };
