@@ -98,7 +98,11 @@ pub fn count(meter: &mut Meter, subject: &TrafficSubject, when: When, interval: 
         When::During(from, to) => (from, to),
         When::At(_) | When::By(_) | When::End => (SimTime::ZERO, SimTime::MAX),
     };
-    meter.add(interval, from, to);
+    if subject.checks.iter().any(|check| matches!(check, TrafficCheck::Within(..))) {
+        meter.add(interval, from, to);
+    } else {
+        meter.count(interval, from, to);
+    }
 }
 
 /// Whole requests; what a flow leaves of one is rounded.

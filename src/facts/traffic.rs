@@ -164,22 +164,28 @@ pub struct Meter {
     pub succeeded: f64,
     /// Requests that failed, in the order of [`Failure::ALL`].
     pub failed: [f64; 5],
-    /// Answers by time, in classes that widen.
+    /// Answers by time, in classes that widen; empty as long as none was added.
     classes: Vec<f64>,
 }
 
 impl Default for Meter {
     fn default() -> Self {
-        Self { offered: 0.0, succeeded: 0.0, failed: [0.0; 5], classes: vec![0.0; CLASSES] }
+        Self { offered: 0.0, succeeded: 0.0, failed: [0.0; 5], classes: Vec::new() }
     }
 }
 
 impl Meter {
     /// Adds the part of an interval that lies between two instants.
     pub fn add(&mut self, interval: &Interval, from: SimTime, to: SimTime) {
+        let answers = self.count(interval, from, to);
+        self.add_times(&interval.rates.response, answers);
+    }
+
+    /// Adds the numbers of the same, not how long answers took. How many answers that were.
+    pub fn count(&mut self, interval: &Interval, from: SimTime, to: SimTime) -> f64 {
         let (from, to) = (interval.from.max(from), interval.to.min(to));
         if to <= from {
-            return;
+            return 0.0;
         }
         let seconds = to.since(from).as_secs_f64();
         let rates = &interval.rates;
@@ -188,7 +194,7 @@ impl Meter {
         for (sum, rate) in self.failed.iter_mut().zip(rates.failed) {
             *sum += rate * seconds;
         }
-        self.add_times(&rates.response, rates.succeeded * seconds);
+        rates.succeeded * seconds
     }
 
     fn add_times(&mut self, response: &Response, answers: f64) {
@@ -196,6 +202,7 @@ impl Meter {
             return;
         }
         let Tables { upper, decay } = &*TABLES;
+        self.classes.resize(CLASSES, 0.0);
         let waits = response.wait > 0.0 && response.chance > 0.0;
         let per_second = if waits { response.chance / response.wait } else { f64::INFINITY };
         let mut above = 1.0;

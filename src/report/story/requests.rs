@@ -30,13 +30,13 @@ impl Narrator {
                 meter: Meter::default(),
             });
             trouble.to = interval.to;
-            trouble.meter.add(interval, SimTime::ZERO, SimTime::MAX);
+            trouble.meter.count(interval, SimTime::ZERO, SimTime::MAX);
         } else if let Some(trouble) = self.troubles.get_mut(&interval.service) {
             if interval.to.since(trouble.to) > TROUBLE_GAP {
                 let over = self.troubles.remove(&interval.service);
                 over.into_iter().for_each(|trouble| self.tell_trouble(trouble));
             } else {
-                trouble.meter.add(interval, SimTime::ZERO, SimTime::MAX);
+                trouble.meter.count(interval, SimTime::ZERO, SimTime::MAX);
             }
         }
     }
