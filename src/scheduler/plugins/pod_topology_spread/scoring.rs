@@ -80,67 +80,40 @@ impl Crowding {
     ) -> Relief {
         let keys = Keys::of(constraints, snapshot);
         let is_host = |c: &Constraint| c.topology_key == HOSTNAME_LABEL;
-        let is_keyed = !constraints.iter().all(is_host);
+        let key = constraints.iter().position(|c| !is_host(c));
+        let place_of = |id| key.and_then(|index| keys.place(snapshot, index, id));
         // Nodes that lack the label get no score then.
-        let ignored = require_all && is_keyed;
+        let ignored = require_all && key.is_some();
         let elsewhere = if ignored { 0 } else { passed.elsewhere };
         let scored = Scored::Places(passed.by_place, elsewhere);
         let counting = Counting { pod, snapshot, keys: &keys, scored, require_all };
-        let named: BTreeMap<NodeId, i64> = match constraints.iter().find(|c| is_host(c)) {
-            Some(constraint) => counting.of_nodes(constraint).filter(|(id, _)| (passed.has)(*id)).fold(
-                BTreeMap::new(),
-                |mut all, (id, count)| {
-                    *all.entry(id).or_default() += count;
-                    all
-                },
-            ),
-            None => BTreeMap::new(),
-        };
         let parts: Vec<Part> =
             constraints.iter().enumerate().map(|(index, c)| counting.sparse(index, c)).collect();
-        let crowding = |place: Option<usize>, count: i64| {
-            let mut score = 0f64;
-            for part in &parts {
-                match part {
-                    Part::Domains(crowded) => score += place.map_or(0.0, |place| crowded[place]),
-                    Part::Nodes { .. } => score += part.of_count(count),
-                }
+        let mut named: BTreeMap<NodeId, i64> = BTreeMap::new();
+        for constraint in constraints.iter().filter(|c| is_host(c)) {
+            for (id, count) in counting.of_nodes(constraint).filter(|(id, _)| (passed.has)(*id)) {
+                *named.entry(id).or_default() += count;
             }
-            score.round() as i64
-        };
-        let key = constraints.iter().position(|c| !is_host(c));
-        let place_of = |id| key.and_then(|index| keys.place(snapshot, index, id));
+        }
+        named.retain(|id, _| !ignored || place_of(*id).is_some());
         // How many nodes are left of each place beside those that are named.
         let (mut left, mut left_elsewhere) = (passed.by_place.to_vec(), elsewhere);
-        let mut raws: Vec<(NodeId, Option<i64>)> = Vec::with_capacity(named.len());
-        for (id, count) in named {
+        let crowded = named.into_iter().map(|(id, count)| {
             let place = place_of(id);
-            let raw = match place {
-                Some(place) => {
-                    left[place] -= 1;
-                    Some(crowding(Some(place), count))
-                }
-                None if ignored => None,
-                None => {
-                    left_elsewhere -= 1;
-                    Some(crowding(None, count))
-                }
-            };
-            raws.push((id, raw));
-        }
-        let by_place: Vec<i64> = (0..left.len()).map(|place| crowding(Some(place), 0)).collect();
-        let of_elsewhere = crowding(None, 0);
+            *place.map_or(&mut left_elsewhere, |place| &mut left[place]) -= 1;
+            (id, crowding(&parts, place, count))
+        });
+        let crowded: Vec<(NodeId, i64)> = crowded.collect();
+        let by_place: Vec<i64> = (0..left.len()).map(|place| crowding(&parts, Some(place), 0)).collect();
+        let of_elsewhere = crowding(&parts, None, 0);
         let places = by_place.iter().zip(&left).filter(|(_, left)| **left > 0).map(|(raw, _)| *raw);
         let beside = (left_elsewhere > 0).then_some(of_elsewhere);
-        let range = Range::of(places.chain(beside).chain(raws.iter().filter_map(|(_, raw)| *raw)));
+        let range = Range::of(places.chain(beside).chain(crowded.iter().map(|(_, raw)| *raw)));
         let of_left = |raw: i64, left: u32| if left > 0 { range.normalized(raw) } else { 0 };
         Relief {
             by_place: by_place.into_iter().zip(left).map(|(raw, left)| of_left(raw, left)).collect(),
             elsewhere: of_left(of_elsewhere, left_elsewhere),
-            named: raws
-                .into_iter()
-                .map(|(id, raw)| (id, raw.map_or(0, |raw| range.normalized(raw))))
-                .collect(),
+            named: crowded.into_iter().map(|(id, raw)| (id, range.normalized(raw))).collect(),
         }
     }
 
@@ -228,6 +201,16 @@ impl Part {
             Self::Domains(_) => 0.0,
         }
     }
+}
+
+/// How crowded it is around a node in this place, none if it lacks the label, with so many matching Pods on itself.
+fn crowding(parts: &[Part], place: Option<usize>, count: i64) -> i64 {
+    let of_part = |part: &Part| match part {
+        Part::Domains(crowded) => place.map_or(0.0, |place| crowded[place]),
+        Part::Nodes { .. } => part.of_count(count),
+    };
+    // upstream: float64
+    parts.iter().map(of_part).fold(0f64, |sum, part| sum + part).round() as i64
 }
 
 /// Feasible nodes that get scores.
