@@ -134,7 +134,8 @@ mod tests {
     use super::*;
     use crate::facts::traffic::{Rates, Response};
 
-    fn meter() -> Meter {
+    /// What was counted for an expectation.
+    fn meter(subject: &TrafficSubject) -> Meter {
         let response = Response { fixed: 0.1, wait: 0.0, chance: 0.0 };
         let rates = Rates { offered: 10.0, succeeded: 9.9, failed: [0.05, 0.0, 0.05, 0.0, 0.0], response };
         let interval = Interval {
@@ -144,10 +145,9 @@ mod tests {
             to: SimTime::from_secs(100),
             rates,
         };
-        let subject = subject(Vec::new());
         let mut meter = Meter::default();
-        count(&mut meter, &subject, When::End, &interval);
-        count(&mut meter, &subject, When::End, &Interval { service: 4, ..interval });
+        count(&mut meter, subject, When::End, &interval);
+        count(&mut meter, subject, When::End, &Interval { service: 4, ..interval });
         meter
     }
 
@@ -167,7 +167,8 @@ mod tests {
             (TrafficCheck::Within(99, ms(106)), true),
             (TrafficCheck::Within(50, ms(99)), false),
         ] {
-            assert_eq!(subject(vec![check]).holds(&meter()), holds, "{check}");
+            let subject = subject(vec![check]);
+            assert_eq!(subject.holds(&meter(&subject)), holds, "{check}");
         }
     }
 
@@ -181,7 +182,8 @@ mod tests {
 
     #[test]
     fn the_message_says_why_requests_failed() {
-        let told = subject(vec![TrafficCheck::Within(50, SimDuration::from_secs(1))]).actual(&meter());
+        let subject = subject(vec![TrafficCheck::Within(50, SimDuration::from_secs(1))]);
+        let told = subject.actual(&meter(&subject));
         assert_eq!(told, "99 % of 1000 requests answered (5 no endpoints, 5 unreachable), p50 102ms");
         assert_eq!(percent(99.9999), "99.999 %");
     }
