@@ -126,28 +126,14 @@ pub fn says(
     })
 }
 
-/// The same for type, status, reason and message as words: nothing is made of those that stand there already.
+/// Puts a condition of these words in its place, as [`set`] does: nothing is made of them where they stand already.
 pub fn put(
     conditions: &mut Vec<Condition>,
     (kind, status, reason, message): (&str, ConditionStatus, &str, &str),
     at: Timestamp,
 ) -> bool {
-    let Some(old) = conditions.iter_mut().find(|c| c.kind == kind) else {
-        conditions.push(Condition::new(kind, status, reason, message, at));
-        return true;
-    };
-    let mut changed = old.updated.take().is_some();
-    if old.status != status {
-        (old.status, old.transition) = (status, Some(at));
-        changed = true;
-    }
-    for (word, new) in [(&mut old.reason, reason), (&mut old.message, message)] {
-        if *word != new {
-            *word = new.into();
-            changed = true;
-        }
-    }
-    changed
+    !says(conditions, (kind, status, reason, message))
+        && set(conditions, Condition::new(kind, status, reason, message, at))
 }
 
 /// Takes the condition of a type away. True if it was there.

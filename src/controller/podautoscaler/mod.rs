@@ -395,6 +395,7 @@ impl Draft {
             self.able = None;
         }
         let words = (kind, ConditionStatus::of(holds), reason, message.as_ref());
+        // What says nothing new leaves the list shared with the autoscaler's own.
         if !condition::says(&self.status.conditions, words) {
             condition::put(&mut self.status.conditions, words, ctx.timestamp());
         }

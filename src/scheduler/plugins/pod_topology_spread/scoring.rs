@@ -14,10 +14,7 @@ use super::constraint::{Constraint, Keys, counts_nothing};
 use super::counts::Domains;
 use crate::api::Pod;
 use crate::api::node::HOSTNAME_LABEL;
-use crate::scheduler::framework::{NodeId, NodeInfo, Passed, Relief, Snapshot};
-
-/// The highest score of a node.
-const MAX_NODE_SCORE: i64 = 100;
+use crate::scheduler::framework::{MAX_NODE_SCORE, NodeId, NodeInfo, Passed, Relief, Snapshot};
 
 /// How matching Pods are spread over the domains of the feasible nodes.
 #[derive(Clone, Debug)]
