@@ -6,9 +6,10 @@
 //!
 //! # Fidelity
 //! The policies are asked as a scheduling cycle asks them, over every node that a Pod fits on by CPU, memory, model and
-//! devices. Of nodes with equal scores the first by name is taken, as the paper's simulator does (its kube-scheduler is changed so);
-//! kube-scheduler itself draws one, and what FGD, GpuPacking and GpuClustering achieve depends on that by several points. Shuffling
-//! and drawing are seeded as ours are, so that single runs differ from those of that simulator, while means over seeds do not.
+//! devices. Nodes are shuffled once a run, and of nodes with equal scores the first is taken, as the paper's simulator does (it
+//! puts random numbers before the names of nodes, and its kube-scheduler takes the first by name); kube-scheduler itself draws
+//! anew for every Pod, and what FGD, GpuPacking and GpuClustering achieve depends on that by several points. Shuffling and drawing
+//! are seeded as ours are, so that single runs differ from those of that simulator, while means over seeds do not.
 
 use std::sync::Arc;
 
@@ -140,9 +141,7 @@ impl Experiment {
     fn tuned(&self, seed: Seed, percent: i64) -> Vec<usize> {
         let mut stream = seed.stream("placement", "workload");
         let mut order: Vec<usize> = self.jobs.iter().map(|job| job.kind).collect();
-        for last in (1..order.len()).rev() {
-            order.swap(last, draw(&mut stream, last + 1));
-        }
+        shuffle(&mut order, &mut stream);
         let target = self.total * percent / 100;
         let of = |kind: usize| &self.kinds[kind].demand;
         let mut asked: i64 = order.iter().map(|kind| of(*kind).total()).sum();
@@ -164,7 +163,7 @@ impl Experiment {
     pub fn run(&self, policy: Policy, seed: u64) -> Curve {
         let seed = Seed(seed);
         let mut stream = seed.stream("placement", policy.as_str());
-        let mut board = Board::new(self, policy);
+        let mut board = Board::new(self, policy, seed);
         let (mut arrived, mut given, mut failed) = (0, 0, 0);
         let mut sums = vec![(0.0, 0u32); ARRIVED_MAX + 2];
         for kind in self.tuned(seed, ARRIVED_MAX as i64) {
@@ -195,6 +194,7 @@ impl Experiment {
 struct Board<'a> {
     experiment: &'a Experiment,
     policy: Policy,
+    /// In the order of this run.
     machines: Vec<Machine>,
     memory_mib: Vec<i64>,
     /// How often each node has changed.
@@ -204,19 +204,22 @@ struct Board<'a> {
 }
 
 impl<'a> Board<'a> {
-    fn new(experiment: &'a Experiment, policy: Policy) -> Self {
+    /// All policies see the same order of nodes with a seed.
+    fn new(experiment: &'a Experiment, policy: Policy, seed: Seed) -> Self {
         let nodes = experiment.machines.len();
+        let mut order: Vec<usize> = (0..nodes).collect();
+        shuffle(&mut order, &mut seed.stream("placement", "nodes"));
         Self {
             experiment,
             policy,
-            machines: experiment.machines.clone(),
-            memory_mib: experiment.memory_mib.clone(),
+            machines: order.iter().map(|node| experiment.machines[*node].clone()).collect(),
+            memory_mib: order.iter().map(|node| experiment.memory_mib[*node]).collect(),
             versions: vec![1; nodes],
             scores: vec![vec![(0, None); nodes]; experiment.kinds.len()],
         }
     }
 
-    /// The node for a Pod of a kind: of those with the highest score the first by name, at random any.
+    /// The node for a Pod of a kind: of those with the highest score the first, at random any.
     fn choose(&mut self, kind: usize, stream: &mut Stream) -> Option<usize> {
         let KindOfJob { demand, memory_mib } = &self.experiment.kinds[kind];
         let (mut best, mut equals) = (i64::MIN, Vec::new());
@@ -251,6 +254,13 @@ impl<'a> Board<'a> {
         machine.put(demand, &devices);
         self.memory_mib[node] -= memory_mib;
         self.versions[node] += 1;
+    }
+}
+
+/// Puts a list into an order of which any is as likely.
+fn shuffle(list: &mut [usize], stream: &mut Stream) {
+    for last in (1..list.len()).rev() {
+        list.swap(last, draw(stream, last + 1));
     }
 }
 
