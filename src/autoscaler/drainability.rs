@@ -11,7 +11,7 @@ use crate::api::workload::{DaemonSet, Job, ReplicaSet, ReplicationController, St
 use crate::api::{LabelSelector, ObjectKey, OwnerReference, Phase};
 use crate::base::{SimDuration, SimTime, Str};
 use crate::params::settings::ClusterAutoscaler as Flags;
-use crate::store::{Store, Stored};
+use crate::store::{Held, Store};
 
 /// What becomes of a Pod if its node goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,7 +163,7 @@ fn controller_keeps(store: &Store, flags: &Flags, pod: &Pod) -> Option<&'static 
     few.then_some("MinReplicasReached")
 }
 
-fn find<'s, T: Stored>(store: &'s Store, pod: &Pod, owner: &OwnerReference) -> Option<&'s Arc<T>> {
+fn find<'s, T: Held>(store: &'s Store, pod: &Pod, owner: &OwnerReference) -> Option<&'s Arc<T>> {
     store.get::<T>(&ObjectKey::new(pod.meta.namespace.clone(), owner.name.clone()))
 }
 
@@ -195,7 +195,7 @@ mod tests {
     use crate::api::Meta;
     use crate::api::meta::Deletion;
     use crate::api::volume::Volume;
-    use crate::store::Stored;
+    use crate::store::Held;
     use crate::testkit;
 
     /// A cluster at 4000 s with a ReplicaSet of three, one DaemonSet and budgets with and without room.
@@ -227,7 +227,7 @@ mod tests {
         store
     }
 
-    fn owned<T: Stored>(store: &Store, mut pod: Pod, name: &str) -> Pod {
+    fn owned<T: Held>(store: &Store, mut pod: Pod, name: &str) -> Pod {
         let owner = store.find::<T>("default", name).unwrap();
         pod.meta.owners = vec![OwnerReference::controller_of(&**owner)].into();
         pod

@@ -23,7 +23,7 @@ pub fn main(args: &Events, context: &Context) -> Exit {
         }
     };
     let namespace = args.namespace.as_deref().unwrap_or("default");
-    let wanted = |event: &&Arc<Event>| {
+    let wanted = |event: &Arc<Event>| {
         (args.all_namespaces || event.meta.namespace == namespace)
             && (args.types.is_empty()
                 || args.types.iter().any(|t| t.eq_ignore_ascii_case(event.event_type.as_str())))
@@ -31,7 +31,7 @@ pub fn main(args: &Events, context: &Context) -> Exit {
                 .as_ref()
                 .is_none_or(|(kind, name)| event.regarding.kind == *kind && event.regarding.name == *name)
     };
-    let mut events: Vec<Arc<Event>> = world.store().list::<Event>().filter(wanted).cloned().collect();
+    let mut events: Vec<Arc<Event>> = world.store().events().filter(wanted).collect();
     if events.is_empty() {
         context.say(&if args.all_namespaces {
             "No events found.".to_owned()

@@ -432,7 +432,7 @@ mod tests {
         h.store.create(pod).unwrap();
         h.advance_secs(1);
         assert_eq!(h.store.count::<Pod>(), 0);
-        let event = h.store.list::<crate::api::Event>().next().unwrap();
+        let event = h.store.events().next().unwrap();
         assert_eq!(
             (event.reason.as_str(), event.event_type),
             ("OwnerRefInvalidNamespace", EventType::Warning)

@@ -6,9 +6,7 @@ use super::framework::{Controller, WorkKey};
 use super::manager::{ControllerId, Manager, ManagerConfig};
 use crate::api::pod::cond;
 use crate::api::policy::ResourceQuota;
-use crate::api::{
-    Condition, ConditionStatus, Event, Kind, Meta, ObjectKey, Phase, Pod, ResourceList, condition,
-};
+use crate::api::{Condition, ConditionStatus, Kind, Meta, ObjectKey, Phase, Pod, ResourceList, condition};
 use crate::base::{Quantity, SimDuration, SimTime, Str};
 use crate::store::metrics::NoMetrics;
 use crate::store::{Change, DeleteOptions, Store, Verb};
@@ -184,12 +182,12 @@ impl Harness {
 
     /// Events in the order in which they were first said: `Reason: message`.
     pub fn events(&self) -> Vec<String> {
-        self.store.list::<Event>().map(|e| format!("{}: {}", e.reason, e.message)).collect()
+        self.store.events().map(|e| format!("{}: {}", e.reason, e.message)).collect()
     }
 
     /// Events with a reason: the messages.
     pub fn events_of(&self, reason: &str) -> Vec<String> {
-        self.store.list::<Event>().filter(|e| e.reason == reason).map(|e| e.message.to_string()).collect()
+        self.store.events().filter(|e| e.reason == reason).map(|e| e.message.to_string()).collect()
     }
 
     /// Forgets what was written so far.

@@ -41,10 +41,10 @@ fn is_past_volumes(pod: &Pod) -> bool {
 }
 
 /// The last complaint about every object of which there is one, by its identity.
-pub fn last_warnings(store: &Store) -> BTreeMap<&Uid, &Arc<Event>> {
-    let mut last: BTreeMap<&Uid, &Arc<Event>> = BTreeMap::new();
-    for event in store.list::<Event>().filter(|event| event.event_type == EventType::Warning) {
-        let known = last.entry(&event.regarding.uid).or_insert(event);
+pub fn last_warnings(store: &Store) -> BTreeMap<Uid, Arc<Event>> {
+    let mut last: BTreeMap<Uid, Arc<Event>> = BTreeMap::new();
+    for event in store.events_about(|_, event_type| event_type == EventType::Warning) {
+        let known = last.entry(event.regarding.uid.clone()).or_insert_with(|| event.clone());
         if (event.last, &event.meta.name) > (known.last, &known.meta.name) {
             *known = event;
         }

@@ -5,7 +5,7 @@
 //! and is put into the log of [`Change`]s; whoever runs the clock drains the log and delivers each change to
 //! the components that watch, after their delay.
 //!
-//! * [`table`]: one table per kind. * [`mod@write`]: create, update, delete. * [`index`]: Pods by node, by
+//! * [`table`]: one table per kind, in which objects are [`kept`]. * [`mod@write`]: create, update, delete. * [`index`]: Pods by node, by
 //!   label, by owner. * [`events`]: the recorders' folding of Events. * [`error`]: refusals in the API server's words.
 
 pub mod admission;
@@ -15,6 +15,7 @@ pub mod error;
 pub mod events;
 pub mod index;
 mod job;
+pub mod kept;
 mod limits;
 pub mod metrics;
 pub mod quota;
@@ -30,16 +31,17 @@ use std::sync::Arc;
 pub use error::ApiError;
 pub use events::Emit;
 pub use index::Alike;
-pub use table::{ObjId, Stored, Table, Tables};
+pub use table::{Held, ObjId, Stored, Table, Tables};
 pub use write::{DeleteOptions, Deleted, Propagation};
 
-use crate::api::{Kind, LabelSelector, Object, ObjectKey, Pod, Uid};
+use crate::api::{Event, EventType, Kind, LabelSelector, Object, ObjectKey, ObjectRef, Pod, Uid};
 use crate::base::time::Calendar;
 use crate::base::{SimTime, Str, Timestamp};
 use crate::kernel::Seed;
 use admission::Admission;
 use events::Correlator;
 use index::Indexes;
+use kept::Kept;
 
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -179,18 +181,43 @@ impl Store {
     }
 
     /// The object under `key`.
-    pub fn get<T: Stored>(&self, key: &ObjectKey) -> Option<&Arc<T>> {
+    pub fn get<T: Held>(&self, key: &ObjectKey) -> Option<&Arc<T>> {
         T::table(&self.tables).get(key)
     }
 
     /// The object under namespace and name; an empty namespace for cluster-scoped kinds.
-    pub fn find<T: Stored>(&self, namespace: &str, name: &str) -> Option<&Arc<T>> {
+    pub fn find<T: Held>(&self, namespace: &str, name: &str) -> Option<&Arc<T>> {
         T::table(&self.tables).find(namespace, name)
     }
 
     /// The object with this id.
-    pub fn get_id<T: Stored>(&self, id: ObjId) -> Option<&Arc<T>> {
-        T::table(&self.tables).get_id(id)
+    pub fn get_id<T: Held>(&self, id: ObjId) -> Option<&Arc<T>> {
+        T::table(&self.tables).kept(id)
+    }
+
+    /// The object with this id, whatever its kind.
+    pub(crate) fn object<T: Stored>(&self, id: ObjId) -> Option<Arc<T>> {
+        Some(T::table(&self.tables).kept(id)?.object(id))
+    }
+
+    /// All Events, in the order of their creation, each made when it is asked for.
+    pub fn events(&self) -> impl Iterator<Item = Arc<Event>> {
+        Event::table(&self.tables).objects().map(|(_, event)| event)
+    }
+
+    /// Events about objects, and of types, that are `wanted`, in the order of their creation. Others are not made.
+    pub fn events_about(
+        &self,
+        wanted: impl Fn(&ObjectRef, EventType) -> bool,
+    ) -> impl Iterator<Item = Arc<Event>> {
+        let table = Event::table(&self.tables);
+        table
+            .all_kept()
+            .filter(move |(_, event)| {
+                let (regarding, event_type) = event.about();
+                wanted(regarding, event_type)
+            })
+            .map(|(id, event)| event.object(id))
     }
 
     /// The id of the object under `key`.
@@ -199,12 +226,12 @@ impl Store {
     }
 
     /// All objects of a kind, in the order of their creation.
-    pub fn list<T: Stored>(&self) -> impl Iterator<Item = &Arc<T>> {
-        T::table(&self.tables).iter().map(|(_, object)| object)
+    pub fn list<T: Held>(&self) -> impl Iterator<Item = &Arc<T>> {
+        T::table(&self.tables).iter()
     }
 
     /// All objects of a kind in a namespace, in the order of their creation.
-    pub fn list_in<T: Stored>(&self, namespace: &str) -> impl Iterator<Item = &Arc<T>> {
+    pub fn list_in<T: Held>(&self, namespace: &str) -> impl Iterator<Item = &Arc<T>> {
         T::table(&self.tables).iter_in(namespace)
     }
 

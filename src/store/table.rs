@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::kept::{Kept, KeptEvent};
 use crate::api::meta::KeyParts;
 use crate::api::{Kind, Object, ObjectKey, Resource};
 use crate::base::{LookupMap, Paged, Str};
@@ -13,8 +14,8 @@ pub struct ObjId(pub u64);
 
 /// The objects of one kind.
 #[derive(Clone, Debug)]
-pub struct Table<T> {
-    objects: Paged<Arc<T>>,
+pub struct Table<T: Stored> {
+    objects: Paged<T::Kept>,
     /// Empty for kinds that are not [named](is_named).
     by_key: LookupMap<ObjectKey, ObjId>,
     /// The same.
@@ -27,26 +28,15 @@ fn is_named(kind: Kind) -> bool {
     kind != Kind::Event
 }
 
-impl<T> Default for Table<T> {
+impl<T: Stored> Default for Table<T> {
     fn default() -> Self {
         Self { objects: Paged::default(), by_key: LookupMap::default(), by_namespace: BTreeMap::new() }
     }
 }
 
-impl<T: Resource> Table<T> {
-    /// The object under `key`.
-    pub fn get(&self, key: &ObjectKey) -> Option<&Arc<T>> {
-        self.get_id(self.id_of(key)?)
-    }
-
-    /// The object of this namespace and name.
-    pub fn find(&self, namespace: &str, name: &str) -> Option<&Arc<T>> {
-        let key = (namespace, name);
-        self.get_id(self.place(&key)?)
-    }
-
-    /// The object at `id`.
-    pub fn get_id(&self, id: ObjId) -> Option<&Arc<T>> {
+impl<T: Stored> Table<T> {
+    /// What is kept at `id`.
+    pub fn kept(&self, id: ObjId) -> Option<&T::Kept> {
         self.objects.get(id.0)
     }
 
@@ -59,21 +49,31 @@ impl<T: Resource> Table<T> {
         if is_named(T::KIND) {
             return self.by_key.get(key).copied();
         }
-        let is = |object: &Arc<T>| key.parts() == (&*object.meta().namespace, &*object.meta().name);
-        self.iter().find(|(_, object)| is(object)).map(|(id, _)| id)
+        let (namespace, name) = key.parts();
+        let is = |kept: &T::Kept| kept.is_in(namespace) && kept.is_called(name);
+        self.all_kept().find(|(_, kept)| is(kept)).map(|(id, _)| id)
     }
 
-    /// All objects in the order of their creation.
-    pub fn iter(&self) -> impl Iterator<Item = (ObjId, &Arc<T>)> {
-        self.objects.iter().map(|(id, object)| (ObjId(id), object))
+    /// All that is kept, in the order of its creation.
+    pub fn all_kept(&self) -> impl Iterator<Item = (ObjId, &T::Kept)> {
+        self.objects.iter().map(|(id, kept)| (ObjId(id), kept))
+    }
+
+    /// All objects in the order of their creation, each made when it is asked for.
+    pub fn objects(&self) -> impl Iterator<Item = (ObjId, Arc<T>)> {
+        self.all_kept().map(|(id, kept)| (id, kept.object(id)))
     }
 
     /// The objects of a namespace in the order of their creation.
-    pub fn iter_in<'a>(&'a self, namespace: &str) -> impl Iterator<Item = &'a Arc<T>> {
-        let ids = self.by_namespace.get(namespace).into_iter().flatten();
-        let all = (!is_named(T::KIND)).then(|| self.iter()).into_iter().flatten();
-        let unnamed = all.filter(move |(_, object)| *object.meta().namespace == *namespace);
-        ids.filter_map(|id| self.get_id(*id)).chain(unnamed.map(|(_, object)| object))
+    fn objects_in(&self, namespace: &str) -> impl Iterator<Item = Arc<T>> {
+        self.places_in(namespace).filter_map(|id| Some(self.kept(id)?.object(id)))
+    }
+
+    fn places_in(&self, namespace: &str) -> impl Iterator<Item = ObjId> {
+        let ids = self.by_namespace.get(namespace).into_iter().flatten().copied();
+        let all = (!is_named(T::KIND)).then(|| self.all_kept()).into_iter().flatten();
+        let unnamed = all.filter(move |(_, kept)| kept.is_in(namespace));
+        ids.chain(unnamed.map(|(id, _)| id))
     }
 
     /// How many there are.
@@ -92,19 +92,21 @@ impl<T: Resource> Table<T> {
             self.by_namespace.entry(key.namespace.clone()).or_default().insert(id);
             self.by_key.insert(key, id);
         }
-        self.objects.insert(id.0, object);
+        self.replace(id, object);
     }
 
     pub(super) fn replace(&mut self, id: ObjId, object: Arc<T>) {
-        self.objects.insert(id.0, object);
+        self.put(id, T::Kept::whole(object));
     }
 
-    pub(super) fn remove(&mut self, id: ObjId) -> Option<Arc<T>> {
-        let object = self.objects.remove(id.0)?;
-        if !is_named(T::KIND) {
-            return Some(object);
-        }
-        let key = object.key();
+    /// Puts something to its place that is not found by its name, or was there before.
+    pub(super) fn put(&mut self, id: ObjId, kept: T::Kept) {
+        self.objects.insert(id.0, kept);
+    }
+
+    pub(super) fn remove(&mut self, id: ObjId) {
+        let Some(kept) = self.objects.remove(id.0).filter(|_| is_named(T::KIND)) else { return };
+        let key = kept.object(id).key();
         self.by_key.remove(&key);
         if let Some(ids) = self.by_namespace.get_mut(&key.namespace) {
             ids.remove(&id);
@@ -112,16 +114,50 @@ impl<T: Resource> Table<T> {
                 self.by_namespace.remove(&key.namespace);
             }
         }
-        Some(object)
+    }
+}
+
+impl<T: Held> Table<T> {
+    /// The object under `key`.
+    pub fn get(&self, key: &ObjectKey) -> Option<&Arc<T>> {
+        self.kept(self.id_of(key)?)
+    }
+
+    /// The object of this namespace and name.
+    pub fn find(&self, namespace: &str, name: &str) -> Option<&Arc<T>> {
+        let key = (namespace, name);
+        self.kept(self.place(&key)?)
+    }
+
+    /// All objects in the order of their creation.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<T>> {
+        self.all_kept().map(|(_, object)| object)
+    }
+
+    /// The objects of a namespace in the order of their creation.
+    pub fn iter_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<T>> {
+        self.places_in(namespace).filter_map(|id| self.kept(id))
     }
 }
 
 /// A kind that has a table.
 pub trait Stored: Resource + 'static {
+    /// What an object is in it.
+    type Kept: Kept<Self>;
     /// Its table.
     fn table(tables: &Tables) -> &Table<Self>;
     /// Its table, to be changed.
     fn table_mut(tables: &mut Tables) -> &mut Table<Self>;
+}
+
+/// A kind whose objects lie in its table as they are, so that they can be lent.
+pub trait Held: Stored<Kept = Arc<Self>> {}
+
+impl<T: Stored<Kept = Arc<T>>> Held for T {}
+
+macro_rules! kept {
+    (Event) => { KeptEvent };
+    ($kind:ident) => { Arc<$kind> };
 }
 
 macro_rules! tables {
@@ -132,6 +168,7 @@ macro_rules! tables {
         pub struct Tables { $($kind: Table<$kind>,)* }
 
         $(impl Stored for $kind {
+            type Kept = kept!($kind);
             fn table(tables: &Tables) -> &Table<Self> { &tables.$kind }
             fn table_mut(tables: &mut Tables) -> &mut Table<Self> { &mut tables.$kind }
         })*
@@ -139,24 +176,25 @@ macro_rules! tables {
         impl Tables {
             /// The object of `kind` under `key`.
             pub fn get_object(&self, kind: Kind, key: &ObjectKey) -> Option<Object> {
-                match kind { $(Kind::$kind => self.$kind.get(key).cloned().map($kind::wrap),)* }
+                match kind { $(Kind::$kind => {
+                    let id = self.$kind.id_of(key)?;
+                    Some($kind::wrap(self.$kind.kept(id)?.object(id)))
+                })* }
             }
 
             /// The object of `kind` at `id`.
             pub fn get_object_id(&self, kind: Kind, id: ObjId) -> Option<Object> {
-                match kind { $(Kind::$kind => self.$kind.get_id(id).cloned().map($kind::wrap),)* }
+                match kind { $(Kind::$kind => Some($kind::wrap(self.$kind.kept(id)?.object(id))),)* }
             }
 
             /// All objects of `kind` in the order of their creation.
             pub fn list_objects(&self, kind: Kind) -> Vec<Object> {
-                match kind { $(Kind::$kind => self.$kind.iter().map(|(_, o)| $kind::wrap(o.clone())).collect(),)* }
+                match kind { $(Kind::$kind => self.$kind.objects().map(|(_, o)| $kind::wrap(o)).collect(),)* }
             }
 
             /// All objects of `kind` in a namespace in the order of their creation.
             pub fn list_objects_in(&self, kind: Kind, namespace: &str) -> Vec<Object> {
-                match kind { $(Kind::$kind => {
-                    self.$kind.iter_in(namespace).map(|o| $kind::wrap(o.clone())).collect()
-                })* }
+                match kind { $(Kind::$kind => self.$kind.objects_in(namespace).map($kind::wrap).collect(),)* }
             }
         }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::api::service::Namespace;
-use crate::api::{Event, EventType, Inert, Meta, ObjectRef, Pod};
+use crate::api::{EventType, Inert, Meta, ObjectRef, Pod};
 use crate::base::SimDuration;
 
 fn store() -> Store {
@@ -123,20 +123,19 @@ fn equal_events_are_counted_and_similar_ones_combined() {
     let mut store = store();
     say(&mut store, "a", false);
     say(&mut store, "a", false);
-    assert_eq!(store.list::<Event>().map(|e| e.count).collect::<Vec<_>>(), [2]);
+    assert_eq!(store.events().map(|e| e.count).collect::<Vec<_>>(), [2]);
     for i in 0..12 {
         say(&mut store, &format!("m{i}"), false);
     }
     let combined: Vec<_> =
-        store.list::<Event>().filter(|e| e.message.starts_with("(combined")).map(|e| e.count).collect();
+        store.events().filter(|e| e.message.starts_with("(combined")).map(|e| e.count).collect();
     assert_eq!(combined, [4], "the 10th distinct message and the three after it");
 }
 
 /// Facts §0.4: `--event-ttl`, counted from the last time something was said.
 #[test]
 fn events_are_forgotten_after_their_time() {
-    let left =
-        |store: &Store| -> Vec<String> { store.list::<Event>().map(|e| e.message.to_string()).collect() };
+    let left = |store: &Store| -> Vec<String> { store.events().map(|e| e.message.to_string()).collect() };
     let mut store = store();
     say(&mut store, "first", false);
     say(&mut store, "second", false);
@@ -185,7 +184,7 @@ fn recorders_forget_what_makes_no_difference() {
         about(&mut store, format!("late-{number}"), "once");
     }
     assert!(about(&mut store, "quiet-7".into(), "once"));
-    let seventh = store.list::<Event>().filter(|event| event.regarding.name == "quiet-7");
+    let seventh = store.events().filter(|event| event.regarding.name == "quiet-7");
     assert_eq!(seventh.map(|event| event.count).collect::<Vec<_>>(), [2], "the count goes on, as upstream");
 }
 
@@ -196,10 +195,10 @@ fn a_source_may_not_flood_one_object() {
     for _ in 0..40 {
         say(&mut store, "a", false);
     }
-    assert_eq!(store.list::<Event>().next().unwrap().count, 25);
+    assert_eq!(store.events().next().unwrap().count, 25);
     store.advance(SimTime::ZERO + SimDuration::from_mins(5));
     say(&mut store, "a", false);
-    assert_eq!(store.list::<Event>().next().unwrap().count, 41, "those left out were counted");
+    assert_eq!(store.events().next().unwrap().count, 41, "those left out were counted");
 }
 
 /// Facts §0.4: series of `events.k8s.io`.
@@ -209,11 +208,11 @@ fn a_series_shows_its_second_occurrence_and_ends_in_silence() {
     for message in ["a", "b", "c"] {
         say(&mut store, message, true);
     }
-    let seen: Vec<_> = store.list::<Event>().map(|e| (e.message.to_string(), e.count)).collect();
+    let seen: Vec<_> = store.events().map(|e| (e.message.to_string(), e.count)).collect();
     assert_eq!(seen, [("a".to_owned(), 2)]);
     store.advance(SimTime::ZERO + SimDuration::from_mins(7));
     say(&mut store, "d", true);
-    assert_eq!(store.list::<Event>().count(), 2);
+    assert_eq!(store.events().count(), 2);
 }
 
 /// A Pod on a node with a grace of its own, and the phase it is in.

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use super::admission;
 use super::error::ApiError;
+use super::kept::{Kept, KeptEvent};
 use super::table::{ObjId, Stored};
 use super::{Change, Store, Verb};
-use crate::api::{Deletion, Kind, ObjectKey, Uid};
+use crate::api::{Deletion, Event, Kind, ObjectKey, Uid};
 use crate::base::{Str, text::lit};
+use crate::kernel::Seed;
 
 /// The finalizer of a foreground deletion.
 pub const FINALIZER_FOREGROUND: &str = "foregroundDeletion";
@@ -67,16 +69,7 @@ impl Store {
     ///
     /// # Errors
     /// The name is taken, the namespace is missing or being deleted, or admission refuses.
-    pub fn create<T: Stored>(&mut self, object: T) -> Result<Arc<T>, ApiError> {
-        self.create_as(object, false)
-    }
-
-    /// Creates an object; its name need not be looked for if it `is_unique`.
-    pub(super) fn create_as<T: Stored>(
-        &mut self,
-        mut object: T,
-        is_unique: bool,
-    ) -> Result<Arc<T>, ApiError> {
+    pub fn create<T: Stored>(&mut self, mut object: T) -> Result<Arc<T>, ApiError> {
         self.check_namespace(&object)?;
         let refusal = admission::admit(self, &mut object)?;
         self.name_it(&mut object)?;
@@ -84,7 +77,7 @@ impl Store {
             return Err(ApiError::forbidden(T::KIND, &object.meta().name, why));
         }
         let key = object.key();
-        if !is_unique && self.id_of::<T>(&key).is_some() {
+        if self.id_of::<T>(&key).is_some() {
             return Err(ApiError::AlreadyExists { kind: T::KIND, name: object.meta().name.clone() });
         }
         super::quota::charge(self, None, &object)?;
@@ -93,14 +86,9 @@ impl Store {
         let revision = self.revision;
         let id = ObjId(revision);
         let created = self.timestamp();
-        let uid: Option<Uid> = object
-            .meta()
-            .uid
-            .is_empty()
-            .then(|| self.seed.stream_of("uid", &[&revision.to_le_bytes()]).uuid().into());
         let meta = object.meta_mut();
-        if let Some(uid) = uid {
-            meta.uid = uid;
+        if meta.uid.is_empty() {
+            meta.uid = identity(self.seed, id);
         }
         meta.created = meta.created.or(Some(created));
         meta.generation = meta.generation.max(i64::from(has_generation(T::KIND)));
@@ -112,6 +100,25 @@ impl Store {
         self.objects += 1;
         self.log_change(Verb::Added, id, None, &object);
         Ok(object)
+    }
+
+    /// Adds an Event with a name of its own: Events need no namespace to exist, and nobody admits or counts them.
+    pub(super) fn add_event(&mut self, event: KeptEvent) -> ObjId {
+        self.revision += 1;
+        let id = ObjId(self.revision);
+        let object = event.object(id);
+        Event::table_mut(&mut self.tables).put(id, event);
+        self.objects += 1;
+        self.log_change(Verb::Added, id, None, &object);
+        id
+    }
+
+    /// Writes an Event over another.
+    pub(super) fn replace_event(&mut self, id: ObjId, old: &KeptEvent, new: KeptEvent) {
+        self.revision += 1;
+        let (before, after) = (old.object(id), new.object(id));
+        Event::table_mut(&mut self.tables).put(id, new);
+        self.log_change(Verb::Modified, id, Some(&before), &after);
     }
 
     /// Changes metadata or status; the generation stays. No change, no write.
@@ -146,17 +153,7 @@ impl Store {
     ) -> Result<Arc<T>, ApiError> {
         let missing = || ApiError::not_found(T::KIND, key);
         let id = self.id_of::<T>(key).ok_or_else(missing)?;
-        self.write_at(id, change, spec)?.ok_or_else(missing)
-    }
-
-    /// Changes the object at a place; none if there is none.
-    pub(super) fn write_at<T: Stored>(
-        &mut self,
-        id: ObjId,
-        change: impl FnOnce(&mut T),
-        spec: bool,
-    ) -> Result<Option<Arc<T>>, ApiError> {
-        let Some(old) = self.get_id::<T>(id).cloned() else { return Ok(None) };
+        let old = self.object::<T>(id).ok_or_else(missing)?;
         let mut new = T::clone(&old);
         change(&mut new);
         if spec {
@@ -164,7 +161,7 @@ impl Store {
             super::service::complete(self, Some(&*old), &mut new)?;
         }
         if new == *old {
-            return Ok(Some(old));
+            return Ok(old);
         }
         if spec && has_generation(T::KIND) {
             let meta = std::mem::replace(new.meta_mut(), old.meta().clone());
@@ -174,7 +171,7 @@ impl Store {
                 new.meta_mut().generation = old.meta().generation + 1;
             }
         }
-        Ok(Some(self.commit(id, &old, new)))
+        Ok(self.commit(id, &old, new))
     }
 
     /// Writes `new` over `old`, or removes it if nothing holds it any more.
@@ -230,7 +227,7 @@ impl Store {
         options: &DeleteOptions,
     ) -> Result<Deleted, ApiError> {
         let id = self.id_of::<T>(key).ok_or_else(|| ApiError::not_found(T::KIND, key))?;
-        let Some(old) = self.get_id::<T>(id).cloned() else {
+        let Some(old) = self.object::<T>(id) else {
             return Err(ApiError::not_found(T::KIND, key));
         };
         check_preconditions(&*old, options)?;
@@ -337,6 +334,11 @@ impl Store {
         }
         Err(ApiError::AlreadyExists { kind: T::KIND, name: taken })
     }
+}
+
+/// The identity of an object that is created at a place, as a UUID.
+pub(super) fn identity(seed: Seed, id: ObjId) -> Uid {
+    seed.stream_of("uid", &[&id.0.to_le_bytes()]).uuid().into()
 }
 
 /// Takes over the desired state of `new`, keeping what only the store assigns.

@@ -601,7 +601,7 @@ fn evictions_are_told_twice_and_resizes_not_at_all() {
     let said = |mode: &str| -> Vec<String> {
         let mut crew = Crew::new(2, 2, json!({"updatePolicy": {"updateMode": mode}}), "cpu=50m memory=400Mi");
         crew.turn(1);
-        let events = crew.store.list::<crate::api::Event>();
+        let events = crew.store.events();
         events
             .map(|e| format!("{} {} {}: {}", e.regarding.kind, e.regarding.name, e.reason, e.message))
             .collect()

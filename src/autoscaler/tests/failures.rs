@@ -84,7 +84,7 @@ fn a_group_that_fails_again_is_left_alone_twice_as_long() {
     tank.until(3000);
     let tries: Vec<u64> = tank
         .store
-        .list::<Event>()
+        .events()
         .filter(|e| e.reason == "ScaledUpGroup" && e.message.starts_with("Scale-up: setting"))
         .flat_map(|e| [e.first, e.last])
         .map(|at| tank.store.calendar().instant(at).as_secs())

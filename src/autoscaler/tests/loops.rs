@@ -142,7 +142,7 @@ fn the_simulated_cluster_is_what_it_will_be() {
     tank.pod_with("c", "450m", Some("w-2"), json!({}));
     tank.until(621);
     assert_eq!(tank.targets(), [3]);
-    let told: Vec<_> = tank.store.list::<Event>().filter(|e| e.reason == "TriggeredScaleUp").collect();
+    let told: Vec<_> = tank.store.events().filter(|e| e.reason == "TriggeredScaleUp").collect();
     assert_eq!(told.iter().map(|e| e.regarding.name.as_str()).collect::<Vec<_>>(), ["a"]);
 }
 
@@ -328,7 +328,7 @@ fn refusals_are_said_in_the_schedulers_words_and_not_too_often() {
     let expected = "pod didn't trigger scale-up: 2 node(s) didn't match PersistentVolume's node affinity";
     assert_eq!(tank.said("Pod", "NotTriggerScaleUp"), [expected]);
     let count = |tank: &Tank| {
-        let events = tank.store.list::<Event>().filter(|e| e.reason == "NotTriggerScaleUp");
+        let events = tank.store.events().filter(|e| e.reason == "NotTriggerScaleUp");
         events.map(|e| e.count).sum::<i32>()
     };
     assert_eq!(count(&tank), 1);

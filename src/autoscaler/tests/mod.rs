@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::*;
-use crate::api::{Event, Inert, Kind, Object, lower};
+use crate::api::{Inert, Kind, Object, lower};
 use crate::cloud::NodeGroup;
 use crate::cloud::fleet::Shortage;
 use crate::cloud::group::NodeTemplate;
@@ -245,7 +245,7 @@ impl Tank {
     /// Reason and message of all Events about an object of this kind, the same ones once.
     pub fn said(&self, kind: &str, reason: &str) -> Vec<String> {
         let mut texts = Vec::new();
-        for event in self.store.list::<Event>() {
+        for event in self.store.events() {
             let text = event.message.to_string();
             if event.regarding.kind == kind && event.reason == reason && !texts.contains(&text) {
                 texts.push(text);

@@ -54,7 +54,7 @@ fn what_fits_what_is_there_or_will_come_buys_nothing() {
     tank.pod_with("high", "900m", None, json!({"spec": {"priority": 10}}));
     tank.until(10);
     assert_eq!(tank.said("Pod", "TriggeredScaleUp"), ["pod triggered scale-up: [{w 1->2 (max: 9)}]"]);
-    let told: Vec<_> = tank.store.list::<Event>().map(|e| e.regarding.name.to_string()).collect();
+    let told: Vec<_> = tank.store.events().map(|e| e.regarding.name.to_string()).collect();
     assert!(told.contains(&"low".to_owned()) && !told.contains(&"high".to_owned()), "{told:?}");
     // The machine boots for a minute; meanwhile every loop knows that it comes.
     tank.pod_with("next", "1", None, json!({}));

@@ -16,7 +16,7 @@ use crate::controller::common::{
     Owner, claim, equal_ignore_hash, hashed_name, template_hash, with_hash_label,
 };
 use crate::controller::{Action, Ctx};
-use crate::store::{ApiError, Stored};
+use crate::store::{ApiError, Held};
 
 /// ReplicaSets of a Deployment: the new one, if it exists, and the old ones.
 pub(super) type NewAndOld = (Option<Arc<ReplicaSet>>, Vec<Arc<ReplicaSet>>);
@@ -310,7 +310,7 @@ impl Sync<'_, '_> {
     }
 
     /// Refuses to write over what was written after the copy was taken.
-    pub(super) fn check_unchanged<T: Stored>(&self, copy: &T) -> Result<(), ApiError> {
+    pub(super) fn check_unchanged<T: Held>(&self, copy: &T) -> Result<(), ApiError> {
         let live = self.ctx.store().get::<T>(&copy.key());
         if live.is_some_and(|live| live.meta().resource_version != copy.meta().resource_version) {
             let why = lit!(

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::api::policy::PodDisruptionBudget;
 use crate::api::workload::{Deployment, IntOrPercent, ReplicaSet, ReplicationController, StatefulSet};
 use crate::api::{Kind, Meta, OwnerReference, Pod, Uid};
-use crate::store::{Store, Stored};
+use crate::store::{Held, Store};
 
 /// What a budget aims at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +66,7 @@ fn scale_of_all(store: &Store, pods: &[Arc<Pod>]) -> Result<(i32, bool), String>
 }
 
 /// The object that a reference means, if it is still the same one.
-fn referent<'a, T: Stored>(
+fn referent<'a, T: Held>(
     store: &'a Store,
     reference: &OwnerReference,
     namespace: &str,

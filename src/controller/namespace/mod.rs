@@ -244,7 +244,7 @@ fn pods_estimate(ctx: &Ctx<'_>, namespace: &Namespace) -> i64 {
     if since >= estimate { 0 } else { estimate }
 }
 
-fn objects_in<T: crate::store::Stored>(store: &Store, namespace: &str) -> Vec<Object> {
+fn objects_in<T: crate::store::Held>(store: &Store, namespace: &str) -> Vec<Object> {
     store.list_in::<T>(namespace).cloned().map(T::wrap).collect()
 }
 

@@ -172,7 +172,7 @@ fn a_silent_node_becomes_unknown_with_all_upstream_s_words() {
     assert_eq!(ready.transition, Some(h.store.calendar().timestamp(SimTime::from_secs(85))));
     assert!(condition::is_true(&pod.status.conditions, "ContainersReady"));
     assert_eq!(h.events_of("NodeNotReady").len(), 2, "nothing is said of the Pod that was not ready");
-    let said: Vec<_> = h.store.list::<crate::api::Event>().filter(|e| e.reason == "NodeNotReady").collect();
+    let said: Vec<_> = h.store.events().filter(|e| e.reason == "NodeNotReady").collect();
     assert_eq!(
         said.iter().map(|e| (e.regarding.kind.as_str(), e.event_type)).collect::<Vec<_>>(),
         [("Node", EventType::Normal), ("Pod", EventType::Warning)]

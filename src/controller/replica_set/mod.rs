@@ -17,11 +17,11 @@ use crate::api::workload::{ReplicaSet, ReplicationController};
 use crate::api::{ObjectKey, OwnerReference, Pod, Uid};
 use crate::base::{LookupMap, SimDuration, SimTime, Str};
 use crate::controller::{Action, Controller, Ctx, Enqueue, WorkKey};
-use crate::store::{Change, Store, Stored};
+use crate::store::{Change, Held, Store};
 use sync::Burst;
 
 /// A kind that runs on this controller.
-pub trait PodSet: Stored + Send + Sync {
+pub trait PodSet: Held + Send + Sync {
     /// The component's name in Events.
     const COMPONENT: &'static str;
     /// The set itself.

@@ -114,7 +114,7 @@ fn failures_are_reported_until_they_pass() {
     assert!(condition.message.ends_with("is forbidden: no PriorityClass with name gold was found"));
     assert_eq!(h.events(), [format!("FailedCreate: Error creating: {}", condition.message)]);
     h.advance_millis(50);
-    let tries = h.store.list::<crate::api::Event>().next().unwrap().count;
+    let tries = h.store.events().next().unwrap().count;
     assert!((3..8).contains(&tries), "retried with backoff, one Pod a time: {tries}");
     let class = crate::api::policy::PriorityClass { meta: Meta::named("", "gold"), ..Default::default() };
     h.store.create(class).unwrap();
@@ -198,7 +198,7 @@ fn replication_controllers_work_alike() {
     let pod = h.store.list::<Pod>().next().unwrap();
     assert_eq!(pod.meta.controller().unwrap().kind, "ReplicationController");
     assert_eq!(h.store.get::<ReplicationController>(&key()).unwrap().0.status.replicas, 2);
-    let source = h.store.list::<crate::api::Event>().next().unwrap().source.clone();
+    let source = h.store.events().next().unwrap().source.clone();
     assert_eq!(source, "replication-controller");
     assert_eq!(h.writes(Kind::ReplicaSet).len(), 0);
 }

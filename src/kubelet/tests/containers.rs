@@ -72,7 +72,7 @@ fn images_that_cannot_be_had_back_off() {
     ] {
         assert!(said.contains(&words.to_owned()), "{words}: {said:#?}");
     }
-    let back_off = rig.store.list::<Event>().find(|e| e.reason == "BackOff").unwrap();
+    let back_off = rig.store.events().find(|e| e.reason == "BackOff").unwrap();
     assert_eq!(back_off.event_type, crate::api::EventType::Normal);
     rig.run(75);
     let ContainerState::Waiting { message, .. } = &rig.get("bad").status.containers[0].state else {

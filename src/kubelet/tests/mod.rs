@@ -210,9 +210,9 @@ impl Rig {
 
     /// Events about a Pod: `reason: message`, with their number if it is not one.
     fn events(&self, name: &str) -> Vec<String> {
-        let about = |e: &&std::sync::Arc<Event>| e.regarding.name == name;
+        let about = |e: &std::sync::Arc<Event>| e.regarding.name == name;
         self.store
-            .list::<Event>()
+            .events()
             .filter(about)
             .map(|e| match e.count {
                 1 => format!("{}: {}", e.reason, e.message),

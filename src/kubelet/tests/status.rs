@@ -213,7 +213,7 @@ fn a_post_start_hook_holds_the_next_container_back() {
     rig.run(20);
     let started = |name: &str| {
         let message = format!("Started container {name}");
-        let event = rig.store.list::<Event>().find(|e| e.message == message.as_str()).unwrap();
+        let event = rig.store.events().find(|e| e.message == message.as_str()).unwrap();
         rig.store.calendar().instant(event.first).as_secs()
     };
     assert_eq!(["a", "b", "c"].map(started), [1, 1, 6]);

@@ -68,7 +68,7 @@ fn a_set_that_cannot_be_made_is_reported_and_given_up() {
     let words =
         |text: &str| text.starts_with("Failed to create new replica set \"web-") && text.contains(": ");
     assert!(words(&said[0]) && said[0].contains("exceeded quota: q"), "{said:?}");
-    let tries = |h: &Harness| h.store.list::<crate::api::Event>().map(|e| e.count).sum::<i32>();
+    let tries = |h: &Harness| h.store.events().map(|e| e.count).sum::<i32>();
     h.advance_secs(400);
     let before = tries(&h);
     assert!((16..=18).contains(&before), "{before}");

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::*;
 use crate::api::pod::cond;
 use crate::api::workload::Deployment;
-use crate::api::{Event, Kind, Object, Phase, lower};
+use crate::api::{Kind, Object, Phase, lower};
 use crate::base::{Quantity, Str};
 use crate::controller::Manager;
 use crate::controller::manager::ManagerConfig;
@@ -172,7 +172,7 @@ impl Tank {
     }
 
     pub(super) fn events(&self, reason: &str) -> Vec<String> {
-        let events = self.store.list::<Event>().filter(|e| e.reason == reason);
+        let events = self.store.events().filter(|e| e.reason == reason);
         events.map(|e| e.message.to_string()).collect()
     }
 }

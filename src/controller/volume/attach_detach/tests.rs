@@ -156,8 +156,7 @@ fn a_disk_has_one_node_and_the_second_is_told_so_once() {
     h.advance_secs(60);
     assert_eq!(attachments(&h), ["pv on n1 attached"]);
     let said = "Multi-Attach error for volume \"pv\" Volume is already used by pod(s) old";
-    let events: Vec<_> =
-        h.store.list::<crate::api::Event>().filter(|e| e.reason == "FailedAttachVolume").collect();
+    let events: Vec<_> = h.store.events().filter(|e| e.reason == "FailedAttachVolume").collect();
     assert_eq!((events.len(), events[0].count, events[0].message.as_str()), (1, 1, said));
     assert_eq!(events[0].regarding.name, "new");
     remove(&mut h, "old");
@@ -175,10 +174,7 @@ fn two_pods_of_one_node_share_a_disk() {
     run(&mut h, "b", "n1");
     h.advance_secs(3);
     assert_eq!(attachments(&h), ["pv on n1 attached"]);
-    assert_eq!(
-        h.store.list::<crate::api::Event>().filter(|e| e.reason == "SuccessfulAttachVolume").count(),
-        2
-    );
+    assert_eq!(h.store.events().filter(|e| e.reason == "SuccessfulAttachVolume").count(), 2);
     remove(&mut h, "a");
     h.advance_secs(3);
     assert_eq!(attachments(&h), ["pv on n1 attached"]);
@@ -431,7 +427,7 @@ fn attachers_try_again_after_twice_the_time() {
         at.len() == 6 && at.windows(2).map(|w| w[1] - w[0]).eq([2, 3, 5, 9, 17]),
         "a second each, and 1, 2, 4, 8, 16 s between: {at:?}"
     );
-    let events = h.store.list::<crate::api::Event>().filter(|e| e.reason == "FailedAttachVolume");
+    let events = h.store.events().filter(|e| e.reason == "FailedAttachVolume");
     let said: i32 = events.map(|e| e.count).sum();
     assert!((6..20).contains(&said), "{said}");
 }

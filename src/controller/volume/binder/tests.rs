@@ -17,7 +17,7 @@ fn force() -> DeleteOptions {
 }
 
 /// Deletes a claim or volume whatever holds it.
-fn remove<T: crate::store::Stored>(h: &mut Harness, key: &ObjectKey) {
+fn remove<T: crate::store::Held>(h: &mut Harness, key: &ObjectKey) {
     h.store.update::<T>(key, |o| o.meta_mut().finalizers.clear()).unwrap();
     h.store.delete::<T>(key, &force()).unwrap();
 }
@@ -154,7 +154,7 @@ fn waiting_claims_are_looked_at_every_fifteen_seconds() {
     let mut h = harness();
     h.store.create(claim("data", Some(""))).unwrap();
     h.advance_secs(40);
-    let counts: Vec<i32> = h.store.list::<crate::api::Event>().map(|e| e.count).collect();
+    let counts: Vec<i32> = h.store.events().map(|e| e.count).collect();
     assert_eq!(counts, [3], "at once, at 15 s and at 30 s");
     h.store.create(volume("pv", "", "10Gi")).unwrap();
     h.advance_secs(4);

@@ -86,7 +86,7 @@ fn a_chosen_node_brings_a_volume_in_its_zone() {
         h.events_of("ProvisioningSucceeded"),
         [format!("Successfully provisioned volume {}", volume.meta.name)]
     );
-    let event = h.store.list::<crate::api::Event>().find(|e| e.reason == "Provisioning").unwrap();
+    let event = h.store.events().find(|e| e.reason == "Provisioning").unwrap();
     assert!(event.source.starts_with("ebs.csi.aws.com_ebs-csi-controller-0_"), "{}", event.source);
 }
 
@@ -163,12 +163,10 @@ fn what_a_driver_cannot_do_is_tried_again_much_later() {
     h.advance_secs(1799);
     let why = "Volume provisioning failed with infeasible error. Retries will be delayed. rpc error: code = InvalidArgument \
                desc = Volume capabilities not supported";
-    let events: Vec<_> =
-        h.store.list::<crate::api::Event>().filter(|e| e.reason == "ProvisioningFailed").collect();
+    let events: Vec<_> = h.store.events().filter(|e| e.reason == "ProvisioningFailed").collect();
     assert_eq!((events.len(), events[0].count, events[0].message.as_str()), (1, 1, why));
     h.advance_secs(5);
-    let count =
-        h.store.list::<crate::api::Event>().find(|e| e.reason == "ProvisioningFailed").map(|e| e.count);
+    let count = h.store.events().find(|e| e.reason == "ProvisioningFailed").map(|e| e.count);
     assert_eq!(count, Some(2));
 }
 
@@ -196,7 +194,7 @@ fn a_node_without_the_driver_fails_until_it_has_it() {
     h.advance_secs(8);
     let why = "failed to provision volume with StorageClass \"gp3\": error generating accessibility requirements: no topology \
                key found for node bare";
-    let failed = h.store.list::<crate::api::Event>().find(|e| e.reason == "ProvisioningFailed").unwrap();
+    let failed = h.store.events().find(|e| e.reason == "ProvisioningFailed").unwrap();
     assert_eq!((failed.message.as_str(), failed.count), (why, 4), "at 0, 1, 3 and 7 s");
 }
 
@@ -244,7 +242,7 @@ fn told(driver: &str, wait: bool, change: DriverChange) -> Harness {
 }
 
 fn failures(h: &Harness) -> (i32, bool) {
-    let events = h.store.list::<crate::api::Event>().filter(|e| e.reason == "ProvisioningFailed");
+    let events = h.store.events().filter(|e| e.reason == "ProvisioningFailed");
     let selected = live_claim(h, "data").meta.annotations.contains_key(annotation::SELECTED_NODE);
     (events.map(|e| e.count).sum(), selected)
 }
@@ -292,7 +290,7 @@ fn a_slow_driver_is_asked_again_until_it_is_done() {
         h.advance_secs(89);
         let events: Vec<(String, i32)> = h
             .store
-            .list::<crate::api::Event>()
+            .events()
             .filter(|e| e.reason == "ProvisioningFailed")
             .map(|e| (e.message.to_string(), e.count))
             .collect();

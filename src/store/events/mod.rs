@@ -1,0 +1,154 @@
+//! Events: how recorders fold what components say before it reaches the API server.
+//!
+//! Upstream: `client-go/tools/record/events_cache.go` (most components) and
+//! `client-go/tools/events/event_broadcaster.go` (the scheduler), v1.34.
+
+mod recorder;
+
+pub(super) use recorder::Correlator;
+use recorder::NOWHERE;
+
+use super::kept::{About, Kept, KeptEvent, Note};
+use super::{ObjId, Store, Stored};
+use crate::api::service::Namespace;
+use crate::api::{Event, EventType, ObjectRef};
+use crate::base::{Shared, SimDuration, SimTime, Str};
+
+/// Something a component has to say about an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Emit {
+    /// The component.
+    pub source: Str,
+    /// Its node, or nothing.
+    pub host: Str,
+    /// What it is about.
+    pub regarding: ObjectRef,
+    /// Good or bad news.
+    pub event_type: EventType,
+    /// A CamelCase word.
+    pub reason: Str,
+    /// A sentence.
+    pub message: Str,
+    /// Through the `events.k8s.io` recorder, which folds repeats about one version of the object, whatever their message.
+    pub series: bool,
+}
+
+impl Store {
+    /// Events are forgotten after this time from now on; zero: never. As etcd's leases, in whole seconds.
+    pub const fn keep_events_for(&mut self, ttl: SimDuration) {
+        self.correlator.ttl = ttl;
+    }
+
+    /// Says something about an object; repeats are folded as the component's recorder folds them. Whether the recorder
+    /// let it through: it does not when a source says too much about one object.
+    pub fn emit(&mut self, emit: Emit) -> bool {
+        if emit.series {
+            self.emit_series(&emit);
+            return true;
+        }
+        self.emit_correlated(emit)
+    }
+
+    fn emit_correlated(&mut self, mut emit: Emit) -> bool {
+        let (now, key) = (self.now, Correlator::key(&emit));
+        let source = self.correlator.source(key, &emit, now, self.seed);
+        let heard = source.hear(&emit, now);
+        let allowed = source.allow(now);
+        if allowed {
+            let about = source.about.clone();
+            if heard.is_combined {
+                emit.message = format!("(combined from similar events): {}", emit.message).into();
+            }
+            if !self.repeat_event(heard.event, heard.count, Some(&emit.message)) {
+                let event = self.create_event(about, &emit, heard.count);
+                self.correlator.set_event(key, heard.place, event);
+            }
+        }
+        allowed
+    }
+
+    fn emit_series(&mut self, emit: &Emit) {
+        // Upstream's key holds the whole reference, its resourceVersion included: once the object was written (a
+        // condition with a new message, say), what is said of it begins a new Event.
+        let version = self.by_uid(&emit.regarding.uid).map_or(0, |object| object.meta().resource_version);
+        let (now, key) = (self.now, Correlator::key(emit));
+        let source = self.correlator.source(key, emit, now, self.seed);
+        let heard = source.hear_series(&emit.reason, version, now);
+        match heard.count {
+            1 => {
+                let about = source.about.clone();
+                let event = self.create_event(about, emit, 1);
+                self.correlator.set_event(key, heard.place, event);
+            }
+            // Upstream writes the second occurrence; later ones stay in the recorder until the series is refreshed or
+            // finished. An Event that has expired meanwhile is simply gone.
+            2 => {
+                self.repeat_event(heard.event, 2, None);
+            }
+            _ => {}
+        }
+    }
+
+    fn create_event(&mut self, about: Shared<About>, emit: &Emit, count: i32) -> ObjId {
+        self.expire_events();
+        self.correlator.serial += 1;
+        if self.find::<Namespace>("", about.namespace()).is_some_and(|n| n.terminating) {
+            // The API server takes nothing new, Events no more than the rest.
+            return NOWHERE;
+        }
+        // The wall clock's nanoseconds, as upstream has it; a counter keeps those of one instant apart.
+        let start = u64::try_from(self.calendar().timestamp(SimTime::ZERO).0).unwrap_or(0);
+        let suffix = start.saturating_mul(1_000_000_000) + self.now.as_nanos() + self.correlator.serial;
+        let at = self.timestamp();
+        let note = Note {
+            about,
+            reason: emit.reason.clone(),
+            message: emit.message.clone(),
+            suffix,
+            first: at,
+            last: at,
+            revision: self.revision + 1,
+            count,
+            series: emit.series,
+        };
+        let id = self.add_event(note.into());
+        self.note_written(id);
+        id
+    }
+
+    /// Says an Event again; the message stays if none is given. Whether the Event is still there.
+    fn repeat_event(&mut self, id: ObjId, count: i32, message: Option<&Str>) -> bool {
+        let Some(old) = self.kept_event(id) else { return false };
+        let new = old.again(self.timestamp(), self.revision + 1, count, message);
+        self.replace_event(id, &old, new);
+        self.note_written(id);
+        true
+    }
+
+    fn note_written(&mut self, id: ObjId) {
+        if !self.correlator.ttl.is_zero() {
+            self.correlator.written.push_back((self.timestamp(), id));
+        }
+    }
+
+    /// Forgets Events older than their time to live; called when one is added, so that nothing ticks for it.
+    fn expire_events(&mut self) {
+        let ttl = self.correlator.ttl;
+        if ttl.is_zero() {
+            return;
+        }
+        let Some(limit) = self.now.as_nanos().checked_sub(ttl.as_nanos()) else { return };
+        let limit = self.calendar.timestamp(SimTime::from_nanos(limit));
+        while let Some((_, id)) = self.correlator.written.front().copied().filter(|(at, _)| *at < limit) {
+            self.correlator.written.pop_front();
+            // Of one that was written again since another entry tells.
+            if let Some(event) = self.kept_event(id).filter(|event| event.last() < limit) {
+                self.remove::<Event>(id, &event.object(id));
+            }
+        }
+    }
+
+    fn kept_event(&self, id: ObjId) -> Option<KeptEvent> {
+        Event::table(&self.tables).kept(id).cloned()
+    }
+}

@@ -1,0 +1,203 @@
+//! How objects lie in their tables: as they are, but for Events.
+//!
+//! A cluster has several times more Events than other objects, hardly one of which is ever looked at. What a recorder said
+//! takes the room that it needs, and becomes an [`Event`] once somebody asks.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::ObjId;
+use crate::api::{Event, EventType, Meta, ObjectRef, Resource};
+use crate::base::{Shared, Str, Timestamp};
+use crate::kernel::Seed;
+
+/// An object at its place in a table.
+pub trait Kept<T>: Clone + fmt::Debug {
+    /// The object as it is.
+    fn whole(object: Arc<T>) -> Self;
+
+    /// The object that lies at this place.
+    fn object(&self, id: ObjId) -> Arc<T>;
+
+    /// Whether it lies in this namespace.
+    fn is_in(&self, namespace: &str) -> bool;
+
+    /// Whether this is its name.
+    fn is_called(&self, name: &str) -> bool;
+}
+
+impl<T: Resource + Clone> Kept<T> for Arc<T> {
+    fn whole(object: Arc<T>) -> Self {
+        object
+    }
+
+    fn object(&self, _: ObjId) -> Arc<T> {
+        self.clone()
+    }
+
+    fn is_in(&self, namespace: &str) -> bool {
+        self.meta().namespace == *namespace
+    }
+
+    fn is_called(&self, name: &str) -> bool {
+        self.meta().name == *name
+    }
+}
+
+/// An Event at its place.
+#[derive(Clone, Debug)]
+pub struct KeptEvent(Arc<Form>);
+
+#[derive(Debug)]
+enum Form {
+    /// As a recorder made it.
+    Note(Note),
+    /// As a user made or changed it.
+    Whole(Arc<Event>),
+}
+
+/// Who speaks of what: the same for all that a component says about an object.
+#[derive(Clone, Debug)]
+pub(super) struct About {
+    /// The component.
+    pub source: Str,
+    /// Its node, or nothing.
+    pub host: Str,
+    /// The object.
+    pub regarding: ObjectRef,
+    /// Good or bad news.
+    pub event_type: EventType,
+    /// What identities are drawn from.
+    pub seed: Seed,
+}
+
+impl About {
+    /// The namespace of Events.
+    pub(super) fn namespace(&self) -> &str {
+        if self.regarding.namespace.is_empty() { "default" } else { &self.regarding.namespace }
+    }
+}
+
+/// What a recorder says of an Event.
+#[derive(Clone, Debug)]
+pub(super) struct Note {
+    /// Who speaks of what.
+    pub about: Shared<About>,
+    /// A CamelCase word.
+    pub reason: Str,
+    /// A sentence.
+    pub message: Str,
+    /// What follows the object's name in its own.
+    pub suffix: u64,
+    /// When it was first said.
+    pub first: Timestamp,
+    /// When it was last said.
+    pub last: Timestamp,
+    /// The revision of the last write.
+    pub revision: u64,
+    /// How often.
+    pub count: i32,
+    /// Whether it came through the `events.k8s.io` recorder.
+    pub series: bool,
+}
+
+impl Note {
+    fn name(&self) -> String {
+        format!("{}.{:x}", self.about.regarding.name, self.suffix)
+    }
+
+    fn event(&self, id: ObjId) -> Event {
+        let about = &self.about;
+        let meta = Meta {
+            uid: super::write::identity(about.seed, id),
+            created: Some(self.first),
+            resource_version: self.revision,
+            ..Meta::named(about.namespace(), self.name())
+        };
+        Event {
+            meta,
+            regarding: about.regarding.clone(),
+            reason: self.reason.clone(),
+            message: self.message.clone(),
+            event_type: about.event_type,
+            source: about.source.clone(),
+            host: about.host.clone(),
+            first: self.first,
+            last: self.last,
+            count: self.count,
+            series: self.series,
+        }
+    }
+}
+
+impl From<Note> for KeptEvent {
+    fn from(note: Note) -> Self {
+        Self(Arc::new(Form::Note(note)))
+    }
+}
+
+impl KeptEvent {
+    /// What it is about, and whether it is good or bad news.
+    pub(super) fn about(&self) -> (&ObjectRef, EventType) {
+        match &*self.0 {
+            Form::Note(note) => (&note.about.regarding, note.about.event_type),
+            Form::Whole(event) => (&event.regarding, event.event_type),
+        }
+    }
+
+    /// When it was last said.
+    pub(super) fn last(&self) -> Timestamp {
+        match &*self.0 {
+            Form::Note(note) => note.last,
+            Form::Whole(event) => event.last,
+        }
+    }
+
+    /// The same, said again; the message stays if none is given.
+    #[must_use]
+    pub(super) fn again(&self, at: Timestamp, revision: u64, count: i32, message: Option<&Str>) -> Self {
+        match &*self.0 {
+            Form::Note(note) => {
+                let message = message.unwrap_or(&note.message).clone();
+                Note { last: at, revision, count, message, ..note.clone() }.into()
+            }
+            Form::Whole(event) => {
+                let mut event = Event::clone(event);
+                event.meta.resource_version = revision;
+                (event.last, event.count) = (at, count);
+                if let Some(message) = message {
+                    event.message = message.clone();
+                }
+                Self::whole(Arc::new(event))
+            }
+        }
+    }
+}
+
+impl Kept<Event> for KeptEvent {
+    fn whole(event: Arc<Event>) -> Self {
+        Self(Arc::new(Form::Whole(event)))
+    }
+
+    fn object(&self, id: ObjId) -> Arc<Event> {
+        match &*self.0 {
+            Form::Note(note) => Arc::new(note.event(id)),
+            Form::Whole(event) => event.clone(),
+        }
+    }
+
+    fn is_in(&self, namespace: &str) -> bool {
+        match &*self.0 {
+            Form::Note(note) => note.about.namespace() == namespace,
+            Form::Whole(event) => event.is_in(namespace),
+        }
+    }
+
+    fn is_called(&self, name: &str) -> bool {
+        match &*self.0 {
+            // Names are made for those only that could have this one.
+            Form::Note(note) => name.starts_with(&*note.about.regarding.name) && note.name() == name,
+            Form::Whole(event) => event.is_called(name),
+        }
+    }
+}
