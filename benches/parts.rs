@@ -33,7 +33,7 @@ fn queue(c: &mut Criterion) {
 }
 
 fn empty_store() -> Store {
-    let mut store = Store::new(Calendar { start: Timestamp(0) }, Seed(1));
+    let mut store = Store::new(Calendar { start: Timestamp::new(0) }, Seed(1));
     let namespace = Namespace { meta: Meta::named("", "default"), ..Namespace::default() };
     store.create(namespace).expect("an empty store takes a namespace");
     store

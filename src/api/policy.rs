@@ -217,8 +217,8 @@ mod tests {
 
     #[test]
     fn a_lease_without_a_rule_tells_of_its_last_write() {
-        let calendar = Calendar { start: Timestamp(100) };
-        let lease = Lease { renew_time: Some(Timestamp(107)), ..Lease::default() };
+        let calendar = Calendar { start: Timestamp::new(100) };
+        let lease = Lease { renew_time: Some(Timestamp::new(107)), ..Lease::default() };
         assert_eq!(lease.last_renewal(SimTime::from_secs(50), calendar), Some(SimTime::from_secs(7)));
     }
 }

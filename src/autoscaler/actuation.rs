@@ -46,7 +46,7 @@ impl ClusterAutoscaler {
     pub(super) fn begin_deletion(&mut self, ctx: &mut Ctx<'_>, candidate: &Candidate) {
         let (node, pods) = (&candidate.name, &candidate.moving);
         let key = ObjectKey::cluster(node.clone());
-        let value: Str = ctx.store.timestamp().0.to_string().into();
+        let value: Str = ctx.store.timestamp().secs().to_string().into();
         let cordons = self.flags.cordon_node_before_terminating;
         let marked = ctx.store.update_spec::<Node>(&key, |node| {
             node.unschedulable |= cordons;

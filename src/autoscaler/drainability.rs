@@ -248,7 +248,7 @@ mod tests {
         pod.meta.namespace = "kube-system".into();
         let owner = testkit::replica_set("custom", 1);
         pod.meta.owners = vec![OwnerReference::controller_of(&owner)].into();
-        pod.meta.created = Some(crate::base::Timestamp(testkit::calendar().start.0 + 4000 - age));
+        pod.meta.created = Some(crate::base::Timestamp::new(testkit::calendar().start.secs() + 4000 - age));
         pod
     }
 
@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn a_pod_that_should_long_be_gone_does_not_count() {
         let mut pod = testkit::pod("p", "app=web");
-        let marked = |secs: i64| crate::base::Timestamp(testkit::calendar().start.0 + secs);
+        let marked = |secs: i64| crate::base::Timestamp::new(testkit::calendar().start.secs() + secs);
         let grace = pod.spec.termination_grace_seconds;
         for (end, expected) in
             [(4000 - grace - 31, Fate::Skip), (4000 - grace - 30, Fate::Block("NotReplicated"))]

@@ -292,7 +292,7 @@ impl ClusterAutoscaler {
             wrong.truncate(SOFT_TAINTS_MAX);
             self.want(ctx.store.now() + self.flags.scan_interval);
         }
-        let value: Str = ctx.store.timestamp().0.to_string().into();
+        let value: Str = ctx.store.timestamp().secs().to_string().into();
         for (key, wanted) in wrong {
             // A node that went meanwhile needs no mark.
             let _ = ctx.store.update_spec::<Node>(&key, |node| {

@@ -83,6 +83,17 @@ impl<T: Clone> Paged<T> {
         })
     }
 
+    /// The first value under this number or a higher one.
+    pub fn next_from(&self, number: u64) -> Option<(u64, &T)> {
+        let (first, slot) = place(number);
+        self.there.range(first..).find_map(|at| {
+            let start = if *at == first { slot } else { 0 };
+            let slots = self.pages[*at].iter().flat_map(|page| &page.slots[start..]);
+            let numbers = *at as u64 * PAGE + start as u64..;
+            slots.zip(numbers).find_map(|(slot, number)| Some((number, slot.as_ref()?)))
+        })
+    }
+
     /// How many values there are.
     pub const fn len(&self) -> usize {
         self.len
@@ -115,6 +126,7 @@ mod tests {
                     prop_assert_eq!(paged.remove(number), map.remove(&number));
                 }
                 prop_assert_eq!(paged.get(number), map.get(&number));
+                prop_assert_eq!(paged.next_from(number), map.range(number..).next().map(|(n, v)| (*n, v)));
                 prop_assert_eq!((paged.len(), paged.is_empty()), (map.len(), map.is_empty()));
                 if at % 50 == 0 {
                     copies.push((paged.clone(), map.clone()));

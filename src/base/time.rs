@@ -1,7 +1,9 @@
 //! Virtual time: integer nanoseconds on the clock, whole seconds inside API objects.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::iter::Sum;
+use std::num::NonZeroU64;
 use std::ops::{Add, AddAssign, Mul, Sub};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
@@ -18,8 +20,14 @@ pub struct SimTime(u64);
 pub struct SimDuration(u64);
 
 /// A time inside an API object: whole seconds since the Unix epoch, as `metav1.Time` has it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(pub i64);
+///
+/// The lowest number of seconds stands for the one above it, so that an optional time takes no more room than a time.
+// The seconds with the sign bit turned over: ordered as they are, and never zero.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(NonZeroU64);
+
+/// The sign bit of a number of seconds.
+const SIGN: u64 = 1 << 63;
 
 impl SimTime {
     /// The start of the simulation.
@@ -303,25 +311,56 @@ impl Mul<u64> for SimDuration {
 }
 
 impl Timestamp {
+    /// So many seconds after the Unix epoch.
+    pub const fn new(secs: i64) -> Self {
+        match NonZeroU64::new(secs.cast_unsigned() ^ SIGN) {
+            Some(number) => Self(number),
+            None => Self(NonZeroU64::MIN),
+        }
+    }
+
+    /// Seconds since the Unix epoch.
+    pub const fn secs(self) -> i64 {
+        (self.0.get() ^ SIGN).cast_signed()
+    }
+
     /// Reads RFC 3339 text; fractions of a second are cut off.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
-        text.parse::<jiff::Timestamp>().ok().map(|t| Self(t.as_second()))
+        text.parse::<jiff::Timestamp>().ok().map(|t| Self::new(t.as_second()))
     }
 
     /// The time as RFC 3339 text in UTC, as the API server writes it.
     pub fn to_rfc3339(self) -> String {
-        jiff::Timestamp::from_second(self.0)
+        jiff::Timestamp::from_second(self.secs())
             .map_or_else(|_| "0001-01-01T00:00:00Z".to_owned(), |t| t.to_string())
     }
 
     /// This time `seconds` later.
     pub const fn plus_secs(self, seconds: i64) -> Self {
-        Self(self.0.saturating_add(seconds))
+        Self::new(self.secs().saturating_add(seconds))
     }
 
     /// Seconds from `earlier` to this time, negative if that is later.
     pub const fn secs_since(self, earlier: Self) -> i64 {
-        self.0.saturating_sub(earlier.0)
+        self.secs().saturating_sub(earlier.secs())
+    }
+}
+
+impl Default for Timestamp {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
+impl Hash for Timestamp {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.secs().hash(state);
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Timestamp").field(&self.secs()).finish()
     }
 }
 

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use super::Count;
 use crate::api::node::{INSTANCE_TYPE_LABEL, NODE_GROUP_LABEL};
 use crate::api::{Node, Pod};
-use crate::base::{LookupMap, SimDuration, SimTime, Str};
+use crate::base::{LookupMap, Shared, SimDuration, SimTime, Str};
 use crate::scheduler::framework::resources::{RequestOptions, pod_requests};
 use crate::store::{Change, ObjId};
 
@@ -111,7 +111,7 @@ pub struct Ledger {
     requested: BTreeMap<Str, Meter>,
     used: BTreeMap<Str, Meter>,
     /// What a Pod on a node counts for: its namespace, millicores, bytes.
-    pods: LookupMap<ObjId, (Str, i64, i64)>,
+    pods: Shared<LookupMap<ObjId, (Str, i64, i64)>>,
     sampled: Option<SimTime>,
 }
 

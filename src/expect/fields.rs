@@ -438,7 +438,7 @@ mod tests {
                     ConditionStatus::Unknown,
                     "NodeStatusUnknown",
                     "",
-                    Timestamp(0),
+                    Timestamp::new(0),
                 )],
                 ..NodeStatus::default()
             },

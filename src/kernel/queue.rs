@@ -51,6 +51,9 @@ impl<E> Ord for Entry<E> {
     }
 }
 
+/// Room for as many events is never given back.
+const ROOM_MIN: usize = 1024;
+
 impl<E> Default for EventQueue<E> {
     fn default() -> Self {
         Self { heap: BinaryHeap::new(), sequence: 0, now: SimTime::ZERO }
@@ -71,6 +74,10 @@ impl<E> EventQueue<E> {
             return None;
         }
         let Reverse(entry) = self.heap.pop()?;
+        if self.heap.capacity() > ROOM_MIN && self.heap.len() < self.heap.capacity() / 8 {
+            // A rush is over.
+            self.heap.shrink_to(self.heap.len() * 2);
+        }
         self.now = entry.time;
         Some((entry.time, entry.event))
     }

@@ -256,7 +256,7 @@ mod tests {
         let boundary = serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": spec})).unwrap();
         let pod = Arc::new(lower_pod(boundary).unwrap());
         let recipe = Arc::new(Recipe::of(&pod.spec));
-        let mut local = LocalPod::new(ObjId(1), &pod, 0, recipe, SimTime::ZERO, Timestamp(0));
+        let mut local = LocalPod::new(ObjId(1), &pod, 0, recipe, SimTime::ZERO, Timestamp::new(0));
         for (life, words) in local.containers.iter_mut().zip(inits.iter().chain(regular)) {
             set(life, words.trim_start_matches("side "));
         }
@@ -265,7 +265,7 @@ mod tests {
 
     fn set(life: &mut Life, word: &str) {
         let end = |exit_code| {
-            let (reason, at) = (Str::new(), Timestamp(0));
+            let (reason, at) = (Str::new(), Timestamp::new(0));
             Arc::new(Terminated { exit_code, reason, message: Str::new(), started_at: at, finished_at: at })
         };
         let runs = Run::Running { since: SimTime::ZERO, answers: SimTime::ZERO };

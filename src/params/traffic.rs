@@ -189,7 +189,7 @@ fn step_of_lines(points: &[(SimTime, u64)], now: SimTime, finest: SimDuration) -
 
 /// How far a day's curve is from its mean, from -1 to 1 at its peak.
 fn of_swing(peak_at: SimDuration, now: SimTime, calendar: Calendar) -> f64 {
-    let midnight = calendar.timestamp(SimTime::ZERO).0.rem_euclid(86_400) as f64;
+    let midnight = calendar.timestamp(SimTime::ZERO).secs().rem_euclid(86_400) as f64;
     let since_peak = midnight + now.as_secs_f64() - peak_at.as_secs_f64();
     libm::cos(std::f64::consts::TAU * since_peak / DAY)
 }
@@ -233,7 +233,7 @@ mod tests {
     use super::*;
     use crate::base::Timestamp;
 
-    const CALENDAR: Calendar = Calendar { start: Timestamp(8 * 3600) };
+    const CALENDAR: Calendar = Calendar { start: Timestamp::new(8 * 3600) };
 
     fn s(secs: u64) -> SimTime {
         SimTime::from_secs(secs)

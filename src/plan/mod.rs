@@ -24,7 +24,7 @@ pub use crate::trace::Trace;
 pub use step::{NodeSet, ResourceKind, Step, Target, TimedStep};
 
 /// 2026-01-05T08:00:00Z, a Monday: the virtual wall clock at the start if the scenario names none.
-pub const DEFAULT_START: Timestamp = Timestamp(1_767_600_000);
+pub const DEFAULT_START: Timestamp = Timestamp::new(1_767_600_000);
 
 /// A run, fully resolved.
 #[derive(Clone, Debug)]

@@ -28,7 +28,7 @@ use crate::base::{Str, Timestamp};
 use crate::store::Store;
 
 /// 2026-01-01T00:00:00Z: Pods placed here start after it, and after every Pod of the snapshot.
-const EPOCH: Timestamp = Timestamp(1_767_225_600);
+const EPOCH: Timestamp = Timestamp::new(1_767_225_600);
 
 /// The kinds that the scheduler looks at, nodes before the Pods on them.
 pub const KINDS_SEEN: &[Kind] = &[

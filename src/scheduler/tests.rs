@@ -87,7 +87,7 @@ fn a_bound_pod_is_confirmed_and_frees_its_room_when_it_ends() {
 fn there_is_nothing_to_decide_for_pods_that_go_or_are_placed() {
     let mut s = scheduler(&[node("n1", "a", 1000)]);
     let going = pod_change(&pod("going", 1), |pod| {
-        pod.meta.deletion = Some(Deletion { timestamp: Timestamp(9), grace_seconds: Some(30) });
+        pod.meta.deletion = Some(Deletion { timestamp: Timestamp::new(9), grace_seconds: Some(30) });
     });
     s.change(at(0), None, Some(&going));
     assert!(matches!(next(&mut s, at(0)).decision, Decision::Skipped(Skip::Deleting)));
@@ -218,13 +218,13 @@ fn a_pod_whose_nominated_node_is_full_goes_elsewhere() {
 fn a_pod_whose_victims_are_leaving_evicts_nobody_else() {
     let mut s = scheduler(&[node("n1", "a", 1000), node("n2", "a", 1000)]);
     let leaving = pod_change(&bound(&pod("leaving", 800), "n1"), |pod| {
-        pod.meta.deletion = Some(Deletion { timestamp: Timestamp(9), grace_seconds: Some(30) });
+        pod.meta.deletion = Some(Deletion { timestamp: Timestamp::new(9), grace_seconds: Some(30) });
         let why = crate::api::condition::Condition::new(
             crate::api::pod::cond::DISRUPTION_TARGET,
             crate::api::ConditionStatus::True,
             "PreemptionByScheduler",
             "",
-            Timestamp(0),
+            Timestamp::new(0),
         );
         pod.status.conditions.push(why);
     });

@@ -145,6 +145,14 @@ impl KeptEvent {
         }
     }
 
+    /// When it came to be.
+    pub(super) fn created(&self) -> Timestamp {
+        match &*self.0 {
+            Form::Note(note) => note.first,
+            Form::Whole(event) => event.meta.created.unwrap_or_default(),
+        }
+    }
+
     /// When it was last said.
     pub(super) fn last(&self) -> Timestamp {
         match &*self.0 {

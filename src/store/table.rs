@@ -59,6 +59,11 @@ impl<T: Stored> Table<T> {
         self.objects.iter().map(|(id, kept)| (ObjId(id), kept))
     }
 
+    /// The first that is kept at `id` or after it.
+    pub fn next_from(&self, id: ObjId) -> Option<(ObjId, &T::Kept)> {
+        self.objects.next_from(id.0).map(|(id, kept)| (ObjId(id), kept))
+    }
+
     /// All objects in the order of their creation, each made when it is asked for.
     pub fn objects(&self) -> impl Iterator<Item = (ObjId, Arc<T>)> {
         self.all_kept().map(|(id, kept)| (id, kept.object(id)))

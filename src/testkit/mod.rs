@@ -17,7 +17,7 @@ use crate::store::Store;
 
 /// A calendar that starts at the default instant.
 pub fn calendar() -> Calendar {
-    Calendar { start: Timestamp(1_767_600_000) }
+    Calendar { start: Timestamp::new(1_767_600_000) }
 }
 
 /// A store with the namespace `default`.

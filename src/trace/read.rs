@@ -87,7 +87,7 @@ fn instant(row: &Rows, column: usize, unit: TimeUnit) -> Result<i64, BadRow> {
     let (found, example) = match unit.nanos() {
         Some(factor) => (scaled(text, factor), "a number, such as `12` or `0.5`"),
         None => (
-            Timestamp::parse_rfc3339(text).and_then(|time| time.0.checked_mul(1_000_000_000)),
+            Timestamp::parse_rfc3339(text).and_then(|time| time.secs().checked_mul(1_000_000_000)),
             "a time such as `2026-01-05T08:00:00Z`",
         ),
     };

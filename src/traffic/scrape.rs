@@ -9,9 +9,7 @@
 //! readiness, 20 s after its start, is not waited for. Its binary's period of 60 s is not the default here, the shipped manifest's 15 s
 //! is, and periods below 10 s are not refused.
 
-use std::collections::VecDeque;
-
-use crate::base::{LookupMap, SimDuration, SimTime};
+use crate::base::{Few, LookupMap, SimDuration, SimTime};
 use crate::store::ObjId;
 
 /// A container that is younger than this when it is asked has no usable point yet.
@@ -68,27 +66,54 @@ impl Scrapes {
 /// The CPU that Pods have used, as far back as a window reaches.
 #[derive(Clone, Debug, Default)]
 pub struct Levels {
-    of: LookupMap<ObjId, VecDeque<(SimTime, f64)>>,
+    of: LookupMap<ObjId, History>,
+}
+
+/// A level and since when it holds, and those before it, the oldest first. Most Pods have had one only.
+#[derive(Clone, Debug)]
+struct History {
+    since: SimTime,
+    milli: f64,
+    earlier: Few<(SimTime, f64)>,
+}
+
+impl History {
+    /// All levels with their beginnings, the oldest first.
+    fn all(&self) -> impl Iterator<Item = (SimTime, f64)> {
+        self.earlier.iter().copied().chain([(self.since, self.milli)])
+    }
+
+    /// Forgets what ended at `oldest` or before.
+    fn forget_before(&mut self, oldest: SimTime) {
+        let ended = self.all().skip(1).take_while(|(end, _)| *end <= oldest).count();
+        if ended == self.earlier.len() {
+            self.earlier = Few::new();
+        } else if ended > 0 {
+            self.earlier.drain(..ended);
+        }
+    }
 }
 
 impl Levels {
     /// From `at` on a Pod uses so many millicores. What ended before `oldest` is forgotten.
     pub fn set(&mut self, pod: ObjId, at: SimTime, milli: f64, oldest: SimTime) {
-        let levels = self.of.or_insert_with(pod, VecDeque::new);
-        match levels.back_mut() {
-            Some((_, last)) if *last == milli => return,
-            Some((since, last)) if *since == at => *last = milli,
-            _ => levels.push_back((at, milli)),
+        let new = || History { since: at, milli, earlier: Few::new() };
+        let history = self.of.or_insert_with(pod, new);
+        if history.milli == milli {
+            return;
         }
-        while levels.len() > 1 && levels[1].0 <= oldest {
-            levels.pop_front();
+        if history.since != at {
+            history.earlier.push((history.since, history.milli));
+            history.since = at;
         }
+        history.milli = milli;
+        history.forget_before(oldest);
     }
 
     /// The level of a Pod at an instant of the last window.
     pub fn at(&self, pod: ObjId, at: SimTime) -> f64 {
-        let levels = self.of.get(&pod).into_iter().flatten();
-        levels.take_while(|(since, _)| *since <= at).last().map_or(0.0, |(_, level)| *level)
+        let levels = self.of.get(&pod).into_iter().flat_map(History::all);
+        levels.take_while(|(since, _)| *since <= at).last().map_or(0.0, |(_, level)| level)
     }
 
     /// Forgets a Pod.
@@ -98,15 +123,15 @@ impl Levels {
 
     /// Millicores that a Pod used in the mean of a span.
     pub fn mean(&self, pod: ObjId, window: Window) -> f64 {
-        let Some(levels) = self.of.get(&pod) else { return 0.0 };
+        let Some(history) = self.of.get(&pod) else { return 0.0 };
         let span = window.to.since(window.from).as_secs_f64();
         if span <= 0.0 {
-            return levels.back().map_or(0.0, |(_, milli)| *milli);
+            return history.milli;
         }
         let mut sum = 0.0;
-        for (index, (since, milli)) in levels.iter().enumerate() {
-            let until = levels.get(index + 1).map_or(window.to, |(at, _)| *at);
-            let (from, to) = ((*since).max(window.from), until.min(window.to));
+        let ends = history.all().skip(1).map(|(since, _)| since).chain([window.to]);
+        for ((since, milli), until) in history.all().zip(ends) {
+            let (from, to) = (since.max(window.from), until.min(window.to));
             if to > from {
                 sum += milli * to.since(from).as_secs_f64();
             }
@@ -117,8 +142,8 @@ impl Levels {
     /// The first scrape after `now` whose answer about a Pod can differ from the one before it.
     pub fn next_change(&self, pod: ObjId, scrapes: Scrapes, now: SimTime) -> Option<SimTime> {
         // A change is seen by the first scrape after it, half; by the second, whole.
-        let (changed, _) = self.of.get(&pod)?.back()?;
-        let last_seen = scrapes.next(*changed) + scrapes.period;
+        let changed = self.of.get(&pod)?.since;
+        let last_seen = scrapes.next(changed) + scrapes.period;
         let next = scrapes.next(now);
         (next <= last_seen).then_some(next)
     }
@@ -168,7 +193,7 @@ mod tests {
         for second in 0..100 {
             levels.set(pod, s(second), second as f64, s(second.saturating_sub(30)));
         }
-        assert!(levels.of.get(&pod).is_some_and(|kept| kept.len() <= 32));
+        assert!(levels.of.get(&pod).is_some_and(|kept| kept.all().count() <= 32));
         levels.forget(pod);
         assert_eq!(levels.mean(pod, Window { from: s(0), to: s(10) }), 0.0);
     }

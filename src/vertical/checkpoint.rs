@@ -16,8 +16,8 @@ use crate::store::{DeleteOptions, Store};
 
 /// Reads the history that the checkpoints of an autoscaler hold.
 pub fn load(store: &Store, vpa: &Vpa, aggregates: &mut BTreeMap<Str, Aggregate>) {
-    let start = store.calendar().start.0;
-    let instant = |text: &str| Timestamp::parse_rfc3339(text).map(|at| (at.0 - start) as f64);
+    let start = store.calendar().start.secs();
+    let instant = |text: &str| Timestamp::parse_rfc3339(text).map(|at| (at.secs() - start) as f64);
     for object in store.list_in::<Inert>(&vpa.key.namespace).filter(|object| is_checkpoint(object)) {
         let body = body(object);
         if body["spec"]["vpaObjectName"].as_str() == Some(vpa.name.as_str())

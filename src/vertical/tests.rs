@@ -492,8 +492,8 @@ fn what_is_known_is_kept_in_checkpoints() {
     assert_eq!(status["cpuHistogram"]["bucketWeights"], json!({"36": 10_000, "8": 162}));
     // Read again, it says the same.
     let mut again = Aggregate::default();
-    let start = crew.store.calendar().start.0;
-    again.load(status, |text| Timestamp::parse_rfc3339(text).map(|at| (at.0 - start) as f64));
+    let start = crew.store.calendar().start.secs();
+    again.load(status, |text| Timestamp::parse_rfc3339(text).map(|at| (at.secs() - start) as f64));
     let any = vpa(json!({}));
     let (before, after) = (one(&any, &[("main", aggregate)]), one(&any, &[("main", again)]));
     assert_eq!((&before[0].target, &before[0].upper), (&after[0].target, &after[0].upper));

@@ -205,7 +205,7 @@ proptest! {
 
     #[test]
     fn a_store_is_a_map_and_its_log_is_its_history(writes in prop::collection::vec(write(), 0..40)) {
-        let mut store = Store::new(Calendar { start: Timestamp(0) }, Seed(1));
+        let mut store = Store::new(Calendar { start: Timestamp::new(0) }, Seed(1));
         let mut model: BTreeMap<String, String> = BTreeMap::new();
         let mut replayed: BTreeMap<String, String> = BTreeMap::new();
         let (mut revision, mut at) = (0, SimTime::ZERO);

@@ -61,7 +61,7 @@ impl Zone {
 
     /// The time as RFC 3339 text with the zone's offset.
     pub fn rfc3339(&self, at: Timestamp) -> String {
-        let Ok(instant) = jiff::Timestamp::from_second(at.0) else { return at.to_rfc3339() };
+        let Ok(instant) = jiff::Timestamp::from_second(at.secs()) else { return at.to_rfc3339() };
         let offset = self.0.to_offset(instant);
         if offset.is_zero() { at.to_rfc3339() } else { instant.display_with_offset(offset).to_string() }
     }
@@ -89,7 +89,7 @@ impl Schedule {
     pub fn next(&self, after: Timestamp, zone: &Zone) -> Option<Timestamp> {
         match self {
             Self::Every(seconds) => Some(after.plus_secs(*seconds)),
-            Self::Fields(fields) => fields.next(after.0, zone).map(Timestamp),
+            Self::Fields(fields) => fields.next(after.secs(), zone).map(Timestamp::new),
         }
     }
 

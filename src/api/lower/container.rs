@@ -95,7 +95,7 @@ pub(crate) fn container_status(at: &At<'_>, status: core::ContainerStatus) -> Co
 
 fn state(state: core::ContainerState) -> ContainerState {
     if let Some(running) = state.running {
-        ContainerState::Running { started_at: time(running.started_at).unwrap_or(Timestamp(0)) }
+        ContainerState::Running { started_at: time(running.started_at).unwrap_or(Timestamp::new(0)) }
     } else if let Some(end) = state.terminated {
         ContainerState::Terminated(Arc::new(terminated(end)))
     } else {
@@ -109,8 +109,8 @@ fn terminated(end: core::ContainerStateTerminated) -> Terminated {
         exit_code: end.exit_code,
         reason: text(end.reason),
         message: text(end.message),
-        started_at: time(end.started_at).unwrap_or(Timestamp(0)),
-        finished_at: time(end.finished_at).unwrap_or(Timestamp(0)),
+        started_at: time(end.started_at).unwrap_or(Timestamp::new(0)),
+        finished_at: time(end.finished_at).unwrap_or(Timestamp::new(0)),
     }
 }
 

@@ -67,12 +67,12 @@ pub(crate) fn labels(map: Option<BTreeMap<String, String>>) -> Labels {
 
 /// A time, cut to whole seconds.
 pub(crate) fn time(time: Option<metav1::Time>) -> Option<Timestamp> {
-    time.map(|t| Timestamp(t.0.as_second()))
+    time.map(|t| Timestamp::new(t.0.as_second()))
 }
 
 /// A time with microseconds, cut to whole seconds.
 pub(crate) fn micro_time(time: Option<metav1::MicroTime>) -> Option<Timestamp> {
-    time.map(|t| Timestamp(t.0.as_second()))
+    time.map(|t| Timestamp::new(t.0.as_second()))
 }
 
 /// A resource list, its amounts rounded up to thousandths.

@@ -43,7 +43,7 @@ pub fn lower_pod_disruption_budget(
                 .disrupted_pods
                 .unwrap_or_default()
                 .into_iter()
-                .map(|(name, at)| (name.into(), Timestamp(at.0.as_second())))
+                .map(|(name, at)| (name.into(), Timestamp::new(at.0.as_second())))
                 .collect(),
             disruptions_allowed: status.disruptions_allowed,
             current_healthy: status.current_healthy,

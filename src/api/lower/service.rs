@@ -127,7 +127,7 @@ pub fn lower_event(value: core::Event) -> Result<Event, Vec<LowerError>> {
     let source = value.source.unwrap_or_default();
     let series = value.series.unwrap_or_default();
     let at_once = micro_time(value.event_time);
-    let first = time(value.first_timestamp).or(at_once).unwrap_or(Timestamp(0));
+    let first = time(value.first_timestamp).or(at_once).unwrap_or(Timestamp::new(0));
     let last = time(value.last_timestamp).or(micro_time(series.last_observed_time));
     collect(|at| Event {
         meta: lower_meta(value.metadata),

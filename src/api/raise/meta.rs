@@ -88,7 +88,7 @@ pub(crate) fn map(labels: &Labels) -> BTreeMap<String, String> {
 }
 
 fn instant(timestamp: Timestamp) -> jiff::Timestamp {
-    jiff::Timestamp::from_second(timestamp.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+    jiff::Timestamp::from_second(timestamp.secs()).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
 }
 
 /// A time; years beyond 9999 become the epoch.
@@ -98,7 +98,7 @@ pub(crate) fn time(timestamp: Timestamp) -> metav1::Time {
 
 /// A time that lowering sets to the epoch if it is absent.
 pub(crate) fn known_time(timestamp: Timestamp) -> Option<metav1::Time> {
-    Some(timestamp).filter(|t| *t != Timestamp(0)).map(time)
+    Some(timestamp).filter(|t| *t != Timestamp::new(0)).map(time)
 }
 
 /// A time with microseconds.
@@ -229,7 +229,7 @@ pub(crate) use conditions;
 /// Conditions of the shape that newer kinds share.
 pub(crate) fn common_conditions(conditions: &[Condition]) -> Option<Vec<metav1::Condition>> {
     list(conditions, |c| metav1::Condition {
-        last_transition_time: time(c.transition.unwrap_or(Timestamp(0))),
+        last_transition_time: time(c.transition.unwrap_or(Timestamp::new(0))),
         message: c.message.to_string(),
         observed_generation: None,
         reason: c.reason.to_string(),
@@ -261,7 +261,7 @@ mod tests {
         let at = Timestamp::parse_rfc3339("2026-01-05T08:00:00Z").unwrap();
         assert_eq!(serde_json::to_value(time(at)).unwrap(), "2026-01-05T08:00:00Z");
         assert_eq!(serde_json::to_value(micro_time(at)).unwrap(), "2026-01-05T08:00:00.000000Z");
-        assert_eq!(known_time(Timestamp(0)), None);
-        assert_eq!(time(Timestamp(i64::MAX)), time(Timestamp(0)));
+        assert_eq!(known_time(Timestamp::new(0)), None);
+        assert_eq!(time(Timestamp::new(i64::MAX)), time(Timestamp::new(0)));
     }
 }

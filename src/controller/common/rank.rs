@@ -19,7 +19,7 @@ pub const POD_DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost"
 /// Upstream's sort is unstable and its order not transitive where ready times lie close together; ours inserts Pods
 /// one by one in the order given.
 pub fn sort_for_deletion(pods: &mut Vec<Arc<Pod>>, ranks: &[usize], now: SimTime, calendar: Calendar) {
-    let wall = i128::from(calendar.start.0) * 1_000_000_000 + i128::from(now.as_nanos());
+    let wall = i128::from(calendar.start.secs()) * 1_000_000_000 + i128::from(now.as_nanos());
     let mut sorted: Vec<(Key, Arc<Pod>)> = Vec::with_capacity(pods.len());
     for (index, pod) in pods.drain(..).enumerate() {
         let key = Key::new(&pod, ranks.get(index).copied().unwrap_or(0));
@@ -120,7 +120,7 @@ impl Key {
 /// The age in nanoseconds as a power of two, rounded down; -1 for none. Upstream takes the logarithm as float64,
 /// which differs within a millionth of a second of a power of two only.
 fn log_age(at: Timestamp, now: i128) -> i64 {
-    let age = now - i128::from(at.0) * 1_000_000_000;
+    let age = now - i128::from(at.secs()) * 1_000_000_000;
     u128::try_from(age).ok().and_then(u128::checked_ilog2).map_or(-1, i64::from)
 }
 

@@ -115,7 +115,7 @@ fn replace(cron_job: &mut CronJob, ctx: &mut Ctx<'_>) -> Result<(), Str> {
 
 /// `<cronjob>-<minutes since the epoch>`.
 fn job_name(cron_job: &CronJob, time: Timestamp) -> Str {
-    format!("{}-{}", cron_job.meta.name, time.0.div_euclid(60)).into()
+    format!("{}-{}", cron_job.meta.name, time.secs().div_euclid(60)).into()
 }
 
 fn job_for(cron_job: &CronJob, name: Str, time: Timestamp, clockwork: &Clockwork) -> Job {
@@ -134,6 +134,6 @@ fn job_for(cron_job: &CronJob, name: Str, time: Timestamp, clockwork: &Clockwork
 
 /// `Mon, 05 Jan 2026 08:00:00 +0000`.
 fn rfc1123z(time: Timestamp) -> String {
-    let Ok(at) = jiff::Timestamp::from_second(time.0) else { return time.to_rfc3339() };
+    let Ok(at) = jiff::Timestamp::from_second(time.secs()) else { return time.to_rfc3339() };
     at.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }

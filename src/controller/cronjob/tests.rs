@@ -33,7 +33,7 @@ fn tick(h: &Harness) -> Arc<CronJob> {
 
 /// Names of the Jobs, with the minutes since the start in the place of those since the epoch.
 fn jobs(h: &Harness) -> Vec<i64> {
-    let start = testkit::calendar().start.0 / 60;
+    let start = testkit::calendar().start.secs() / 60;
     h.store
         .list::<Job>()
         .map(|j| j.meta.name.rsplit('-').next().unwrap().parse::<i64>().unwrap() - start)
@@ -41,7 +41,7 @@ fn jobs(h: &Harness) -> Vec<i64> {
 }
 
 fn end(h: &mut Harness, minute: i64, kind: &'static str) {
-    let minute = testkit::calendar().start.0 / 60 + minute;
+    let minute = testkit::calendar().start.secs() / 60 + minute;
     let now = h.store.timestamp();
     h.store
         .update::<Job>(&ObjectKey::new("default", format!("tick-{minute}")), |job| {

@@ -133,7 +133,7 @@ pub(super) fn sort_active(pods: &mut [Arc<Pod>]) {
         let sidecar_restarts =
             pod.status.init_containers.iter().filter(sidecar).map(|s| s.restart_count).max();
         // Without a time comes first, then the youngest.
-        let youngest_first = |t: Option<Timestamp>| Reverse(t.map_or(i64::MAX, |t| t.0));
+        let youngest_first = |t: Option<Timestamp>| Reverse(t.map_or(i64::MAX, |t| t.secs()));
         (
             (pod.node_name.is_some(), stage, ready.is_some()),
             youngest_first(ready.and_then(|c| c.transition)),

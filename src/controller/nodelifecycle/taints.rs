@@ -116,7 +116,7 @@ mod tests {
 
     fn node(conditions: &[(&str, ConditionStatus)], taints: &[&'static str]) -> Node {
         let mut node = Node { meta: Meta::named("", "n"), ..Node::default() };
-        let at = Timestamp(0);
+        let at = Timestamp::new(0);
         node.status.conditions = conditions.iter().map(|(k, s)| Condition::new(*k, *s, "", "", at)).collect();
         node.taints = taints.iter().map(|key| taint(key, TaintEffect::NoSchedule)).collect();
         node

@@ -134,7 +134,7 @@ fn a_silent_node_becomes_unknown_with_all_upstream_s_words() {
         .unwrap();
     h.store
         .update::<Pod>(&ObjectKey::new("default", "web-1"), |pod| {
-            let at = Timestamp(0);
+            let at = Timestamp::new(0);
             pod.status.conditions = vec![
                 Condition::new(cond::READY, ConditionStatus::True, "Mine", "as before", at),
                 Condition::new("ContainersReady", ConditionStatus::True, "", "", at),
@@ -143,7 +143,7 @@ fn a_silent_node_becomes_unknown_with_all_upstream_s_words() {
         .unwrap();
     h.store
         .update::<Node>(&ObjectKey::cluster("a-1"), |node| {
-            let at = Timestamp(0);
+            let at = Timestamp::new(0);
             let network =
                 Condition::new("NetworkUnavailable", ConditionStatus::False, "RouteCreated", "", at);
             node.status.conditions.push(network);

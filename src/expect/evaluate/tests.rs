@@ -218,7 +218,7 @@ fn pending(name: &str, message: &str) -> Pod {
         ConditionStatus::False,
         "Unschedulable",
         message,
-        Timestamp(0),
+        Timestamp::new(0),
     )];
     pod
 }
@@ -227,7 +227,8 @@ fn running(name: &str, node: &str) -> Pod {
     let mut pod = pod(name);
     pod.node_name = Some(node.into());
     pod.status.phase = Phase::Running;
-    pod.status.conditions = vec![Condition::new(cond::READY, ConditionStatus::True, "", "", Timestamp(0))];
+    pod.status.conditions =
+        vec![Condition::new(cond::READY, ConditionStatus::True, "", "", Timestamp::new(0))];
     pod
 }
 
@@ -237,8 +238,8 @@ fn crashing(name: &str) -> Pod {
         exit_code: 1,
         reason: "OOMKilled".into(),
         message: Str::new(),
-        started_at: Timestamp(0),
-        finished_at: Timestamp(1),
+        started_at: Timestamp::new(0),
+        finished_at: Timestamp::new(1),
     };
     pod.status.conditions.clear();
     pod.status.containers = vec![ContainerStatus {
@@ -358,8 +359,8 @@ fn event(uid: &str, count: i32) -> Event {
         event_type: EventType::Warning,
         source: "default-scheduler".into(),
         host: Str::new(),
-        first: Timestamp(0),
-        last: Timestamp(0),
+        first: Timestamp::new(0),
+        last: Timestamp::new(0),
         count,
         series: false,
     }

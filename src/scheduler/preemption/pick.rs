@@ -12,7 +12,7 @@ use crate::base::{Str, Timestamp};
 
 /// When a Pod started; one that has not counts as starting now, after all others.
 fn start(pod: &Pod) -> Timestamp {
-    pod.status.start_time.unwrap_or(Timestamp(i64::MAX))
+    pod.status.start_time.unwrap_or(Timestamp::new(i64::MAX))
 }
 
 /// The order of importance, highest first: by priority, then by age.
@@ -73,7 +73,7 @@ impl Candidate {
         // Victims are in order of importance, yet upstream looks at all of them, so this does too.
         let top = self.victims.iter().map(|v| v.spec.priority).max().unwrap_or(i32::MIN);
         let oldest = self.victims.iter().filter(|v| v.spec.priority == top).map(|v| start(v)).min();
-        let oldest = oldest.unwrap_or(Timestamp(i64::MIN));
+        let oldest = oldest.unwrap_or(Timestamp::new(i64::MIN));
         (self.pdb_violations, highest, sum, self.victims.len(), std::cmp::Reverse(oldest))
     }
 }
@@ -97,7 +97,7 @@ mod tests {
             meta: Meta { labels: testkit::labels(labels), ..Meta::named("default", name) },
             spec: Arc::new(spec),
             node_name: Some("n".into()),
-            status: PodStatus { start_time: Some(Timestamp(start)), ..PodStatus::default() },
+            status: PodStatus { start_time: Some(Timestamp::new(start)), ..PodStatus::default() },
         })
     }
 
@@ -136,7 +136,7 @@ mod tests {
                 meta: Meta::named("default", "b"),
                 selector: LabelSelector::parse(selector).unwrap(),
                 disruptions_allowed: allowed,
-                disrupted_pods: disrupted.iter().map(|n| (Str::from(*n), Timestamp(0))).collect(),
+                disrupted_pods: disrupted.iter().map(|n| (Str::from(*n), Timestamp::new(0))).collect(),
                 ..PodDisruptionBudget::default()
             })
         };

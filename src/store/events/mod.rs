@@ -97,7 +97,7 @@ impl Store {
             return NOWHERE;
         }
         // The wall clock's nanoseconds, as upstream has it; a counter keeps those of one instant apart.
-        let start = u64::try_from(self.calendar().timestamp(SimTime::ZERO).0).unwrap_or(0);
+        let start = u64::try_from(self.calendar().timestamp(SimTime::ZERO).secs()).unwrap_or(0);
         let suffix = start.saturating_mul(1_000_000_000) + self.now.as_nanos() + self.correlator.serial;
         let at = self.timestamp();
         let note = Note {
@@ -111,9 +111,7 @@ impl Store {
             count,
             series: emit.series,
         };
-        let id = self.add_event(note.into());
-        self.note_written(id);
-        id
+        self.add_event(note.into())
     }
 
     /// Says an Event again; the message stays if none is given. Whether the Event is still there.
@@ -121,14 +119,8 @@ impl Store {
         let Some(old) = self.kept_event(id) else { return false };
         let new = old.again(self.timestamp(), self.revision + 1, count, message);
         self.replace_event(id, &old, new);
-        self.note_written(id);
+        self.correlator.expiry.repeated(self.timestamp(), self.revision, id);
         true
-    }
-
-    fn note_written(&mut self, id: ObjId) {
-        if !self.correlator.ttl.is_zero() {
-            self.correlator.written.push_back((self.timestamp(), id));
-        }
     }
 
     /// Forgets Events older than their time to live; called when one is added, so that nothing ticks for it.
@@ -138,10 +130,8 @@ impl Store {
             return;
         }
         let Some(limit) = self.now.as_nanos().checked_sub(ttl.as_nanos()) else { return };
-        let limit = self.calendar.timestamp(SimTime::from_nanos(limit));
-        while let Some((_, id)) = self.correlator.written.front().copied().filter(|(at, _)| *at < limit) {
-            self.correlator.written.pop_front();
-            // Of one that was written again since another entry tells.
+        let (now, limit) = (self.timestamp(), self.calendar.timestamp(SimTime::from_nanos(limit)));
+        while let Some(id) = self.correlator.expiry.next(Event::table(&self.tables), limit, now) {
             if let Some(event) = self.kept_event(id).filter(|event| event.last() < limit) {
                 self.remove::<Event>(id, &event.object(id));
             }

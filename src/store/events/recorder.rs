@@ -6,11 +6,11 @@ use std::hash::Hash;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::Emit;
-use crate::api::{EventType, ObjectRef};
+use crate::api::{Event, EventType, ObjectRef};
 use crate::base::{LookupMap, Shared, SimDuration, SimTime, Str, Timestamp};
 use crate::kernel::Seed;
-use crate::store::ObjId;
 use crate::store::kept::About;
+use crate::store::{ObjId, Table};
 
 /// Distinct messages of otherwise equal Events within [`AGGREGATE_WINDOW`] until they are combined.
 const AGGREGATE_MESSAGES_MAX: usize = 10;
@@ -24,6 +24,8 @@ const SERIES_SILENCE: SimDuration = SimDuration::from_mins(6);
 const EVENT_TTL: SimDuration = SimDuration::from_mins(60);
 /// What is remembered of one object: as much as upstream remembers of all together (`maxLruCacheEntries`).
 const SEEN_MAX: usize = 4096;
+/// Fewer sources than this are not looked through for those that can be forgotten.
+const SWEEP_MIN: usize = 4096;
 /// Lists shorter than this have room for what is in them only.
 const SHORT: usize = 8;
 
@@ -35,15 +37,66 @@ pub(super) const NOWHERE: ObjId = ObjId(0);
 pub struct Correlator {
     /// How long Events are kept; zero: for good.
     pub(super) ttl: SimDuration,
-    /// When Events were written, the first of all first: one that was written again since stands there again.
-    pub(super) written: VecDeque<(Timestamp, ObjId)>,
+    pub(super) expiry: Expiry,
     sources: LookupMap<Key, Shared<Source>>,
     pub(super) serial: u64,
+    /// So many sources may be remembered until those that make no difference any more are forgotten.
+    sweep_at: usize,
 }
 
 impl Default for Correlator {
     fn default() -> Self {
-        Self { ttl: EVENT_TTL, written: VecDeque::new(), sources: LookupMap::new(), serial: 0 }
+        Self { ttl: EVENT_TTL, expiry: Expiry::default(), sources: LookupMap::new(), serial: 0, sweep_at: 0 }
+    }
+}
+
+/// Which Event's time may be over next: Events are looked at in the order in which they were written, those that were
+/// written again once for each time.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Expiry {
+    /// Events from this place on were not looked at for their creation.
+    next: u64,
+    /// Writes after the creation: when, the revision, the Event.
+    again: VecDeque<(Timestamp, u64, ObjId)>,
+    /// Nothing that was not looked at was written before this time.
+    all_since: Option<Timestamp>,
+}
+
+impl Expiry {
+    /// Hears that an Event was written again.
+    pub(super) fn repeated(&mut self, at: Timestamp, revision: u64, id: ObjId) {
+        self.again.push_back((at, revision, id));
+    }
+
+    /// The next Event that was written before `limit`: it may be gone, or have been written again since.
+    pub(super) fn next(&mut self, events: &Table<Event>, limit: Timestamp, now: Timestamp) -> Option<ObjId> {
+        if self.all_since.is_some_and(|since| limit <= since) {
+            return None;
+        }
+        let mut born = events.next_from(ObjId(self.next));
+        while let Some((id, _)) = born.filter(|(_, event)| event.created() > now) {
+            // Whoever made it says that it comes from the future: nobody knows when its time is over.
+            self.next = id.0 + 1;
+            born = events.next_from(ObjId(self.next));
+        }
+        let born = born.map(|(id, event)| (event.created(), id.0, id));
+        let again = self.again.front().copied();
+        let first = match (born, again) {
+            (Some(born), Some(again)) if again.1 < born.1 => Some(again),
+            (Some(born), _) => Some(born),
+            (None, again) => again,
+        };
+        let Some((_, revision, id)) = first.filter(|(at, _, _)| *at < limit) else {
+            let since = |entry: Option<(Timestamp, u64, ObjId)>| entry.map_or(now, |(at, _, _)| at);
+            self.all_since = Some(since(born).min(since(again)));
+            return None;
+        };
+        if revision == id.0 {
+            self.next = id.0 + 1;
+        } else {
+            self.again.pop_front();
+        }
+        Some(id)
     }
 }
 
@@ -65,6 +118,10 @@ impl Correlator {
 
     /// What is remembered of who says this.
     pub(super) fn source(&mut self, key: Key, emit: &Emit, now: SimTime, seed: Seed) -> &mut Source {
+        if self.sources.len() >= self.sweep_at.max(SWEEP_MIN) {
+            self.sources.retain(|_, source| !source.is_idle(now));
+            self.sweep_at = 2 * self.sources.len();
+        }
         self.sources.or_insert_with(key, || {
             let about = About {
                 source: emit.source.clone(),
@@ -116,6 +173,13 @@ enum What {
     Combined,
     /// Of a series: the object's version, whatever the message.
     Version(u64),
+}
+
+impl Seen {
+    /// Whether it is a series that has come to its end.
+    fn is_over(&self, now: SimTime) -> bool {
+        matches!(self.what, What::Version(_)) && now.since(self.last) > SERIES_SILENCE
+    }
 }
 
 /// What becomes of something that is said.
@@ -205,6 +269,11 @@ impl Source {
         })
     }
 
+    /// Whether it is as if it had never said anything.
+    fn is_idle(&self, now: SimTime) -> bool {
+        self.bucket.is_full(now) && self.seen.iter().all(|seen| seen.is_over(now))
+    }
+
     /// Takes a token of the source's budget for this object.
     pub(super) fn allow(&mut self, now: SimTime) -> bool {
         self.bucket.take(now)
@@ -223,16 +292,26 @@ impl Bucket {
     }
 
     fn take(&mut self, now: SimTime) -> bool {
-        let refill = now.since(self.refilled).as_nanos() / SPAM_REFILL.as_nanos();
-        if self.tokens + refill >= SPAM_BURST {
+        if self.is_full(now) {
             // Nothing is saved up beyond that.
             *self = Self::full(now);
         } else {
+            let refill = self.refill(now);
             self.tokens += refill;
             self.refilled += SPAM_REFILL * refill;
         }
         let is_left = self.tokens > 0;
         self.tokens -= u64::from(is_left);
         is_left
+    }
+
+    /// Tokens that have come since it was refilled.
+    fn refill(&self, now: SimTime) -> u64 {
+        now.since(self.refilled).as_nanos() / SPAM_REFILL.as_nanos()
+    }
+
+    /// Whether it is what a new one would be.
+    fn is_full(&self, now: SimTime) -> bool {
+        self.tokens + self.refill(now) >= SPAM_BURST
     }
 }

@@ -72,7 +72,8 @@ impl Rig {
         spec.fingerprint = crate::api::fingerprint::of(name);
         pod.spec = Arc::new(spec);
         pod.node_name = Some(node.into());
-        pod.status.conditions = vec![Condition::new("Ready", ConditionStatus::True, "", "", Timestamp(0))];
+        pod.status.conditions =
+            vec![Condition::new("Ready", ConditionStatus::True, "", "", Timestamp::new(0))];
         let key = pod.meta.key();
         self.store.create(pod).unwrap();
         let id = self.store.id_of::<Pod>(&key).unwrap();

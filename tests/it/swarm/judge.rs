@@ -84,13 +84,14 @@ impl Judge<'_> {
 
     /// Whether a Pod came so late (an autoscaler wanted it) that it may still be starting.
     fn is_new(&self, pod: &Pod) -> bool {
-        let age = pod.meta.created.map(|at| self.store.timestamp().0 - at.0);
+        let age = pod.meta.created.map(|at| self.store.timestamp().secs() - at.secs());
         age.is_some_and(|seconds| seconds < STARTS_WITHIN)
     }
 
     /// Whether an object was marked so late (an autoscaler wanted less) that its grace is not over.
     fn may_still_go(&self, meta: &Meta) -> bool {
-        meta.deletion.is_some_and(|deletion| deletion.timestamp.0 + ENDS_WITHIN > self.store.timestamp().0)
+        meta.deletion
+            .is_some_and(|deletion| deletion.timestamp.secs() + ENDS_WITHIN > self.store.timestamp().secs())
     }
 
     /// Whether nobody mends a Pod: it is of an older template of a Deployment that waits for room or is forbidden more

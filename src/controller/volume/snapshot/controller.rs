@@ -284,7 +284,7 @@ fn follow(snapshot: &Arc<Inert>, at: &ObjectKey, content: &Inert, ctx: &mut Ctx<
         let mut after = s.clone();
         after.set("status", "boundVolumeSnapshotContentName", json!(name.as_str()));
         if let Some(nanos) = created {
-            after.set("status", "creationTime", json!(Timestamp(nanos / NANOS).to_rfc3339()));
+            after.set("status", "creationTime", json!(Timestamp::new(nanos / NANOS).to_rfc3339()));
         }
         after.set("status", "readyToUse", json!(ready));
         if let Some(bytes) = size {

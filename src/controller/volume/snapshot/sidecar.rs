@@ -124,7 +124,7 @@ impl Snapshotter {
             format!("snapshot-{}", content.text(&["spec", "volumeSnapshotRef", "uid"]))
         };
         let size = size_of(driver, &volume, ctx.store());
-        let time = ctx.timestamp().0.saturating_mul(1_000_000_000);
+        let time = ctx.timestamp().secs().saturating_mul(1_000_000_000);
         let delay = self.ready.sample(&mut ctx.seed().stream("snapshot-ready", uid));
         self.completing.insert(key.clone(), now + delay);
         // A content that has vanished has no status.
@@ -156,7 +156,7 @@ impl Snapshotter {
 
 /// A snapshot that was there before.
 fn adopt(key: &ObjectKey, handle: &str, ctx: &mut Ctx<'_>) {
-    let time = ctx.timestamp().0.saturating_mul(1_000_000_000);
+    let time = ctx.timestamp().secs().saturating_mul(1_000_000_000);
     // A content that has vanished has no status.
     let _ = ctx.update::<Inert>(key, |c| {
         c.set("status", "creationTime", json!(time));

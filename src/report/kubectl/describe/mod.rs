@@ -80,7 +80,7 @@ struct Scene<'a> {
 impl Scene<'_> {
     /// How long ago `time` was, as kubectl rounds it.
     fn since(&self, time: Option<&metav1::Time>) -> String {
-        let at = time.map(|t| Timestamp(t.0.as_second()));
+        let at = time.map(|t| Timestamp::new(t.0.as_second()));
         super::age::since(at, self.now)
     }
 
@@ -92,12 +92,15 @@ impl Scene<'_> {
 
 /// A time as kubectl describes it: RFC 1123 with a numeric zone.
 fn date(time: Option<&metav1::Time>) -> String {
-    time.map_or_else(|| "Mon, 01 Jan 0001 00:00:00 +0000".to_owned(), |t| date_of(Timestamp(t.0.as_second())))
+    time.map_or_else(
+        || "Mon, 01 Jan 0001 00:00:00 +0000".to_owned(),
+        |t| date_of(Timestamp::new(t.0.as_second())),
+    )
 }
 
 /// As [`date`], of a time of ours.
 fn date_of(at: Timestamp) -> String {
-    let instant = jiff::Timestamp::from_second(at.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let instant = jiff::Timestamp::from_second(at.secs()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     instant.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }
 

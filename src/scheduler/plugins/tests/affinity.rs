@@ -21,7 +21,7 @@ fn tainted(node: &Object, key: &str) -> Object {
 
 fn leaving(pod: &Object) -> Object {
     pod_change(pod, |pod| {
-        pod.meta.deletion = Some(Deletion { timestamp: Timestamp(0), grace_seconds: Some(30) });
+        pod.meta.deletion = Some(Deletion { timestamp: Timestamp::new(0), grace_seconds: Some(30) });
     })
 }
 

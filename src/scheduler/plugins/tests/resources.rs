@@ -169,7 +169,7 @@ fn ended_pods_hold_nothing_and_terminating_ones_all() {
     // Pitfall 18.
     let old = bound(&pod("old", 900), "a");
     let terminating = pod_change(&old, |pod| {
-        pod.meta.deletion = Some(Deletion { timestamp: Timestamp(0), grace_seconds: Some(30) });
+        pod.meta.deletion = Some(Deletion { timestamp: Timestamp::new(0), grace_seconds: Some(30) });
     });
     let ended = pod_change(&old, |pod| pod.status.phase = Phase::Failed);
     for (other, expected) in [(&old, "Insufficient cpu"), (&terminating, "Insufficient cpu"), (&ended, "")] {
