@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::{Quantity, Str};
+use crate::base::{Quantity, Sparse, Str};
 
 /// The resource `cpu`.
 pub const CPU: &str = "cpu";
@@ -15,9 +15,10 @@ pub const PODS: &str = "pods";
 /// The resource `storage` of claims and volumes.
 pub const STORAGE: &str = "storage";
 
-/// Amounts by resource name, ordered by name. An absent name differs from an amount of zero.
+/// Amounts by resource name, ordered by name. An absent name differs from an amount of zero. Copies share them: all nodes of
+/// a machine type have the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct ResourceList(pub BTreeMap<Str, Quantity>);
+pub struct ResourceList(pub Sparse<BTreeMap<Str, Quantity>>);
 
 impl ResourceList {
     /// The amount of a resource.

@@ -14,7 +14,7 @@ pub mod text;
 pub mod time;
 
 pub use diag::{Diagnostic, Severity, SourceId, SourceMap, Span};
-pub use few::Few;
+pub use few::{Few, Sparse};
 pub use lookup::{LookupMap, LookupSet};
 pub use paged::Paged;
 pub use quantity::Quantity;

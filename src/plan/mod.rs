@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::api::Object;
 use crate::base::time::Calendar;
-use crate::base::{SimDuration, SimTime, Span, Str, Timestamp};
+use crate::base::{Shared, SimDuration, SimTime, Span, Str, Timestamp};
 use crate::expect::Expectation;
 
 pub use crate::cloud::{NodeGroup, PlannedNode};
@@ -45,7 +45,7 @@ pub struct Plan {
     pub zones: Vec<Str>,
     /// Nodes that exist and are Ready before the first manifest is applied: those named in the
     /// scenario first, then those of the groups.
-    pub nodes: Vec<PlannedNode>,
+    pub nodes: Shared<Vec<PlannedNode>>,
     /// Node groups, one per zone underneath a group of the scenario.
     pub node_groups: Vec<NodeGroup>,
     /// Flags of upstream's components.
@@ -91,7 +91,7 @@ impl Default for Plan {
             duration: None,
             version: KubeVersion::default(),
             zones: Vec::new(),
-            nodes: Vec::new(),
+            nodes: Shared::default(),
             node_groups: Vec::new(),
             settings: Settings::default(),
             latencies: Latencies::default(),

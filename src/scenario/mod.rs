@@ -281,7 +281,7 @@ fn with_cluster(plan: Plan, cluster: Cluster) -> Plan {
     Plan {
         version: cluster.version,
         zones: cluster.zones,
-        nodes: cluster.nodes,
+        nodes: cluster.nodes.into(),
         node_groups: cluster.groups,
         settings: cluster.settings,
         latencies: cluster.latencies,

@@ -75,7 +75,8 @@ pub(super) fn set_up(world: &mut World, recorder: &mut dyn Recorder) {
         create(world, namespace(name));
     }
     create(world, kubernetes_service());
-    for PlannedNode { node, csi_node, .. } in world.plan.nodes.clone() {
+    let nodes = world.plan.nodes.clone();
+    for PlannedNode { node, csi_node, .. } in nodes.iter().cloned() {
         let name = node.meta.name.clone();
         if let Err(error) = world.with_kubelets(|kubelets, ctx| kubelets.join_ready(node, csi_node, ctx)) {
             world.refuse("nodes", format!("node {name}: {error}"));

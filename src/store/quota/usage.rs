@@ -33,7 +33,7 @@ pub(super) fn of(object: &Object, store: &Store) -> ResourceList {
         }
         _ => {}
     }
-    ResourceList(used)
+    ResourceList(used.into())
 }
 
 /// The plural of an object's kind, and the resource that counts objects of the kind.
