@@ -8,13 +8,14 @@
 //! What Pods use is looked at about once a minute while things happen.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Count;
 use crate::api::node::{INSTANCE_TYPE_LABEL, NODE_GROUP_LABEL};
 use crate::api::{Node, Pod};
-use crate::base::{LookupMap, Shared, SimDuration, SimTime, Str};
+use crate::base::{SimDuration, SimTime, Str};
 use crate::scheduler::framework::resources::{RequestOptions, pod_requests};
-use crate::store::{Change, ObjId};
+use crate::store::Change;
 
 /// Usage is looked at again after so long.
 const SAMPLE_EVERY: SimDuration = SimDuration::from_mins(1);
@@ -110,9 +111,17 @@ pub struct Ledger {
     allocatable: Meter,
     requested: BTreeMap<Str, Meter>,
     used: BTreeMap<Str, Meter>,
-    /// What a Pod on a node counts for: its namespace, millicores, bytes.
-    pods: Shared<LookupMap<ObjId, (Str, i64, i64)>>,
     sampled: Option<SimTime>,
+}
+
+/// Whether two states of a Pod count for the same, as can be told without adding up: only a resize changes what a Pod asks
+/// for while its desired state stays.
+fn asks_the_same(a: &Pod, b: &Pod) -> bool {
+    let is_resized = |pod: &Pod| {
+        let mut containers = pod.status.init_containers.iter().chain(&pod.status.containers);
+        containers.any(|container| container.resized.is_some())
+    };
+    Arc::ptr_eq(&a.spec, &b.spec) && !is_resized(a) && !is_resized(b)
 }
 
 impl Ledger {
@@ -127,17 +136,16 @@ impl Ledger {
             self.node(change.at, old.map(AsRef::as_ref), new.map(AsRef::as_ref));
         } else if let Some((old, new)) = change.of::<Pod>() {
             let counts = |pod: &&Pod| pod.node_name.is_some() && !pod.is_terminal();
-            let (old, new) = (old.map(AsRef::as_ref), new.map(AsRef::as_ref));
-            let same = match (old.filter(counts), new.filter(counts)) {
-                (None, None) => true,
-                (Some(a), Some(b)) => {
-                    std::sync::Arc::ptr_eq(&a.spec, &b.spec)
-                        && a.status.containers.len() == b.status.containers.len()
+            let (old, new) = (old.map(AsRef::as_ref).filter(counts), new.map(AsRef::as_ref).filter(counts));
+            if let (Some(a), Some(b)) = (old, new)
+                && asks_the_same(a, b)
+            {
+                return;
+            }
+            for (pod, sign) in [(old, -1), (new, 1)] {
+                if let Some(pod) = pod {
+                    self.pod(change.at, pod, sign);
                 }
-                (Some(_), None) | (None, Some(_)) => false,
-            };
-            if !same {
-                self.pod(change.at, change.id, new.filter(counts));
             }
         }
     }
@@ -163,16 +171,10 @@ impl Ledger {
         }
     }
 
-    fn pod(&mut self, now: SimTime, id: ObjId, pod: Option<&Pod>) {
-        if let Some((namespace, cpu, memory)) = self.pods.remove(&id) {
-            self.requested.entry(namespace).or_default().change(now, Amounts::new(cpu, memory), -1);
-        }
-        let Some(pod) = pod else { return };
+    fn pod(&mut self, now: SimTime, pod: &Pod, sign: i128) {
         let requests = pod_requests(pod, RequestOptions { use_status: true, ..RequestOptions::default() });
-        let (cpu, memory) = (requests.cpu_milli(), requests.memory());
-        let namespace = pod.meta.namespace.clone();
-        self.requested.entry(namespace.clone()).or_default().change(now, Amounts::new(cpu, memory), 1);
-        self.pods.insert(id, (namespace, cpu, memory));
+        let amounts = Amounts::new(requests.cpu_milli(), requests.memory());
+        self.requested.entry(pod.meta.namespace.clone()).or_default().change(now, amounts, sign);
     }
 
     /// Whether it is time to look at what Pods use.
@@ -444,6 +446,7 @@ pub fn decimal(number: i64, digits: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::pod::{ContainerStatus, ResizedResources};
     use crate::api::{ObjectKey, ResourceList};
     use crate::base::Quantity;
     use crate::expect::count::Comparison;
@@ -531,6 +534,36 @@ mod tests {
         assert_eq!(of(Share::CpuRequested, Some("other")), 0);
         assert_eq!(bill.namespaces[0].requested, Amounts::new(1000, 2 << 30));
         assert!(!bill.is_priced(&Which::default()));
+    }
+
+    #[test]
+    fn a_pod_that_is_resized_counts_for_what_it_has_then() {
+        let (mut ledger, mut store) = (Ledger::new(Prices::default()), testkit::store());
+        let mut pod = testkit::pod("p", "app=p");
+        let cpu = |milli| -> ResourceList { [("cpu", Quantity::from_milli(milli))].into_iter().collect() };
+        Arc::make_mut(&mut pod.spec).containers[0].requests = cpu(500);
+        pod.node_name = Some("a".into());
+        let container = pod.spec.containers[0].name.clone();
+        store.create(pod).unwrap();
+        hear(&mut ledger, &mut store);
+        let key = ObjectKey::new("default", "p");
+        let mut resize = |hour, milli: Option<i64>| {
+            store.advance(hours(hour));
+            let resized = milli.map(|milli| {
+                Arc::new(ResizedResources {
+                    actual_requests: Some(cpu(milli)),
+                    ..ResizedResources::default()
+                })
+            });
+            let status = ContainerStatus { resized, ..testkit::container_status(&container, 0) };
+            store.update::<Pod>(&key, |pod| pod.status.containers = vec![status]).unwrap();
+            hear(&mut ledger, &mut store);
+            ledger.bill(hours(hour)).namespaces.first().map_or(0, |namespace| namespace.requested.cpu)
+        };
+        assert_eq!(resize(1, Some(2000)), 500);
+        assert_eq!(resize(2, Some(1000)), 2500);
+        assert_eq!(resize(3, None), 3500);
+        assert_eq!(resize(4, Some(3000)), 4000);
     }
 
     #[test]
