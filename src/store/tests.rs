@@ -1,6 +1,6 @@
 use super::*;
 use crate::api::service::Namespace;
-use crate::api::{EventType, Inert, Meta, ObjectRef, Pod};
+use crate::api::{Event, EventType, Inert, Kind, Meta, ObjectRef, Pod};
 use crate::base::SimDuration;
 
 fn store() -> Store {
@@ -152,6 +152,40 @@ fn events_are_forgotten_after_their_time() {
     store.advance(SimTime::from_secs(100_000));
     say(&mut store, "fifth", false);
     assert_eq!(left(&store), ["fourth", "fifth"]);
+}
+
+/// Events of users take part in that; of one from the future nobody knows when its time is over.
+#[test]
+fn events_of_users_are_forgotten_as_well() {
+    let mut store = store();
+    say(&mut store, "said", false);
+    let said = store.events().next().unwrap();
+    let named = |name: &str| Event {
+        meta: Meta { created: None, ..Meta::named("default", name) },
+        message: name.into(),
+        ..Event::clone(&said)
+    };
+    let mut future = named("future");
+    future.meta.created = Some(store.timestamp().plus_secs(1_000_000));
+    store.create(future).unwrap();
+    store.create(named("user's")).unwrap();
+    let key = said.meta.key();
+    let first = ObjId(said.meta.resource_version);
+    store.update_meta(Kind::Event, &key, |meta| meta.labels = meta.labels.with("kept", "no")).unwrap();
+    store.advance(SimTime::from_secs(10));
+    say(&mut store, "said", false);
+    let shown = |store: &Store| -> Vec<_> {
+        store.events().map(|e| (e.message.to_string(), e.count, e.meta.labels.len())).collect()
+    };
+    let (future, user) = (("future".to_owned(), 1, 0), ("user's".to_owned(), 1, 0));
+    assert_eq!(shown(&store), [("said".to_owned(), 2, 1), future.clone(), user], "a label stays");
+    assert_eq!(store.id_of::<Event>(&key), Some(first), "found by its name");
+    store.advance(SimTime::from_secs(3605));
+    say(&mut store, "other", false);
+    assert_eq!(shown(&store), [("said".to_owned(), 2, 1), future.clone(), ("other".to_owned(), 1, 0)]);
+    store.advance(SimTime::from_secs(3615));
+    say(&mut store, "last", false);
+    assert_eq!(shown(&store)[..2], [future, ("other".to_owned(), 1, 0)]);
 }
 
 /// What is remembered of thousands of objects is forgotten once it makes no difference, and not before.

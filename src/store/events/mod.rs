@@ -2,6 +2,10 @@
 //!
 //! Upstream: `client-go/tools/record/events_cache.go` (most components) and
 //! `client-go/tools/events/event_broadcaster.go` (the scheduler), v1.34.
+//!
+//! # Fidelity
+//! Upstream's recorders each remember 4,096 things and forget those that were not heard of for longest; here each remembers as
+//! many of every object. What is said again after upstream has forgotten it begins a new Event there.
 
 mod recorder;
 
