@@ -117,10 +117,12 @@ pub fn percent(value: f64) -> String {
     format!("{} %", digits.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// A time in milliseconds, or in seconds with two digits.
+/// A time in milliseconds, in seconds with two digits, or from a minute on in whole seconds.
 pub fn short(time: SimDuration) -> String {
     let millis = time.as_secs_f64() * 1000.0;
-    if millis >= 1000.0 {
+    if millis >= 60_000.0 {
+        SimDuration::from_secs((millis / 1000.0).round() as u64).to_string()
+    } else if millis >= 1000.0 {
         format!("{:.2}s", millis / 1000.0)
     } else if millis >= 10.0 {
         format!("{millis:.0}ms")
@@ -133,6 +135,13 @@ pub fn short(time: SimDuration) -> String {
 mod tests {
     use super::*;
     use crate::facts::traffic::{Rates, Response};
+
+    #[test]
+    fn times_are_told_as_finely_as_it_matters() {
+        let told = [1.25, 999.9, 1500.0, 59_990.0, 60_000.0, 7_751_070.0]
+            .map(|millis| short(SimDuration::from_nanos((millis * 1e6) as u64)));
+        assert_eq!(told, ["1.2ms", "1000ms", "1.50s", "59.99s", "1m0s", "2h9m11s"]);
+    }
 
     /// What was counted for an expectation.
     fn meter(subject: &TrafficSubject) -> Meter {

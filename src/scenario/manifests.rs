@@ -24,6 +24,22 @@ const SCHEDULER_CONFIGURATION: &str = "KubeSchedulerConfiguration";
 /// At most so many files in one scenario.
 const FILES_MAX: usize = 10_000;
 
+/// What a mapping without `inline` is meant to be, if it can be told: a document, or a file.
+fn probably(tree: &Tree) -> Option<String> {
+    let entries = tree.as_map()?;
+    if tree.get("inline").is_some() {
+        None
+    } else if tree.get("kind").is_some() || tree.get("apiVersion").is_some() {
+        Some("the document goes under `inline`: `- inline: {apiVersion: …, kind: …}`".to_owned())
+    } else if let [(_, value)] = entries
+        && let Some(path) = value.as_str()
+    {
+        Some(format!("a path is written as plain text: `- {path}`"))
+    } else {
+        None
+    }
+}
+
 /// Reads manifests for a scenario and remembers what it has seen.
 pub struct Manifests<'a> {
     files: &'a dyn Files,
@@ -83,6 +99,11 @@ impl<'a> Manifests<'a> {
         match &tree.value {
             Value::Str(path) => self.path(reader, path, tree.span, documents),
             Value::Map(_) => {
+                if let Some(help) = probably(tree) {
+                    let message = "a manifest here is a path, or `inline` with documents";
+                    reader.cure::<()>(code::BAD_VALUE, tree.head_span(), message, help);
+                    return;
+                }
                 let Some(fields) = Fields::open(reader, tree, &tables::INLINE) else { return };
                 let Some(inline) = fields.get("inline") else { return };
                 match &inline.value {
