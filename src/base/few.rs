@@ -1,106 +1,50 @@
-//! Lists that are empty as a rule, or the same for many.
+//! Collections that are empty as a rule, or the same for many.
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-/// A list that takes the room of a pointer, and nothing else while it is empty. Copies share what is in it until one of
-/// them changes.
+/// A collection that takes the room of a pointer, and nothing else while it is empty. Copies share what is in it until one
+/// of them changes.
 ///
-/// It can be used like a [`Vec`] in every way; one that was emptied equals one that never held anything.
-#[derive(Debug)]
-pub struct Few<T>(Option<Arc<Vec<T>>>);
-
-impl<T: 'static> Few<T> {
-    const EMPTY: &'static Vec<T> = &Vec::new();
-
-    /// An empty list.
-    pub const fn new() -> Self {
-        Self(None)
-    }
-}
-
-impl<T> Default for Few<T> {
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl<T> Clone for Few<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<T: 'static> Deref for Few<T> {
-    type Target = Vec<T>;
-
-    fn deref(&self) -> &Vec<T> {
-        self.0.as_deref().unwrap_or(Self::EMPTY)
-    }
-}
-
-impl<T: Clone + 'static> DerefMut for Few<T> {
-    fn deref_mut(&mut self) -> &mut Vec<T> {
-        Arc::make_mut(self.0.get_or_insert_default())
-    }
-}
-
-impl<T: PartialEq + 'static> PartialEq for Few<T> {
-    fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq::<Vec<T>>(&**self, &**other) || **self == **other
-    }
-}
-
-impl<T: PartialEq<U> + 'static, U, const N: usize> PartialEq<[U; N]> for Few<T> {
-    fn eq(&self, other: &[U; N]) -> bool {
-        **self == *other
-    }
-}
-
-impl<T: Eq + 'static> Eq for Few<T> {}
-
-impl<T: Hash + 'static> Hash for Few<T> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (**self).hash(state);
-    }
-}
-
-impl<T> From<Vec<T>> for Few<T> {
-    fn from(all: Vec<T>) -> Self {
-        Self((!all.is_empty()).then(|| Arc::new(all)))
-    }
-}
-
-impl<T> FromIterator<T> for Few<T> {
-    fn from_iter<I: IntoIterator<Item = T>>(all: I) -> Self {
-        all.into_iter().collect::<Vec<T>>().into()
-    }
-}
-
-impl<'a, T: 'static> IntoIterator for &'a Few<T> {
-    type Item = &'a T;
-    type IntoIter = std::slice::Iter<'a, T>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
-    }
-}
-
-/// What is the same for many, or empty: a collection that takes the room of a pointer, and nothing else while it is empty.
-/// Copies share it until one of them changes.
+/// It can be used like the collection itself in every way; one that was emptied equals one that never held anything.
 #[derive(Debug)]
 pub struct Sparse<C>(Option<Arc<C>>);
+
+/// A list that takes the room of a pointer.
+pub type Few<T> = Sparse<Vec<T>>;
 
 /// A collection of which there is an empty one.
 pub trait Empty: Default + 'static {
     /// The empty one.
     const EMPTY: &'static Self;
+
+    /// Whether nothing is in it.
+    fn is_empty(&self) -> bool;
+}
+
+impl<T: 'static> Empty for Vec<T> {
+    const EMPTY: &'static Self = &Self::new();
+
+    fn is_empty(&self) -> bool {
+        Self::is_empty(self)
+    }
 }
 
 impl<K: 'static, V: 'static> Empty for BTreeMap<K, V> {
     const EMPTY: &'static Self = &Self::new();
+
+    fn is_empty(&self) -> bool {
+        Self::is_empty(self)
+    }
+}
+
+impl<C> Sparse<C> {
+    /// An empty one.
+    pub const fn new() -> Self {
+        Self(None)
+    }
 }
 
 impl<C> Default for Sparse<C> {
@@ -135,6 +79,12 @@ impl<C: Empty + PartialEq> PartialEq for Sparse<C> {
     }
 }
 
+impl<T: PartialEq<U> + 'static, U, const N: usize> PartialEq<[U; N]> for Few<T> {
+    fn eq(&self, other: &[U; N]) -> bool {
+        **self == *other
+    }
+}
+
 impl<C: Empty + Eq> Eq for Sparse<C> {}
 
 impl<C: Empty + Hash> Hash for Sparse<C> {
@@ -143,19 +93,15 @@ impl<C: Empty + Hash> Hash for Sparse<C> {
     }
 }
 
-impl<T, C: Empty + FromIterator<T>> FromIterator<T> for Sparse<C> {
-    fn from_iter<I: IntoIterator<Item = T>>(iter: I) -> Self {
-        let mut iter = iter.into_iter().peekable();
-        iter.peek()
-            .is_some()
-            .then(|| Arc::new(iter.collect()))
-            .map_or_else(Self::default, |all| Self(Some(all)))
+impl<C: Empty> From<C> for Sparse<C> {
+    fn from(all: C) -> Self {
+        Self((!all.is_empty()).then(|| Arc::new(all)))
     }
 }
 
-impl<C: Empty> From<C> for Sparse<C> {
-    fn from(all: C) -> Self {
-        Self(Some(Arc::new(all)))
+impl<T, C: Empty + FromIterator<T>> FromIterator<T> for Sparse<C> {
+    fn from_iter<I: IntoIterator<Item = T>>(all: I) -> Self {
+        all.into_iter().collect::<C>().into()
     }
 }
 
