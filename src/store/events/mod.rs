@@ -123,7 +123,9 @@ impl Store {
         let Some(old) = self.kept_event(id) else { return false };
         let new = old.again(self.timestamp(), self.revision + 1, count, message);
         self.replace_event(id, &old, new);
-        self.correlator.expiry.repeated(self.timestamp(), self.revision, id);
+        if !self.correlator.ttl.is_zero() {
+            self.correlator.expiry.repeated(self.timestamp(), self.revision, id);
+        }
         true
     }
 
