@@ -23,6 +23,34 @@ impl EventType {
     }
 }
 
+/// What an Event says.
+#[derive(Clone, Copy, Debug)]
+pub struct Said<'a> {
+    /// What it is about.
+    pub regarding: &'a ObjectRef,
+    /// Good or bad news.
+    pub event_type: EventType,
+    /// A CamelCase word.
+    pub reason: &'a Str,
+    /// A sentence.
+    pub message: &'a Str,
+    /// How often.
+    pub count: i32,
+}
+
+impl Event {
+    /// What it says.
+    pub const fn said(&self) -> Said<'_> {
+        Said {
+            regarding: &self.regarding,
+            event_type: self.event_type,
+            reason: &self.reason,
+            message: &self.message,
+            count: self.count,
+        }
+    }
+}
+
 /// An Event.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Event {

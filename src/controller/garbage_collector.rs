@@ -53,11 +53,11 @@ impl Controller for GarbageCollector {
         if change.kind() == Kind::Event {
             return;
         }
-        let new = change.object.meta();
-        let old = change.old.as_ref().map(Object::meta);
+        let new = change.object().meta();
+        let old = change.old().map(Object::meta);
         match change.verb {
             Verb::Added => {
-                if !new.owners.iter().all(|owner| is_held_by(&change.object, owner, store)) {
+                if !new.owners.iter().all(|owner| is_held_by(change.object(), owner, store)) {
                     out.now(delete(&new.uid));
                 }
                 deletion_started(None, new, store, out);
@@ -66,7 +66,7 @@ impl Controller for GarbageCollector {
                 if let Some(old) = old
                     && old.owners != new.owners
                 {
-                    owners_changed(&old.owners, &change.object, store, out);
+                    owners_changed(&old.owners, change.object(), store, out);
                 }
                 deletion_started(old, new, store, out);
             }
@@ -337,7 +337,7 @@ mod tests {
         delete_deployment(&mut h, &key, Propagation::Background);
         assert_eq!((h.store.count::<Deployment>(), h.store.count::<ReplicaSet>()), (0, 0));
         assert!(h.store.list::<Pod>().all(|p| p.meta.is_deleting()), "Pods keep their grace");
-        let order: Vec<_> = h.log.iter().map(|c| format!("{:?} {}", c.verb, c.object.meta().name)).collect();
+        let order: Vec<_> = h.log.iter().map(|c| format!("{:?} {}", c.verb, c.object().meta().name)).collect();
         assert_eq!(order, ["Deleted web", "Deleted web-1", "Modified p0", "Modified p1"]);
         assert!(h.events().is_empty());
     }

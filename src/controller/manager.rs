@@ -4,7 +4,7 @@
 //! Upstream's informers deliver every object again after 12 to 24 hours (`--min-resync-period`). Here no watch loses
 //! anything, so that nothing is delivered twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::ApiBudget;
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
@@ -53,7 +53,7 @@ pub struct Manager {
     config: ManagerConfig,
     watch: Watch,
     /// Instants at which a controller wants to run, collected until the simulator fetches them.
-    wakes: Vec<(SimTime, ControllerId)>,
+    wakes: VecDeque<(SimTime, ControllerId)>,
     scratch: Vec<(WorkKey, SimDuration)>,
 }
 
@@ -87,7 +87,7 @@ impl Manager {
             })
             .collect();
         let watch = Watch::new(config.watch_delay);
-        let mut manager = Self { slots, config, watch, wakes: Vec::new(), scratch: Vec::new() };
+        let mut manager = Self { slots, config, watch, wakes: VecDeque::new(), scratch: Vec::new() };
         for index in 0..manager.slots.len() {
             let mut out = Enqueue::default();
             manager.slots[index].controller.start(&mut out);
@@ -186,13 +186,13 @@ impl Manager {
         let Some(at) = due.into_iter().chain(again).min() else { return };
         if slot.wake.is_none_or(|wake| at < wake || wake < now) {
             slot.wake = Some(at);
-            self.wakes.push((at, ControllerId(index)));
+            self.wakes.push_back((at, ControllerId(index)));
         }
     }
 
-    /// Instants at which [`Manager::run`] must be called, since the last time this was asked.
-    pub fn take_wakes(&mut self) -> Vec<(SimTime, ControllerId)> {
-        std::mem::take(&mut self.wakes)
+    /// The next instant at which [`Manager::run`] must be called, of those that have not been asked for.
+    pub fn next_wake(&mut self) -> Option<(SimTime, ControllerId)> {
+        self.wakes.pop_front()
     }
 
     /// The name of a controller.

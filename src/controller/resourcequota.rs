@@ -39,13 +39,13 @@ impl Controller for ResourceQuotaController {
     }
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
-        let meta = change.object.meta();
+        let meta = change.object().meta();
         if meta.namespace.is_empty() || change.kind() == Kind::Event {
             return;
         }
         if let Some((old, new)) = change.of::<ResourceQuota>() {
             if old.is_none() || old.map(|q| &q.hard) != new.map(|q| &q.hard) {
-                out.now(WorkKey::sync(change.object.key()));
+                out.now(WorkKey::sync(change.object().key()));
             }
             return;
         }
@@ -109,7 +109,7 @@ fn overdue(change: &Change, store: &Store) -> Option<SimDuration> {
 
 /// The quotas that count the object.
 fn enqueue(change: &Change, store: &Store, wait: SimDuration, out: &mut Enqueue) {
-    let object: &Object = &change.object;
+    let object: &Object = change.object();
     for quota in store.list_in::<ResourceQuota>(&object.meta().namespace) {
         if quota.status_hard.0.keys().any(|resource| quota::counts(object.kind(), object, resource)) {
             out.after(WorkKey::sync(quota.key()), wait);

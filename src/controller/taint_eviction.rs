@@ -212,7 +212,7 @@ impl Controller for TaintEviction {
                 out.now(WorkKey::whole(LOOP));
             }
         } else if let Some((old, new)) = change.of::<Pod>() {
-            let key = change.object.key();
+            let key = change.object().key();
             let concerns = match (old, new) {
                 (_, None) => self.planned.contains_key(&key),
                 (Some(old), Some(new))

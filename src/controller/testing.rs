@@ -84,7 +84,7 @@ impl Harness {
                 self.log.push(change);
             }
         }
-        for (at, id) in self.manager.take_wakes() {
+        while let Some((at, id)) = self.manager.next_wake() {
             self.put(at, Step::Wake(id));
         }
     }
@@ -200,7 +200,7 @@ impl Harness {
         self.log
             .iter()
             .filter(|c| c.kind() == kind)
-            .map(|c| format!("{:?} {}", c.verb, c.object.meta().name))
+            .map(|c| format!("{:?} {}", c.verb, c.object().meta().name))
             .collect()
     }
 }

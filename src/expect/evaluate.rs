@@ -15,7 +15,7 @@ use crate::api::{Kind, Object, ObjectKey};
 use crate::base::{SimTime, Str};
 use crate::facts::traffic::{Interval, Meter};
 use crate::facts::{DataFact, Fact, Recorder};
-use crate::store::Change;
+use crate::store::{Change, ObjId};
 
 /// Judges expectations while a run goes on.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ enum Probe {
     /// The objects that are as described.
     Set(BTreeSet<ObjectKey>),
     /// How often each Event was said; Events that have expired still count.
-    Events(BTreeMap<Str, i64>),
+    Events(BTreeMap<ObjId, i64>),
     /// Endpoints by slice: ready, serving, terminating.
     Endpoints(BTreeMap<ObjectKey, [i64; 3]>),
     /// The data that are looked at.
@@ -108,7 +108,7 @@ impl Evaluator {
         let Some(interested) = self.interested.get(&change.kind()) else {
             return;
         };
-        if let Object::Node(node) = &change.object {
+        if let Object::Node(node) = change.object() {
             let zone = node.zone();
             if !zone.is_empty() {
                 self.zones.insert(node.meta.name.clone(), zone);
@@ -296,19 +296,23 @@ impl State {
         if self.judgement.is_some() {
             return;
         }
+        if let (Subject::Event(s), Probe::Events(counts)) = (&self.expectation.subject, &mut self.probe) {
+            self.stale |= count_event(s, counts, change);
+            return;
+        }
         let new = change.new();
         match (&self.expectation.subject, &mut self.probe) {
             (Subject::Object(s), Probe::Object(found)) => {
-                let meta = change.object.meta();
+                let meta = change.object().meta();
                 if meta.name == s.name && meta.namespace == s.namespace {
                     *found = new.cloned();
                     self.stale = true;
                 }
             }
             (Subject::Exists(s), Probe::Object(found)) => {
-                let meta = change.object.meta();
+                let meta = change.object().meta();
                 let named = meta.name == s.name && meta.namespace == s.namespace;
-                if named && change.object.kind_name() == s.kind.to_string() {
+                if named && change.object().kind_name() == s.kind.to_string() {
                     *found = new.cloned();
                     self.stale = true;
                 }
@@ -331,9 +335,8 @@ impl State {
                 });
                 self.stale |= keep(members, change, covers);
             }
-            (Subject::Event(s), Probe::Events(counts)) => self.stale |= count_event(s, counts, change),
             (Subject::Endpoints(s), Probe::Endpoints(slices)) => {
-                if let Object::EndpointSlice(slice) = &change.object {
+                if let Object::EndpointSlice(slice) = change.object() {
                     let service = slice.meta.labels.get("kubernetes.io/service-name");
                     if slice.meta.namespace == s.namespace && service == Some(&s.service) {
                         count_endpoints(slices, change, slice);
@@ -566,7 +569,7 @@ impl State {
 
 /// Keeps the set in step with one object. True if it changed.
 fn keep(members: &mut BTreeSet<ObjectKey>, change: &Change, covers: bool) -> bool {
-    let key = change.object.key();
+    let key = change.object().key();
     if covers { members.insert(key) } else { members.remove(&key) }
 }
 
@@ -595,15 +598,15 @@ fn tell_data(found: &[Found]) -> String {
     }
 }
 
-fn count_event(subject: &EventSubject, counts: &mut BTreeMap<Str, i64>, change: &Change) -> bool {
-    let Some(Object::Event(event)) = change.new() else {
+fn count_event(subject: &EventSubject, counts: &mut BTreeMap<ObjId, i64>, change: &Change) -> bool {
+    let Some(event) = change.said() else {
         return false;
     };
-    if !subject.covers(event) {
+    if !subject.covers(&event) {
         return false;
     }
     let count = i64::from(event.count).max(1);
-    counts.insert(event.meta.uid.clone(), count) != Some(count)
+    counts.insert(change.id, count) != Some(count)
 }
 
 fn count_endpoints(
@@ -611,7 +614,7 @@ fn count_endpoints(
     change: &Change,
     slice: &crate::api::service::EndpointSlice,
 ) {
-    let key = change.object.key();
+    let key = change.object().key();
     if change.new().is_none() {
         slices.remove(&key);
         return;

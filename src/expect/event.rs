@@ -1,18 +1,18 @@
 //! Whether an Event is as an expectation describes it.
 
 use super::spec::EventSubject;
-use crate::api::Event;
+use crate::api::event::Said;
 
 impl EventSubject {
     /// Whether `event` is meant.
-    pub fn covers(&self, event: &Event) -> bool {
-        self.reason.as_ref().is_none_or(|r| *r == event.reason)
+    pub fn covers(&self, event: &Said<'_>) -> bool {
+        self.reason.as_ref().is_none_or(|r| r == event.reason)
             && self.event_type.is_none_or(|t| t == event.event_type)
             && self.namespace.as_ref().is_none_or(|n| *n == event.regarding.namespace)
             && self.object.as_ref().is_none_or(|(kind, name)| {
                 *kind == event.regarding.kind && name.as_ref().is_none_or(|n| *n == event.regarding.name)
             })
-            && self.message.as_ref().is_none_or(|m| contains_pattern(&event.message, m))
+            && self.message.as_ref().is_none_or(|m| contains_pattern(event.message, m))
     }
 }
 

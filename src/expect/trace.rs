@@ -264,7 +264,7 @@ impl Tallies {
         let Some(live) = self.live.get_mut(&change.id) else {
             let pod = new?;
             let trace = *self.places.get(pod.meta.labels.get(TRACE_LABEL)?)?;
-            if change.old.is_some() {
+            if change.old().is_some() {
                 return None;
             }
             let tally = &mut self.tallies[trace];

@@ -7,7 +7,7 @@ pub mod traffic;
 use std::hash::{Hash, Hasher};
 
 use crate::base::{SimTime, Str};
-use crate::store::{Change, Verb};
+use crate::store::Change;
 
 pub mod data;
 
@@ -61,14 +61,7 @@ impl Hash for Fact {
         match self {
             Self::Changed(change) => {
                 state.write_u8(0);
-                state.write_u64(change.at.as_nanos());
-                state.write_u64(change.revision);
-                match change.verb {
-                    // What is gone was recorded when it was last written.
-                    Verb::Deleted => state.write_u8(2),
-                    Verb::Added => change.object.hash(state),
-                    Verb::Modified => change.object.hash(state),
-                }
+                change.hash(state);
             }
             Self::Action { at, verb, summary, last_lease_renewal } => {
                 state.write_u8(1);

@@ -117,15 +117,18 @@ impl Stream {
 
     /// A random identity in the form of a version 4 UUID.
     pub fn uuid(&mut self) -> String {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let (a, b) = (self.next_u64(), self.next_u64());
-        format!(
-            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-            a >> 32,
-            a >> 16 & 0xffff,
-            a & 0xfff,
-            b >> 48 & 0x3fff | 0x8000,
-            b & 0xffff_ffff_ffff
-        )
+        // Version and variant have their places among the random bits.
+        let bits = u128::from(a & !0xf000 | 0x4000) << 64 | u128::from(b & !(0b11 << 62) | 0b10 << 62);
+        let mut text = String::with_capacity(36);
+        for place in 0..32u32 {
+            if matches!(place, 8 | 12 | 16 | 20) {
+                text.push('-');
+            }
+            text.push(char::from(DIGITS[(bits >> (124 - 4 * place)) as usize & 0xf]));
+        }
+        text
     }
 }
 

@@ -74,11 +74,10 @@ impl Images {
         }
     }
 
-    /// How big the image is.
-    pub fn weigh(&mut self, image: &str, bytes: i64) {
-        if let Some(image) = self.present.get_mut(image) {
-            image.bytes = bytes;
-        }
+    /// How big the image is. Whether that is news.
+    pub fn weigh(&mut self, image: &str, bytes: i64) -> bool {
+        let image = self.present.get_mut(image);
+        image.is_some_and(|image| std::mem::replace(&mut image.bytes, bytes) != bytes)
     }
 
     /// Deletes images for which `in_use` does not hold and that are older than `age`, those that were not used

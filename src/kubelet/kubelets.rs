@@ -106,7 +106,7 @@ impl Kubelets {
             Kind::VolumeAttachment => self.attachment_changed(change, ctx),
             Kind::Node => self.node_changed(change, ctx),
             Kind::Inert if change.verb != Verb::Deleted => {
-                let key = change.object.key();
+                let key = change.object().key();
                 let wait = Wait::Object(key.namespace, key.name);
                 for pod in self.common.waiting.remove(&wait).unwrap_or_default() {
                     self.work(pod, ctx, |worker| worker.object_written());
@@ -245,16 +245,16 @@ impl Kubelets {
         ctx: &mut Ctx<'_>,
         act: impl FnOnce(&mut Worker<'_, '_>) -> R,
     ) -> Option<R> {
-        let mut pod = self.pods.remove(&id)?;
+        let pod: &mut LocalPod = self.pods.get_mut(&id)?;
         let machine = &mut self.machines[pod.node as usize];
-        let result = act(&mut Worker { pod: &mut pod, machine, common: &mut self.common, ctx });
+        let result = act(&mut Worker { pod, machine, common: &mut self.common, ctx });
         if let Some(touched) = &mut self.touched {
             touched.push(id);
         }
         let (number, stale) = (pod.node, machine.pressure.stale);
         let retry = machine.freed && !machine.deferred.is_empty();
         if pod.recipe.keeps_data {
-            note_use(&mut pod, machine, ctx);
+            note_use(pod, machine, ctx);
         }
         let uses = !pod.gone && pod.uses_something();
         if uses != std::mem::replace(&mut pod.is_user, uses) {
@@ -266,8 +266,7 @@ impl Kubelets {
         }
         if pod.gone {
             machine.pods.remove(&id);
-        } else {
-            self.pods.insert(id, pod);
+            self.pods.remove(&id);
         }
         if stale {
             self.plan_monitor(number, ctx);

@@ -18,6 +18,8 @@ const READY_TO_START: Str = lit!("PodReadyToStartContainers");
 const RESIZE_PENDING: Str = lit!("PodResizePending");
 const RESIZE_IN_PROGRESS: Str = lit!("PodResizeInProgress");
 const DISRUPTION_TARGET: Str = lit!("DisruptionTarget");
+/// How many conditions a Pod has to which nothing special happens.
+const CONDITIONS: usize = 5;
 
 /// The status of a Pod, on top of what others have written into it.
 pub fn of(
@@ -27,32 +29,44 @@ pub fn of(
     calendar: Calendar,
     now: Timestamp,
 ) -> PodStatus {
-    let mut status = live.clone();
-    status.start_time.get_or_insert(pod.start_time);
-    status.phase = phase(pod);
-    if let Some(verdict) = &pod.verdict
-        && (verdict.rejected || pod.stage == Stage::Ended)
-    {
-        status.phase = Phase::Failed;
-        status.reason = verdict.reason.clone();
-        status.message = verdict.message.clone();
-        if verdict.rejected {
-            return status;
-        }
+    let start_time = live.start_time.or(Some(pod.start_time));
+    let verdict = pod.verdict.as_ref().filter(|verdict| verdict.rejected || pod.stage == Stage::Ended);
+    let (phase, reason, message) = match verdict {
+        Some(verdict) => (Phase::Failed, verdict.reason.clone(), verdict.message.clone()),
+        None => (phase(pod), live.reason.clone(), live.message.clone()),
+    };
+    if verdict.is_some_and(|verdict| verdict.rejected) {
+        return PodStatus { phase, reason, message, start_time, ..live.clone() };
     }
-    status.host_ip = machine.ip.clone();
-    if pod.containers.iter().any(|life| life.starts > 0) {
-        status.pod_ip = pod.ip.clone();
-    }
+    let has_run = pod.containers.iter().any(|life| life.starts > 0);
     let inits = pod.init_count();
     let list = |range: std::ops::Range<usize>, old: &[ContainerStatus]| {
         let first = range.start;
         range.map(|index| container(pod, index, old.get(index - first), calendar)).collect::<Vec<_>>()
     };
-    status.init_containers = list(0..inits, &live.init_containers);
-    status.containers = list(inits..pod.containers.len(), &live.containers);
+    let mut status = PodStatus {
+        phase,
+        conditions: room_for(&live.conditions),
+        reason,
+        message,
+        nominated_node: live.nominated_node.clone(),
+        start_time,
+        host_ip: machine.ip.clone(),
+        pod_ip: if has_run { pod.ip.clone() } else { live.pod_ip.clone() },
+        qos: live.qos,
+        containers: list(inits..pod.containers.len(), &live.containers),
+        init_containers: list(0..inits, &live.init_containers),
+        resize: live.resize.clone(),
+    };
     conditions(pod, &mut status, now);
     status
+}
+
+/// What was there, in a list with room for all that the kubelet writes of an ordinary Pod.
+fn room_for(old: &[Condition]) -> Vec<Condition> {
+    let mut list = Vec::with_capacity(old.len().max(CONDITIONS));
+    list.extend_from_slice(old);
+    list
 }
 
 fn container(

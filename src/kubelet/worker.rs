@@ -310,9 +310,9 @@ impl Worker<'_, '_> {
         let calendar = self.ctx.store.calendar();
         let before = live.meta.resource_version;
         let new = status::of(self.pod, self.machine, &live.status, calendar, now);
-        let written = self.ctx.store.update::<Pod>(&self.pod.key, |pod| pod.status = new);
+        let written = self.ctx.store.set_pod_status(self.pod.id, new);
         // A status that was there already is no write: what others wrote last is still to be heard of.
-        if let Some(pod) = written.ok().filter(|pod| pod.meta.resource_version != before) {
+        if let Some(pod) = written.filter(|pod| pod.meta.resource_version != before) {
             self.pod.reported = pod.meta.resource_version;
         }
     }

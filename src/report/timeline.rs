@@ -55,18 +55,18 @@ impl<W: Write> Timeline<W> {
             Verb::Modified => "MODIFIED",
             Verb::Deleted => "DELETED",
         };
-        let meta = change.object.meta();
+        let meta = change.object().meta();
         let mut line = Map::new();
         line.insert("type".into(), "object".into());
         line.insert("t".into(), change.at.as_secs_f64().into());
         line.insert("ev".into(), event.into());
-        line.insert("kind".into(), change.object.kind_name().as_str().into());
+        line.insert("kind".into(), change.object().kind_name().as_str().into());
         if !meta.namespace.is_empty() {
             line.insert("namespace".into(), meta.namespace.as_str().into());
         }
         line.insert("name".into(), meta.name.as_str().into());
         line.insert("rv".into(), change.revision.to_string().into());
-        line.insert("obj".into(), self.object(&change.object));
+        line.insert("obj".into(), self.object(change.object()));
         self.line(&Value::Object(line));
     }
 

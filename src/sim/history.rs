@@ -64,8 +64,8 @@ impl History {
 
     fn note(&mut self, change: &Change, what: &str) {
         if self.breaches.len() < BREACHES_MAX {
-            let kind = change.object.kind_name();
-            self.breaches.push(format!("t={}: {kind} {}: {what}", change.at, change.object.meta().key()));
+            let kind = change.object().kind_name();
+            self.breaches.push(format!("t={}: {kind} {}: {what}", change.at, change.object().meta().key()));
         }
     }
 
@@ -81,8 +81,8 @@ impl History {
         }
         (self.revision, self.at) = (change.revision, change.at);
         self.count(change);
-        let Some(old) = &change.old else { return };
-        let (before, after) = (old.meta(), change.object.meta());
+        let Some(old) = change.old() else { return };
+        let (before, after) = (old.meta(), change.object().meta());
         if before.uid != after.uid {
             self.note(change, "became another object");
         }
@@ -92,7 +92,7 @@ impl History {
         if before.is_deleting() && !after.is_deleting() {
             self.note(change, "is not deleted any more");
         }
-        match (old, &change.object) {
+        match (old, change.object()) {
             (Object::Pod(old), Object::Pod(new)) => self.pod(change, old, new),
             (Object::Job(old), Object::Job(new)) => self.job(change, old, new),
             (Object::PodDisruptionBudget(old), Object::PodDisruptionBudget(new)) => {
@@ -110,7 +110,7 @@ impl History {
     /// Keeps count of Pods and of what is wanted: nobody makes more than that.
     fn count(&mut self, change: &Change) {
         let gone = change.verb == Verb::Deleted;
-        match &change.object {
+        match change.object() {
             Object::Pod(pod) => self.count_pod(change, pod, gone),
             Object::Job(job) => {
                 self.wants(&job.meta.uid, job.parallelism, change.at);

@@ -70,6 +70,7 @@ pub struct World {
     events: u64,
     same_instant: u64,
     last: VecDeque<&'static str>,
+    changes: Vec<Change>,
     kubelet_out: Vec<(SimTime, KubeletEvent)>,
     volume_uses: Vec<VolumeUse>,
     pub(super) facts: Vec<Fact>,
@@ -149,6 +150,7 @@ impl World {
             events: 0,
             same_instant: 0,
             last: VecDeque::new(),
+            changes: Vec::new(),
             kubelet_out: Vec::new(),
             volume_uses: Vec::new(),
             facts: Vec::new(),
@@ -385,14 +387,18 @@ impl World {
             if !self.store.has_changes() {
                 break;
             }
-            for change in self.store.drain_changes() {
+            let mut changes = self.store.take_changes(std::mem::take(&mut self.changes));
+            for change in changes.drain(..) {
                 self.deliver(change, recorder);
             }
+            self.changes = changes;
         }
-        for (at, event) in std::mem::take(&mut self.kubelet_out) {
+        let mut timers = std::mem::take(&mut self.kubelet_out);
+        for (at, event) in timers.drain(..) {
             self.schedule(at, Event::Kubelet(event));
         }
-        for (at, id) in self.manager.take_wakes() {
+        self.kubelet_out = timers;
+        while let Some((at, id)) = self.manager.next_wake() {
             self.schedule(at, Event::Controller(id));
         }
         self.wake_scheduler();
@@ -404,18 +410,26 @@ impl World {
 
     fn deliver(&mut self, change: Change, recorder: &mut dyn Recorder) {
         self.manager.on_change(&change, &self.store);
-        self.scheduler.on_change(&change, self.store.seed());
-        self.usage.on_change(&change, &self.store, &self.plan.latencies.service_routing);
-        self.autoscaler.on_change(&change);
-        let said = self.disks.on_change(&change, &self.store);
-        self.data(said);
-        self.vertical.on_change(&change);
-        self.feeds.on_change(&change);
-        self.with_kubelets(|kubelets, ctx| kubelets.on_change(&change, ctx));
+        // Events are for people.
+        if change.kind() != Kind::Event {
+            self.tell_components(&change);
+        }
         self.evaluator.change(&change);
         let fact = Fact::Changed(change);
         self.digest.record(&fact);
         recorder.record(&fact);
+    }
+
+    /// Tells everybody who acts.
+    fn tell_components(&mut self, change: &Change) {
+        self.scheduler.on_change(change, self.store.seed());
+        self.usage.on_change(change, &self.store, &self.plan.latencies.service_routing);
+        self.autoscaler.on_change(change);
+        let said = self.disks.on_change(change, &self.store);
+        self.data(said);
+        self.vertical.on_change(change);
+        self.feeds.on_change(change);
+        self.with_kubelets(|kubelets, ctx| kubelets.on_change(change, ctx));
     }
 
     /// Tells the ledger what Pods use.

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::ObjId;
+use crate::api::event::Said;
 use crate::api::{Event, EventType, Meta, ObjectRef, Resource};
 use crate::base::{Shared, Str, Timestamp};
 use crate::kernel::Seed;
@@ -137,11 +138,17 @@ impl From<Note> for KeptEvent {
 }
 
 impl KeptEvent {
-    /// What it is about, and whether it is good or bad news.
-    pub(super) fn about(&self) -> (&ObjectRef, EventType) {
+    /// What it says.
+    pub fn said(&self) -> Said<'_> {
         match &*self.0 {
-            Form::Note(note) => (&note.about.regarding, note.about.event_type),
-            Form::Whole(event) => (&event.regarding, event.event_type),
+            Form::Note(note) => Said {
+                regarding: &note.about.regarding,
+                event_type: note.about.event_type,
+                reason: &note.reason,
+                message: &note.message,
+                count: note.count,
+            },
+            Form::Whole(event) => event.said(),
         }
     }
 

@@ -5,7 +5,7 @@
 //! and is put into the log of [`Change`]s; whoever runs the clock drains the log and delivers each change to
 //! the components that watch, after their delay.
 //!
-//! * [`table`]: one table per kind, in which objects are [`kept`]. * [`mod@write`]: create, update, delete. * [`index`]: Pods by node, by
+//! * [`log`]: what was written. * [`table`]: one table per kind, in which objects are [`kept`]. * [`mod@write`]: create, update, delete. * [`index`]: Pods by node, by
 //!   label, by owner. * [`events`]: the recorders' folding of Events. * [`error`]: refusals in the API server's words.
 
 pub mod admission;
@@ -17,6 +17,7 @@ pub mod index;
 mod job;
 pub mod kept;
 mod limits;
+pub mod log;
 pub mod metrics;
 pub mod quota;
 mod resize;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 pub use error::ApiError;
 pub use events::Emit;
 pub use index::Alike;
+pub use log::{Change, Verb};
 pub use table::{Held, ObjId, Stored, Table, Tables};
 pub use write::{DeleteOptions, Deleted, Propagation};
 
@@ -42,53 +44,6 @@ use admission::Admission;
 use events::Correlator;
 use index::Indexes;
 use kept::Kept;
-
-/// What happened to an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verb {
-    /// It came to be.
-    Added,
-    /// It was changed.
-    Modified,
-    /// It is gone.
-    Deleted,
-}
-
-/// One entry of the log: an object before and after one write.
-#[derive(Clone, Debug)]
-pub struct Change {
-    /// When it was written.
-    pub at: SimTime,
-    /// The store's revision of the write.
-    pub revision: u64,
-    /// What happened.
-    pub verb: Verb,
-    /// The object's place in its table, never used again.
-    pub id: ObjId,
-    /// The object before; none if it was added.
-    pub old: Option<Object>,
-    /// The object after, or its last state if it was deleted.
-    pub object: Object,
-}
-
-impl Change {
-    /// The kind of the object.
-    pub const fn kind(&self) -> Kind {
-        self.object.kind()
-    }
-
-    /// The object as it is now; none once deleted.
-    #[allow(clippy::new_ret_no_self, reason = "the counterpart of `old`")]
-    pub fn new(&self) -> Option<&Object> {
-        (self.verb != Verb::Deleted).then_some(&self.object)
-    }
-
-    /// Before and after, if it is of the kind `T`: `(old, new)`, new being none once deleted.
-    pub fn of<T: Stored>(&self) -> Option<(Option<&Arc<T>>, Option<&Arc<T>>)> {
-        let object = T::unwrap(&self.object)?;
-        Some((self.old.as_ref().and_then(T::unwrap), (self.verb != Verb::Deleted).then_some(object)))
-    }
-}
 
 /// The API server's memory.
 #[derive(Clone, Debug)]
@@ -172,7 +127,12 @@ impl Store {
 
     /// Takes all changes since the last call, in the order of their writes.
     pub fn drain_changes(&mut self) -> Vec<Change> {
-        std::mem::take(&mut self.log)
+        self.take_changes(Vec::new())
+    }
+
+    /// The same; the log goes on in the room of `emptied`.
+    pub(crate) fn take_changes(&mut self, emptied: Vec<Change>) -> Vec<Change> {
+        std::mem::replace(&mut self.log, emptied)
     }
 
     /// Whether changes wait to be taken.
@@ -214,8 +174,8 @@ impl Store {
         table
             .all_kept()
             .filter(move |(_, event)| {
-                let (regarding, event_type) = event.about();
-                wanted(regarding, event_type)
+                let said = event.said();
+                wanted(said.regarding, said.event_type)
             })
             .map(|(id, event)| event.object(id))
     }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use super::admission;
 use super::error::ApiError;
-use super::kept::{Kept, KeptEvent};
+use super::kept::KeptEvent;
+use super::log::Logged;
 use super::table::{ObjId, Stored};
 use super::{Change, Store, Verb};
-use crate::api::{Deletion, Event, Kind, ObjectKey, Uid};
+use crate::api::{Deletion, Event, Kind, ObjectKey, Pod, PodStatus, Uid};
 use crate::base::{Str, text::lit};
 use crate::kernel::Seed;
 
@@ -98,7 +99,7 @@ impl Store {
         self.indexes.insert(id, &*object);
         T::table_mut(&mut self.tables).insert(id, object.clone());
         self.objects += 1;
-        self.log_change(Verb::Added, id, None, &object);
+        self.log_change(Verb::Added, id, None, Logged::whole(&object));
         Ok(object)
     }
 
@@ -106,19 +107,25 @@ impl Store {
     pub(super) fn add_event(&mut self, event: KeptEvent) -> ObjId {
         self.revision += 1;
         let id = ObjId(self.revision);
-        let object = event.object(id);
-        Event::table_mut(&mut self.tables).put(id, event);
+        Event::table_mut(&mut self.tables).put(id, event.clone());
         self.objects += 1;
-        self.log_change(Verb::Added, id, None, &object);
+        self.log_change(Verb::Added, id, None, Logged::packed(event));
         id
     }
 
     /// Writes an Event over another.
-    pub(super) fn replace_event(&mut self, id: ObjId, old: &KeptEvent, new: KeptEvent) {
+    pub(super) fn replace_event(&mut self, id: ObjId, old: KeptEvent, new: KeptEvent) {
         self.revision += 1;
-        let (before, after) = (old.object(id), new.object(id));
-        Event::table_mut(&mut self.tables).put(id, new);
-        self.log_change(Verb::Modified, id, Some(&before), &after);
+        Event::table_mut(&mut self.tables).put(id, new.clone());
+        self.log_change(Verb::Modified, id, Some(Logged::packed(old)), Logged::packed(new));
+    }
+
+    /// Removes an Event whose time is over.
+    pub(super) fn forget_event(&mut self, id: ObjId, last: KeptEvent) {
+        self.revision += 1;
+        Event::table_mut(&mut self.tables).remove(id);
+        self.objects -= 1;
+        self.log_change(Verb::Deleted, id, Some(Logged::packed(last.clone())), Logged::packed(last));
     }
 
     /// Changes metadata or status; the generation stays. No change, no write.
@@ -143,6 +150,21 @@ impl Store {
         change: impl FnOnce(&mut T),
     ) -> Result<Arc<T>, ApiError> {
         self.write(key, change, true)
+    }
+
+    /// Writes the status of the Pod at `id` (its subresource). The same status is no write. None: the Pod is not there.
+    pub fn set_pod_status(&mut self, id: ObjId, status: PodStatus) -> Option<Arc<Pod>> {
+        let old = self.get_id::<Pod>(id)?.clone();
+        if old.status == status {
+            return Some(old);
+        }
+        let new = Pod {
+            meta: old.meta.clone(),
+            spec: old.spec.clone(),
+            node_name: old.node_name.clone(),
+            status,
+        };
+        Some(self.commit(id, &old, new))
     }
 
     fn write<T: Stored>(
@@ -187,7 +209,7 @@ impl Store {
         let new = Arc::new(new);
         self.indexes.replace(id, &**old, &*new);
         T::table_mut(&mut self.tables).replace(id, new.clone());
-        self.log_change(Verb::Modified, id, Some(old), &new);
+        self.log_change(Verb::Modified, id, Some(Logged::whole(old)), Logged::whole(&new));
         new
     }
 
@@ -203,18 +225,11 @@ impl Store {
         super::service::release(self, &**object);
         T::table_mut(&mut self.tables).remove(id);
         self.objects -= 1;
-        self.log_change(Verb::Deleted, id, Some(object), last);
+        self.log_change(Verb::Deleted, id, Some(Logged::whole(object)), Logged::whole(last));
     }
 
-    fn log_change<T: Stored>(&mut self, verb: Verb, id: ObjId, old: Option<&Arc<T>>, object: &Arc<T>) {
-        self.log.push(Change {
-            at: self.now,
-            revision: self.revision,
-            verb,
-            id,
-            old: old.map(|o| T::wrap(o.clone())),
-            object: T::wrap(object.clone()),
-        });
+    fn log_change(&mut self, verb: Verb, id: ObjId, old: Option<Logged>, object: Logged) {
+        self.log.push(Change { at: self.now, revision: self.revision, verb, id, old, object });
     }
 
     /// Deletes an object, gracefully where its kind has grace, keeping it while finalizers hold it.

@@ -292,7 +292,7 @@ impl Usage {
             }
             (true, Some(_)) | (false, None) => {}
         }
-        let meta = change.object.meta();
+        let meta = change.object().meta();
         let mut changed: Vec<(Str, LabelSelector)> = Vec::new();
         for borne in &mut self.loads {
             let bears = change.verb != Verb::Deleted

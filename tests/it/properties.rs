@@ -243,7 +243,7 @@ proptest! {
                 prop_assert!(change.revision > revision, "revisions do not grow");
                 prop_assert!(change.at >= at, "the log runs backwards");
                 (revision, at) = (change.revision, change.at);
-                let wavetank::api::Object::Inert(object) = &change.object else { unreachable!() };
+                let wavetank::api::Object::Inert(object) = change.object() else { unreachable!() };
                 match change.verb {
                     Verb::Deleted => drop(replayed.remove(object.meta.name.as_str())),
                     Verb::Added | Verb::Modified => {

@@ -135,7 +135,7 @@ impl Tank {
     fn deliver(&mut self) {
         while self.store.has_changes() {
             for change in self.store.drain_changes() {
-                self.scheduler.change(change.at, change.old.as_ref(), change.new());
+                self.scheduler.change(change.at, change.old(), change.new());
                 self.autoscaler.on_change(&change);
             }
         }

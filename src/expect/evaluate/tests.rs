@@ -28,7 +28,7 @@ fn expectation(when: When, subject: Subject) -> Expectation {
 }
 
 fn change(at: u64, verb: Verb, object: impl Into<Object>) -> Change {
-    Change { at: s(at), revision: 0, verb, id: ObjId(0), old: None, object: object.into() }
+    Change::of_object((s(at), 0), verb, ObjId(0), None, object.into())
 }
 
 fn judge(when: When, subject: &Subject, changes: &[Change], end: u64) -> (Verdict, String) {
@@ -401,7 +401,7 @@ fn every_word_about_events_selects() {
     let covers = |change: fn(&mut EventSubject)| {
         let mut subject = said(Count::exactly(1));
         change(&mut subject);
-        subject.covers(&event("a", 1))
+        subject.covers(&event("a", 1).said())
     };
     assert!(covers(|_| {}));
     assert!(covers(|e| e.object = Some(("Pod".into(), None))));

@@ -77,6 +77,9 @@ impl Narrator {
 
     /// A Pod is gone: another of its name is another one.
     pub(super) fn data_pod_gone(&mut self, pod: &ObjectKey) {
+        if self.data.opened.is_empty() {
+            return;
+        }
         let first = (pod.clone(), Str::new());
         let own: Vec<_> = self.data.opened.range(first..).take_while(|(p, _)| p == pod).cloned().collect();
         for entry in own {

@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 use crate::api::pod::{RestartPolicy, cond};
 use crate::api::storage::PersistentVolumeClaim;
 use crate::api::workload::{Deployment, Job};
-use crate::api::{ContainerState, ContainerStatus, Event, Meta, Node, Object, Phase, Pod, condition};
+use crate::api::event::Said;
+use crate::api::{ContainerState, ContainerStatus, Kind, Meta, Node, Object, Phase, Pod, condition};
 use crate::base::{SimDuration, SimTime};
 use crate::facts::{Fact, Recorder};
 use crate::store::{Change, Verb};
@@ -154,7 +155,13 @@ impl Narrator {
     }
 
     fn change(&mut self, change: &Change) {
-        match &change.object {
+        if change.kind() == Kind::Event {
+            if let Some(event) = change.said() {
+                self.event(change.at, &event);
+            }
+            return;
+        }
+        match change.object() {
             Object::Node(node) => self.node(change, node),
             Object::Pod(pod) => {
                 if change.verb == Verb::Deleted {
@@ -164,12 +171,11 @@ impl Narrator {
             }
             Object::PersistentVolumeClaim(claim) => self.claim(change, claim),
             Object::Job(job) => self.job(change, job),
-            Object::Event(event) => self.event(change, event),
             object => {
                 if let Object::Deployment(deployment) = object {
                     self.progress(change, deployment);
                 }
-                if let Some(line) = workload_line(&change.object) {
+                if let Some(line) = workload_line(change.object()) {
                     self.workload(change, &line);
                 }
             }
@@ -248,12 +254,14 @@ impl Narrator {
     fn pod(&mut self, change: &Change, pod: &Pod) {
         let Some((old, Some(_))) = change.of::<Pod>() else { return };
         let at = change.at;
-        let name = pod.meta.key().to_string();
         self.pending(at, pod);
         if let Some(old) = old {
-            let target = |p: &Pod| condition::find(&p.status.conditions, cond::DISRUPTION_TARGET).cloned();
-            if let Some(why) = target(pod).filter(|c| c.is_true() && target(old).is_none()) {
-                self.tell(at, Sort::Evicted, name.clone(), eviction_text(&why.reason));
+            let target = |p: &Pod| condition::find(&p.status.conditions, cond::DISRUPTION_TARGET).is_some();
+            if let Some(why) = condition::find(&pod.status.conditions, cond::DISRUPTION_TARGET)
+                && why.is_true()
+                && !target(old)
+            {
+                self.tell(at, Sort::Evicted, pod.meta.key().to_string(), eviction_text(&why.reason));
             }
             self.crashes(at, old, pod);
             if old.status.phase != Phase::Failed
@@ -346,26 +354,22 @@ impl Narrator {
     }
 
     /// What only an Event says: that a probe killed a container, a controller may not create a Pod, or leaves out a run.
-    fn event(&mut self, change: &Change, event: &Event) {
-        if change.verb == Verb::Deleted {
+    fn event(&mut self, at: SimTime, event: &Said<'_>) {
+        let about = event.regarding;
+        if event.reason == "Killing" && event.message.ends_with("will be restarted") {
+            return self.unwell(at, format!("{}/{}", about.namespace, about.name), event.message);
+        }
+        if !matches!(event.reason.as_str(), "FailedCreate" | "JobAlreadyActive") {
             return;
         }
-        let about = &event.regarding;
-        if event.reason == "Killing" && event.message.ends_with("will be restarted") {
-            return self.unwell(change.at, format!("{}/{}", about.namespace, about.name), &event.message);
-        }
         let name = format!("{}/{}/{}", about.namespace, about.kind.to_lowercase(), about.name);
-        let text = match event.reason.as_str() {
-            "FailedCreate" | "JobAlreadyActive" => event.message.to_string(),
-            _ => return,
-        };
         // The refused Pods have names of their own, which are no news.
         let stands_for = format!("{name} {}", event.reason);
         let key = (Sort::Warning, stands_for, String::new());
         if let Some(told) = self.told.get(&key) {
-            return self.beats[told.beat].happened_again(change.at);
+            return self.beats[told.beat].happened_again(at);
         }
-        self.beats.push(Beat::new(change.at, Sort::Warning, vec![format!("{name}:")], text));
+        self.beats.push(Beat::new(at, Sort::Warning, vec![format!("{name}:")], event.message.to_string()));
         self.told.insert(key, Told { beat: self.beats.len() - 1, times: 1, leads: true });
     }
 

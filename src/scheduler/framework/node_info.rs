@@ -3,7 +3,10 @@
 //! Upstream: `pkg/scheduler/framework/types.go` (`NodeInfo`), `kube-scheduler/framework/types.go`
 //! (`HostPortInfo`), v1.34.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
+
+use rustc_hash::FxBuildHasher;
 
 use super::pod_info::PodInfo;
 use super::resources::Resources;
@@ -82,6 +85,8 @@ pub struct NodeInfo {
     /// A copy of what is asked of the node in every cycle, so that asking does not leave this record.
     unschedulable: bool,
     pods: Vec<Arc<PodInfo>>,
+    /// What the identity of each of them hashes to: a Pod is found without a look at all of them.
+    marks: Vec<u64>,
     claims: Vec<(ObjectKey, u32)>,
     used_ports: HostPorts,
     requested: Resources,
@@ -108,6 +113,7 @@ impl NodeInfo {
             present: false,
             unschedulable: false,
             pods: Vec::new(),
+            marks: Vec::new(),
             claims: Vec::new(),
             used_ports: HostPorts::default(),
             requested: Resources::default(),
@@ -189,23 +195,30 @@ impl NodeInfo {
     /// Puts a Pod on it.
     pub fn add_pod(&mut self, info: Arc<PodInfo>) {
         self.count(&info, 1);
+        self.marks.push(mark(info.uid()));
         self.pods.push(info);
     }
 
     /// At which place among its Pods the one of this identity is.
     pub fn place_of(&self, uid: &str) -> Option<usize> {
-        self.pods.iter().rposition(|pod| pod.uid() == uid)
+        let wanted = mark(uid);
+        let is = |at: &usize| self.marks[*at] == wanted && self.pods[*at].uid() == uid;
+        (0..self.pods.len()).rev().find(is)
     }
 
     /// Puts another state of the Pod at a place, which asks for the same, behind all others.
     pub fn replace_pod(&mut self, at: usize, info: Arc<PodInfo>) {
         self.pods.swap_remove(at);
+        let mark = self.marks.swap_remove(at);
         self.pods.push(info);
+        self.marks.push(mark);
     }
 
     /// Takes a Pod off it, found by its identity.
     pub fn remove_pod(&mut self, uid: &str) -> Option<Arc<PodInfo>> {
-        let removed = take(&mut self.pods, uid)?;
+        let at = self.place_of(uid)?;
+        self.marks.swap_remove(at);
+        let removed = self.pods.swap_remove(at);
         self.count(&removed, -1);
         Some(removed)
     }
@@ -228,9 +241,8 @@ impl NodeInfo {
     }
 }
 
-fn take(pods: &mut Vec<Arc<PodInfo>>, uid: &str) -> Option<Arc<PodInfo>> {
-    let index = pods.iter().position(|p| p.uid() == uid)?;
-    Some(pods.swap_remove(index))
+fn mark(uid: &str) -> u64 {
+    FxBuildHasher.hash_one(uid)
 }
 
 fn step(counts: &mut Vec<(ObjectKey, u32)>, key: &ObjectKey, more: bool) {

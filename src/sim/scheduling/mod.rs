@@ -90,7 +90,7 @@ impl SchedulerDriver {
     /// Hears of what has arrived by now.
     fn hear(&mut self, now: SimTime) -> &mut Scheduler {
         while let Some((at, change)) = self.inbox.pop(now) {
-            self.inner.change(at, change.old.as_ref(), change.new());
+            self.inner.change(at, change.old(), change.new());
         }
         &mut self.inner
     }

@@ -12,7 +12,7 @@ mod recorder;
 pub(super) use recorder::Correlator;
 use recorder::NOWHERE;
 
-use super::kept::{About, Kept, KeptEvent, Note};
+use super::kept::{About, KeptEvent, Note};
 use super::{ObjId, Store, Stored};
 use crate::api::service::Namespace;
 use crate::api::{Event, EventType, ObjectRef};
@@ -122,7 +122,7 @@ impl Store {
     fn repeat_event(&mut self, id: ObjId, count: i32, message: Option<&Str>) -> bool {
         let Some(old) = self.kept_event(id) else { return false };
         let new = old.again(self.timestamp(), self.revision + 1, count, message);
-        self.replace_event(id, &old, new);
+        self.replace_event(id, old, new);
         if !self.correlator.ttl.is_zero() {
             self.correlator.expiry.repeated(self.timestamp(), self.revision, id);
         }
@@ -139,7 +139,7 @@ impl Store {
         let (now, limit) = (self.timestamp(), self.calendar.timestamp(SimTime::from_nanos(limit)));
         while let Some(id) = self.correlator.expiry.next(Event::table(&self.tables), limit, now) {
             if let Some(event) = self.kept_event(id).filter(|event| event.last() < limit) {
-                self.remove::<Event>(id, &event.object(id));
+                self.forget_event(id, event);
             }
         }
     }

@@ -147,7 +147,7 @@ impl Tank {
                     self.manager.on_change(&change, &self.store);
                 }
             }
-            self.due.extend(self.manager.take_wakes());
+            self.due.extend(std::iter::from_fn(|| self.manager.next_wake()));
             let Some((at, id)) = self.due.first().copied().filter(|(at, _)| *at <= end) else { break };
             self.due.pop_first();
             self.store.advance(at.max(self.store.now()));

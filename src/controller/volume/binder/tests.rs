@@ -35,7 +35,7 @@ fn a_binding_takes_four_writes_in_upstreams_order() {
     let writes = |h: &Harness| -> Vec<String> {
         let kinds = [Kind::PersistentVolume, Kind::PersistentVolumeClaim];
         let log = h.log.iter().filter(|c| kinds.contains(&c.kind()));
-        log.map(|c| format!("{:?} {}", c.verb, c.object.meta().name)).collect()
+        log.map(|c| format!("{:?} {}", c.verb, c.object().meta().name)).collect()
     };
     assert_eq!(writes(&h), ["Added data", "Modified pv", "Modified pv", "Modified data", "Modified data"]);
     let (pv, pvc) = (live_volume(&h, "pv"), live_claim(&h, "data"));
