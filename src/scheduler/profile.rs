@@ -268,7 +268,8 @@ impl Profile {
     ) -> Framework {
         fn at<T: ?Sized>(made: &Made, plugin: &Option<std::sync::Arc<T>>) -> Option<At<T>> {
             let plugin = plugin.clone()?;
-            Some(At { name: made.extensions.name, bit: made.bit, local: made.extensions.local, plugin })
+            let Extensions { name, local, of_object, .. } = made.extensions;
+            Some(At { name, bit: made.bit, local, of_object, plugin })
         }
         let of = |point| lists.get(&point).into_iter().flatten().map(|i| &made[*i]);
         Framework {

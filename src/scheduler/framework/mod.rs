@@ -277,6 +277,13 @@ pub trait Score: Debug + Send + Sync {
         node: &NodeInfo,
     ) -> Result<i64, Status>;
 
+    /// The same for Pods of the same wishes as this one, worked out beforehand, for plugins that are
+    /// [local](Extensions::local) and cannot break: it is called for every node that has changed. `state` is that of a cycle
+    /// after PreScore. None: [`Self::score`] is called.
+    fn ready(&self, _state: &CycleState, _pod: &PodInfo) -> Option<Ready> {
+        None
+    }
+
     /// The scores of nodes, added to `scores` in their order: as [`Self::score`] gives them, all at once.
     ///
     /// # Errors
@@ -313,6 +320,28 @@ pub trait Score: Debug + Send + Sync {
         _scores: &mut [i64],
     ) -> Result<(), Status> {
         Ok(())
+    }
+}
+
+/// What a Score plugin gives nodes for Pods of the same wishes.
+#[derive(Clone)]
+pub struct Ready(Arc<dyn Fn(&NodeInfo) -> i64 + Send + Sync>);
+
+impl Ready {
+    /// Scores nodes so.
+    pub fn new(score: impl Fn(&NodeInfo) -> i64 + Send + Sync + 'static) -> Self {
+        Self(Arc::new(score))
+    }
+
+    /// The score of a node.
+    pub fn score(&self, node: &NodeInfo) -> i64 {
+        (self.0)(node)
+    }
+}
+
+impl Debug for Ready {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ready")
     }
 }
 
@@ -390,6 +419,8 @@ pub struct Extensions {
     /// it, and what all Pods of one [`pod_info::PodShape::local`] share. PreScore depends on the latter alone, and normalising
     /// keeps nodes equal of which Score says 0.
     pub local: bool,
+    /// It is local, and what is on a node makes no difference to it: it looks at the node's object alone.
+    pub of_object: bool,
 }
 
 impl Extensions {
@@ -442,6 +473,13 @@ impl<P> ExtensionsOf<P> {
     pub fn local(mut self) -> Self {
         self.all.local = true;
         self
+    }
+
+    /// It is local, and looks at the node's object alone; see [`Extensions::of_object`].
+    #[must_use]
+    pub fn of_object(mut self) -> Self {
+        self.all.of_object = true;
+        self.local()
     }
 
     /// It binds Pods.

@@ -82,6 +82,8 @@ pub struct NodeInfo {
     pub id: NodeId,
     node: Arc<Node>,
     present: bool,
+    /// Another number for each object that was put in the place of one before; 0 until the first.
+    version: u64,
     /// A copy of what is asked of the node in every cycle, so that asking does not leave this record.
     unschedulable: bool,
     pods: Vec<Arc<PodInfo>>,
@@ -99,7 +101,7 @@ impl NodeInfo {
     /// A node without Pods.
     pub fn new(id: NodeId, node: Arc<Node>) -> Self {
         let mut info = Self::ghost(id, node.meta.name.clone());
-        info.set_node(node);
+        info.set_node(node, 1);
         info
     }
 
@@ -111,6 +113,7 @@ impl NodeInfo {
             id,
             node: Arc::new(node),
             present: false,
+            version: 0,
             unschedulable: false,
             pods: Vec::new(),
             marks: Vec::new(),
@@ -178,8 +181,14 @@ impl NodeInfo {
         self.claims.iter().find(|(have, _)| have == claim).map_or(0, |(_, count)| *count)
     }
 
-    /// Replaces the node.
-    pub fn set_node(&mut self, node: Arc<Node>) {
+    /// Another number once the node has been replaced.
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Replaces the node; `version` is a number that no other node ever had in this place.
+    pub fn set_node(&mut self, node: Arc<Node>, version: u64) {
+        self.version = version;
         self.allocatable = Resources::from_list(&node.status.allocatable);
         self.unschedulable = node.unschedulable;
         self.node = node;

@@ -21,13 +21,16 @@ pub struct At<T: ?Sized> {
     pub(in crate::scheduler) bit: u64,
     /// Whether what it says of a node depends on the node and the Pod's own wishes only.
     pub(in crate::scheduler) local: bool,
+    /// Whether it looks at the node's object alone.
+    pub(in crate::scheduler) of_object: bool,
     /// The plugin.
     pub plugin: Arc<T>,
 }
 
 impl<T: ?Sized> Clone for At<T> {
     fn clone(&self) -> Self {
-        Self { name: self.name, bit: self.bit, local: self.local, plugin: self.plugin.clone() }
+        let Self { name, bit, local, of_object, ref plugin } = *self;
+        Self { name, bit, local, of_object, plugin: plugin.clone() }
     }
 }
 
@@ -150,6 +153,11 @@ impl Framework {
     /// How many Filter plugins, of those that run first, are local.
     pub fn local_filters(&self) -> usize {
         self.filter.iter().take_while(|at| at.local).count()
+    }
+
+    /// How many of these look at the node's object alone, of those that run first.
+    pub fn object_filters(&self) -> usize {
+        self.filter.iter().take_while(|at| at.of_object).count()
     }
 
     /// Runs the Filter plugins until one refuses.

@@ -41,6 +41,8 @@ pub struct Snapshot {
     layout: OnceLock<Arc<Layout>>,
     /// Counts changes of the order and of labels.
     arrangement: u64,
+    /// Counts changes of nodes' objects.
+    versions: u64,
     touched: Touched,
     topology: Shared<Topology>,
     watches: Watches,
@@ -68,6 +70,7 @@ impl Default for Snapshot {
             tree: Shared::default(),
             layout: OnceLock::new(),
             arrangement: 0,
+            versions: 0,
             touched: Touched::default(),
             topology: Shared::default(),
             watches: Watches::default(),
@@ -195,7 +198,8 @@ impl Snapshot {
         let old = info.is_present().then(|| info.node().clone());
         let stays = old.as_ref().is_some_and(|old| old.meta.labels == node.meta.labels);
         let from = if stays { None } else { Some(self.site_of(id)) };
-        Arc::make_mut(&mut self.slots[id.index()]).set_node(node.clone());
+        self.versions += 1;
+        Arc::make_mut(&mut self.slots[id.index()]).set_node(node.clone(), self.versions);
         if !stays {
             self.topology.set(id, old.as_ref().map(|old| &old.meta.labels), Some(&node.meta.labels));
         }

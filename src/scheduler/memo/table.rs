@@ -1,8 +1,10 @@
 //! What local plugins say of every node to Pods of one sort of wishes.
 
 use crate::base::Str;
-use crate::scheduler::framework::runtime::run_filters;
-use crate::scheduler::framework::{CycleState, Framework, MAX_NODE_SCORE, NodeId, PodInfo, Snapshot, Status};
+use crate::scheduler::framework::runtime::{At, Weighted, run_filters};
+use crate::scheduler::framework::{
+    CycleState, Filter, Framework, MAX_NODE_SCORE, NodeId, NodeInfo, PodInfo, Ready, Snapshot, Status,
+};
 
 /// Positions that are looked at in one step: the bits of a word.
 pub const WORD: usize = 64;
@@ -32,6 +34,21 @@ struct Raw {
     others: usize,
 }
 
+/// A local Score plugin.
+#[derive(Clone, Debug)]
+struct Scorer {
+    /// Its place in the profile.
+    place: usize,
+    /// What it says to Pods of these wishes, if that can be worked out beforehand.
+    ready: Option<Ready>,
+    /// Where its scores are kept, if they will be normalised.
+    raw: Option<usize>,
+    /// It has nothing to do with Pods of these wishes.
+    skips: bool,
+    /// Its scores are kept and change with the node's object only.
+    stays: bool,
+}
+
 /// Sixty-four positions.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Block {
@@ -52,12 +69,18 @@ pub struct Table {
     pub(super) used: u64,
     /// What local plugins remember from PreScore.
     state: Option<CycleState>,
+    /// The local Score plugins, parallel to those of the profile.
+    scorers: Vec<Scorer>,
     /// The arrangement of the snapshot that the blocks are for.
     arrangement: Option<u64>,
     /// How many changes of nodes have been followed.
     followed: u64,
     /// By the node's place in the scheduler's tables.
     verdicts: Vec<u16>,
+    /// The same: the version of the node's object at which it was last asked for.
+    versions: Vec<u64>,
+    /// The same: what those plugins said of it that look at the object alone and run first.
+    of_object: Vec<u16>,
     /// The same: the weighted scores of the plugins that do not normalise, added up.
     totals: Vec<i32>,
     refusals: Vec<Status>,
@@ -73,6 +96,10 @@ struct Asking<'a> {
     snapshot: &'a Snapshot,
     state: &'a CycleState,
     pod: &'a PodInfo,
+    /// How many Filter plugins look at the node's object alone, and how many are local, of those that run first.
+    filters: (usize, usize),
+    /// Whether others are local, too.
+    more: bool,
 }
 
 impl Table {
@@ -84,9 +111,12 @@ impl Table {
             wishes,
             used: 0,
             state: None,
+            scorers: Vec::new(),
             arrangement: None,
             followed: 0,
             verdicts: Vec::new(),
+            versions: Vec::new(),
+            of_object: Vec::new(),
             totals: Vec::new(),
             refusals: Vec::new(),
             raws: normalized.map(|w| Raw { bit: w.at.bit, scores: Vec::new(), others: 0 }).collect(),
@@ -113,9 +143,15 @@ impl Table {
     ) -> Result<usize, Broken> {
         let own = match self.state.take() {
             Some(state) => state,
-            None => local_state(framework, snapshot, state, pod)?,
+            None => {
+                let state = local_state(framework, snapshot, state, pod)?;
+                self.scorers = scorers(framework, &state, pod);
+                state
+            }
         };
-        let asking = Asking { framework, snapshot, state: &own, pod };
+        let filters = (framework.object_filters(), framework.local_filters());
+        let more = framework.filter[filters.1..].iter().any(|at| at.local);
+        let asking = Asking { framework, snapshot, state: &own, pod, filters, more };
         let asked = self.follow(asking);
         if asked.is_err() {
             // It begins anew the next time.
@@ -132,6 +168,8 @@ impl Table {
         let known = changes.is_some();
         let rearranged = self.arrangement != Some(snapshot.arrangement());
         self.verdicts.resize(snapshot.slots(), UNKNOWN);
+        self.of_object.resize(snapshot.slots(), UNKNOWN);
+        self.versions.resize(snapshot.slots(), 0);
         self.totals.resize(snapshot.slots(), 0);
         let mut last = None;
         for node in changes.into_iter().flatten() {
@@ -222,48 +260,73 @@ impl Table {
         (best, at_best)
     }
 
-    /// Asks all local plugins of a node.
+    /// Asks all local plugins of a node: those that look at its object alone only if it is another one.
     fn ask(&mut self, asking: Asking<'_>, node: NodeId) -> Result<(), Broken> {
-        let Asking { framework, snapshot, state, pod } = asking;
+        let Asking { framework, snapshot, state, pod, filters: (of_object, local), more } = asking;
         let at = node.index();
-        self.verdicts[at] = UNKNOWN;
+        let before = std::mem::replace(&mut self.verdicts[at], UNKNOWN);
         let info = snapshot.node(node);
-        let first = framework.local_filters();
-        let (first, rest) = framework.filter.split_at(first);
-        let mut verdict = match run_filters(first, snapshot, state, pod, info) {
-            Ok(()) => PASSES,
-            Err(status) if status.is_rejected() => self.number(status),
-            Err(status) => return Err(status.plugin),
-        };
-        for later in rest.iter().filter(|at| at.local) {
-            if verdict != PASSES {
-                break;
-            }
-            match run_filters(std::slice::from_ref(later), snapshot, state, pod, info) {
-                Ok(()) => {}
-                Err(status) if status.is_rejected() => verdict = REFUSED,
-                Err(status) => return Err(status.plugin),
+        let (first, rest) = framework.filter.split_at(local);
+        let stays = self.versions[at] == info.version();
+        if !stays {
+            self.of_object[at] = self.hear(&first[..of_object], asking, info)?;
+            self.versions[at] = info.version();
+        }
+        let mut verdict = self.of_object[at];
+        if verdict == PASSES {
+            verdict = self.hear(&first[of_object..], asking, info)?;
+        }
+        if more {
+            for later in rest.iter().filter(|at| at.local) {
+                if verdict != PASSES {
+                    break;
+                }
+                match run_filters(std::slice::from_ref(later), snapshot, state, pod, info) {
+                    Ok(()) => {}
+                    Err(status) if status.is_rejected() => verdict = REFUSED,
+                    Err(status) => return Err(status.plugin),
+                }
             }
         }
         let passes = verdict == PASSES;
+        let stays = stays && before != UNKNOWN && (before == PASSES) == passes;
         let mut total = 0i64;
-        let mut raws = self.raws.iter_mut();
-        for weighted in framework.score.iter().filter(|weighted| weighted.at.local) {
-            let scorer = &weighted.at;
-            let normalizes = scorer.plugin.normalizes();
-            let raw = if normalizes { raws.next() } else { None };
-            let asked = passes && state.skip_score & scorer.bit == 0;
-            let score = if asked { scorer.plugin.score(snapshot, state, pod, info) } else { Ok(0) };
-            let score = score.map_err(|_| scorer.name)?;
-            match raw {
-                Some(raw) => raw.set(at, score),
+        for scorer in &self.scorers {
+            if stays && scorer.stays {
+                continue;
+            }
+            let weighted = &framework.score[scorer.place];
+            let score = match &scorer.ready {
+                _ if !passes || scorer.skips => 0,
+                Some(ready) => ready.score(info),
+                None => {
+                    let score = weighted.at.plugin.score(snapshot, state, pod, info);
+                    score.map_err(|_| weighted.at.name)?
+                }
+            };
+            match scorer.raw {
+                Some(raw) => self.raws[raw].set(at, score),
                 None if (0..=MAX_NODE_SCORE).contains(&score) => total += score * weighted.weight,
-                None => return Err(scorer.name),
+                None => return Err(weighted.at.name),
             }
         }
         self.totals[at] = i32::try_from(total).map_err(|_| "a total beyond 32 bits")?;
         self.verdicts[at] = verdict;
         Ok(())
+    }
+
+    /// What some of the plugins that run first say of a node.
+    fn hear(
+        &mut self,
+        filters: &[At<dyn Filter>],
+        asking: Asking<'_>,
+        info: &NodeInfo,
+    ) -> Result<u16, Broken> {
+        match run_filters(filters, asking.snapshot, asking.state, asking.pod, info) {
+            Ok(()) => Ok(PASSES),
+            Err(status) if status.is_rejected() => Ok(self.number(status)),
+            Err(status) => Err(status.plugin),
+        }
     }
 
     /// The number of a refusal.
@@ -334,6 +397,20 @@ impl Raw {
         self.others += usize::from(score != 0);
         self.scores[at] = score;
     }
+}
+
+/// The local Score plugins for Pods of these wishes. `state` is that after PreScore.
+fn scorers(framework: &Framework, state: &CycleState, pod: &PodInfo) -> Vec<Scorer> {
+    let mut raws = 0..;
+    let local = framework.score.iter().enumerate().filter(|(_, weighted)| weighted.at.local);
+    local
+        .map(|(place, Weighted { at, .. })| {
+            let skips = state.skip_score & at.bit != 0;
+            let raw = if at.plugin.normalizes() { raws.next() } else { None };
+            let ready = if skips { None } else { at.plugin.ready(state, pod) };
+            Scorer { place, ready, raw, skips, stays: at.of_object && raw.is_some() }
+        })
+        .collect()
 }
 
 /// What local plugins remember in a cycle for Pods of these wishes, PreScore included.

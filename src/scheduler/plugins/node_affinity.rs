@@ -29,7 +29,7 @@ struct NodeAffinity {
 /// Makes the plugin.
 pub fn new(setup: &Setup<'_>) -> Extensions {
     let plugin = NodeAffinity { args: setup.args.node_affinity.clone() };
-    Extensions::of(NAME, plugin).pre_filter().filter().pre_score().score().enqueue().local().done()
+    Extensions::of(NAME, plugin).pre_filter().filter().pre_score().score().enqueue().of_object().done()
 }
 
 fn selects(selector: &NodeSelector, node: &Node) -> bool {

@@ -17,7 +17,7 @@ struct NodeName;
 
 /// Makes the plugin.
 pub fn new(_: &Setup<'_>) -> Extensions {
-    Extensions::of(NAME, NodeName).filter().enqueue().local().done()
+    Extensions::of(NAME, NodeName).filter().enqueue().of_object().done()
 }
 
 impl Filter for NodeName {

@@ -4,8 +4,8 @@
 
 use super::node_resources::Scored;
 use crate::scheduler::framework::{
-    CycleState, Extensions, MAX_NODE_SCORE, NodeInfo, PodInfo, PreScore, PreScored, Score, Setup, Snapshot,
-    Status,
+    CycleState, Extensions, MAX_NODE_SCORE, NodeInfo, PodInfo, PreScore, PreScored, Ready, Score, Setup,
+    Snapshot, Status,
 };
 
 /// The plugin's name.
@@ -50,27 +50,17 @@ impl PreScore for BalancedAllocation {
 
 impl Score for BalancedAllocation {
     fn score(&self, _: &Snapshot, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<i64, Status> {
-        let own;
-        let Requests(requests) = match state.read() {
-            Some(requests) => requests,
+        let requests = match state.read::<Requests>() {
+            Some(requests) => return Ok(balance(&self.resources, requests, node)),
             // PreScore is disabled.
-            None => match self.requests(pod) {
-                Some(requests) => {
-                    own = requests;
-                    &own
-                }
-                None => return Ok(0),
-            },
+            None => self.requests(pod),
         };
-        let with_request = || self.resources.iter().zip(requests);
-        let fractions = || {
-            with_request().filter_map(|(resource, request)| {
-                let (have, used) = resource.on(node, *request, true)?;
-                Some((used as f64 / have as f64).min(1.0))
-            })
-        };
-        let deviation = deviation(fractions);
-        Ok(((1.0 - deviation) * MAX_NODE_SCORE as f64) as i64)
+        Ok(requests.map_or(0, |requests| balance(&self.resources, &requests, node)))
+    }
+
+    fn ready(&self, _: &CycleState, pod: &PodInfo) -> Option<Ready> {
+        let (resources, requests) = (self.resources.clone(), self.requests(pod)?);
+        Some(Ready::new(move |node| balance(&resources, &requests, node)))
     }
 
     fn normalizes(&self) -> bool {
@@ -78,20 +68,24 @@ impl Score for BalancedAllocation {
     }
 }
 
+/// The score of a node once a Pod with these requests is on it.
+fn balance(resources: &[Scored], Requests(requests): &Requests, node: &NodeInfo) -> i64 {
+    let fractions = || {
+        resources.iter().zip(requests).filter_map(|(resource, request)| {
+            let (have, used) = resource.on(node, *request, true)?;
+            Some((used as f64 / have as f64).min(1.0))
+        })
+    };
+    ((1.0 - deviation(fractions)) * MAX_NODE_SCORE as f64) as i64
+}
+
 /// The standard deviation of the fractions, in the order of operations that upstream has.
 fn deviation<I: Iterator<Item = f64>>(fractions: impl Fn() -> I) -> f64 {
-    let (count, total) = fractions().fold((0usize, 0.0), |(n, sum), f| (n + 1, sum + f));
-    match count {
-        0 | 1 => 0.0,
-        2 => {
-            let mut both = fractions();
-            let (first, second) = (both.next().unwrap_or(0.0), both.next().unwrap_or(0.0));
-            ((first - second) / 2.0).abs()
-        }
-        n => {
-            let mean = total / n as f64;
-            let sum = fractions().fold(0.0, |sum, f| sum + (f - mean) * (f - mean));
-            libm::sqrt(sum / n as f64)
-        }
-    }
+    let mut all = fractions();
+    let (Some(first), Some(second)) = (all.next(), all.next()) else { return 0.0 };
+    let Some(third) = all.next() else { return ((first - second) / 2.0).abs() };
+    let (n, total) = all.fold((3usize, first + second + third), |(n, sum), f| (n + 1, sum + f));
+    let mean = total / n as f64;
+    let sum = fractions().fold(0.0, |sum, f| sum + (f - mean) * (f - mean));
+    libm::sqrt(sum / n as f64)
 }

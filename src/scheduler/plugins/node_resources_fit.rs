@@ -11,8 +11,8 @@ use crate::scheduler::framework::args::ScoringStrategy;
 use crate::scheduler::framework::resources::{PodResources, is_extended};
 use crate::scheduler::framework::{
     ActionType, ClusterEvent, Code, CycleState, EnqueueExtensions, EventResource, Extensions, Filter, Hint,
-    MAX_NODE_SCORE, NodeInfo, PodInfo, PreFilter, PreFiltered, PreScore, PreScored, Reason, Resources, Score,
-    Setup, Snapshot, Status, cause,
+    MAX_NODE_SCORE, NodeInfo, PodInfo, PreFilter, PreFiltered, PreScore, PreScored, Ready, Reason, Resources,
+    Score, Setup, Snapshot, Status, cause,
 };
 
 /// The plugin's name.
@@ -140,32 +140,20 @@ impl PreScore for Fit {
 
 impl Score for Fit {
     fn score(&self, _: &Snapshot, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<i64, Status> {
-        let own;
-        let Requests(requests) = match state.read() {
-            Some(requests) => requests,
+        Ok(match state.read() {
+            Some(Requests(requests)) => total(&self.strategy, self.resources.iter().zip(requests), node),
             // PreScore is disabled.
             None => {
-                own = self.requests(pod);
-                &own
+                let Requests(requests) = self.requests(pod);
+                total(&self.strategy, self.resources.iter().zip(&requests), node)
             }
-        };
-        let (mut score, mut weights) = (0i64, 0i64);
-        for (resource, request) in self.resources.iter().zip(requests) {
-            let Some((have, used)) = resource.on(node, *request, false) else { continue };
-            let one = self.strategy_score(used, have);
-            if one == 0 && matches!(self.strategy, ScoringStrategy::RequestedToCapacityRatio(_)) {
-                continue;
-            }
-            score = score.wrapping_add(one.wrapping_mul(resource.weight));
-            weights += resource.weight;
-        }
-        Ok(match (&self.strategy, weights) {
-            (_, 0) => 0,
-            (ScoringStrategy::RequestedToCapacityRatio(_), _) => {
-                libm::round(score as f64 / weights as f64) as i64
-            }
-            (ScoringStrategy::LeastAllocated | ScoringStrategy::MostAllocated, _) => score / weights,
         })
+    }
+
+    fn ready(&self, _: &CycleState, pod: &PodInfo) -> Option<Ready> {
+        let (strategy, resources) = (self.strategy.clone(), self.resources.clone());
+        let Requests(requests) = self.requests(pod);
+        Some(Ready::new(move |node| total(&strategy, resources.iter().zip(&requests), node)))
     }
 
     fn normalizes(&self) -> bool {
@@ -178,15 +166,41 @@ impl Fit {
         Requests(self.resources.iter().map(|r| r.request(&pod.resources.score_list)).collect())
     }
 
-    fn strategy_score(&self, used: i64, have: i64) -> i64 {
-        match &self.strategy {
-            ScoringStrategy::LeastAllocated if used > have => 0,
-            ScoringStrategy::LeastAllocated => have.wrapping_sub(used).wrapping_mul(MAX_NODE_SCORE) / have,
-            ScoringStrategy::MostAllocated => used.min(have).wrapping_mul(MAX_NODE_SCORE) / have,
-            ScoringStrategy::RequestedToCapacityRatio(shape) => {
-                let percent = if used > have { 100 } else { used.wrapping_mul(100) / have };
-                broken_line(shape, percent).max(0)
-            }
+}
+
+/// The score of a node for what a Pod counts for of each resource.
+fn total<'a>(
+    strategy: &ScoringStrategy,
+    wanted: impl Iterator<Item = (&'a Scored, &'a i64)>,
+    node: &NodeInfo,
+) -> i64 {
+    let (mut score, mut weights) = (0i64, 0i64);
+    for (resource, request) in wanted {
+        let Some((have, used)) = resource.on(node, *request, false) else { continue };
+        let one = strategy_score(strategy, used, have);
+        if one == 0 && matches!(strategy, ScoringStrategy::RequestedToCapacityRatio(_)) {
+            continue;
+        }
+        score = score.wrapping_add(one.wrapping_mul(resource.weight));
+        weights += resource.weight;
+    }
+    match (strategy, weights) {
+        (_, 0) => 0,
+        (ScoringStrategy::RequestedToCapacityRatio(_), _) => {
+            libm::round(score as f64 / weights as f64) as i64
+        }
+        (ScoringStrategy::LeastAllocated | ScoringStrategy::MostAllocated, _) => score / weights,
+    }
+}
+
+fn strategy_score(strategy: &ScoringStrategy, used: i64, have: i64) -> i64 {
+    match strategy {
+        ScoringStrategy::LeastAllocated if used > have => 0,
+        ScoringStrategy::LeastAllocated => have.wrapping_sub(used).wrapping_mul(MAX_NODE_SCORE) / have,
+        ScoringStrategy::MostAllocated => used.min(have).wrapping_mul(MAX_NODE_SCORE) / have,
+        ScoringStrategy::RequestedToCapacityRatio(shape) => {
+            let percent = if used > have { 100 } else { used.wrapping_mul(100) / have };
+            broken_line(shape, percent).max(0)
         }
     }
 }

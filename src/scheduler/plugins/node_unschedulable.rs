@@ -29,7 +29,7 @@ pub fn new(_: &Setup<'_>) -> Extensions {
         effect: TaintEffect::NoSchedule,
         time_added: None,
     };
-    Extensions::of(NAME, NodeUnschedulable { taint }).filter().enqueue().local().done()
+    Extensions::of(NAME, NodeUnschedulable { taint }).filter().enqueue().of_object().done()
 }
 
 impl NodeUnschedulable {

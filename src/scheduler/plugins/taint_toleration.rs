@@ -23,7 +23,7 @@ struct TaintToleration {
 /// Makes the plugin.
 pub fn new(setup: &Setup<'_>) -> Extensions {
     let plugin = TaintToleration { names_taints: setup.wording.names_taints };
-    Extensions::of(NAME, plugin).filter().pre_score().score().enqueue().local().done()
+    Extensions::of(NAME, plugin).filter().pre_score().score().enqueue().of_object().done()
 }
 
 /// Tolerations that count for taints of the effect `PreferNoSchedule`.
