@@ -29,6 +29,7 @@ pub mod resources;
 pub mod selector;
 pub mod selectors;
 pub mod service;
+mod since;
 pub mod storage;
 pub mod taint;
 pub mod volume;

@@ -121,14 +121,13 @@ impl Stream {
         let (a, b) = (self.next_u64(), self.next_u64());
         // Version and variant have their places among the random bits.
         let bits = u128::from(a & !0xf000 | 0x4000) << 64 | u128::from(b & !(0b11 << 62) | 0b10 << 62);
-        let mut text = String::with_capacity(36);
-        for place in 0..32u32 {
-            if matches!(place, 8 | 12 | 16 | 20) {
-                text.push('-');
-            }
-            text.push(char::from(DIGITS[(bits >> (124 - 4 * place)) as usize & 0xf]));
+        let mut text = String::from("00000000-0000-4000-8000-000000000000").into_bytes();
+        let mut shift = 128u32;
+        for place in text.iter_mut().filter(|place| **place != b'-') {
+            shift -= 4;
+            *place = DIGITS[(bits >> shift) as usize & 0xf];
         }
-        text
+        String::from_utf8(text).unwrap_or_default()
     }
 }
 

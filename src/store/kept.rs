@@ -4,6 +4,7 @@
 //! takes the room that it needs, and becomes an [`Event`] once somebody asks.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::ObjId;
@@ -70,7 +71,12 @@ pub(super) struct About {
     pub event_type: EventType,
     /// What identities are drawn from.
     pub seed: Seed,
+    /// A hash of the first four.
+    pub key: Key,
 }
+
+/// Stands for source, host, object and type. Of two such the same number is as unlikely as of two contents the same digest.
+pub(super) type Key = u128;
 
 impl About {
     /// The namespace of Events.
@@ -185,6 +191,20 @@ impl KeptEvent {
                 }
                 Self::whole(Arc::new(event))
             }
+        }
+    }
+}
+
+impl Hash for KeptEvent {
+    /// All but the revision, which is that of the write, and what follows from the rest.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match &*self.0 {
+            Form::Note(note) => {
+                let Note { about, reason, message, suffix, first, last, revision: _, count, series } = note;
+                state.write_u128(about.key);
+                (reason, message, suffix, first, last, count, series).hash(state);
+            }
+            Form::Whole(event) => event.hash(state),
         }
     }
 }

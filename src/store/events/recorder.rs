@@ -1,15 +1,12 @@
 //! What the recorders remember of what was said.
 
 use std::collections::VecDeque;
-use std::hash::Hash;
-
-use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::Emit;
-use crate::api::{Event, EventType, ObjectRef};
+use crate::api::{Event, ObjectRef};
 use crate::base::{LookupMap, Shared, SimDuration, SimTime, Str, Timestamp};
-use crate::kernel::Seed;
-use crate::store::kept::About;
+use crate::kernel::{Digest, Seed};
+use crate::store::kept::{About, Key};
 use crate::store::{ObjId, Table};
 
 /// Distinct messages of otherwise equal Events within [`AGGREGATE_WINDOW`] until they are combined.
@@ -100,20 +97,13 @@ impl Expiry {
     }
 }
 
-/// Stands for source, host, object and type. Of two such the same number is as unlikely as of two contents the same digest.
-pub(super) type Key = [u64; 2];
-
 impl Correlator {
     /// Who speaks of what in something that is said.
     pub(super) fn key(emit: &Emit) -> Key {
-        let mut hasher = SipHasher13::new();
         let ObjectRef { kind, namespace, name, uid } = &emit.regarding;
-        for part in [&emit.source, &emit.host, kind, namespace, name, uid] {
-            part.hash(&mut hasher);
-        }
-        (emit.event_type == EventType::Warning).hash(&mut hasher);
-        let hash = hasher.finish128();
-        [hash.h1, hash.h2]
+        let mut digest = Digest::default();
+        digest.record(&(&emit.source, &emit.host, kind, namespace, name, uid, emit.event_type));
+        digest.value().0
     }
 
     /// What is remembered of who says this.
@@ -129,6 +119,7 @@ impl Correlator {
                 regarding: emit.regarding.clone(),
                 event_type: emit.event_type,
                 seed,
+                key,
             };
             Source { about: about.into(), bucket: Bucket::full(now), seen: Vec::new() }.into()
         })
