@@ -204,7 +204,11 @@ fn parse_go_duration(text: &str) -> Result<SimDuration, String> {
             return Err(invalid());
         }
         if !whole.is_empty() {
-            let whole: u128 = whole.parse().map_err(|_| invalid())?;
+            // Long numbers are rare, and slow.
+            let whole = match whole.parse::<u64>() {
+                Ok(whole) => u128::from(whole),
+                Err(_) => whole.parse().map_err(|_| invalid())?,
+            };
             total = whole.checked_mul(unit).and_then(|v| total.checked_add(v)).ok_or_else(invalid)?;
         }
         let mut scale = unit;
@@ -225,42 +229,80 @@ impl fmt::Display for SimDuration {
     /// Writes the duration as Go's `time.Duration` does: `1h2m3.5s`, `300ms`, `0s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = self.0;
-        if nanos == 0 {
-            return f.write_str("0s");
+        let mut text = Backwards::default();
+        match nanos {
+            0 => text.put("0s"),
+            1..1_000 => text.decimal(nanos, 1, "ns"),
+            1_000..1_000_000 => text.decimal(nanos, 1_000, "µs"),
+            1_000_000..NANOS_PER_SECOND => text.decimal(nanos, 1_000_000, "ms"),
+            _ => {
+                text.decimal(nanos % (60 * NANOS_PER_SECOND), NANOS_PER_SECOND, "s");
+                let total = nanos / NANOS_PER_SECOND;
+                let (hours, minutes) = (total / 3600, total / 60 % 60);
+                if hours > 0 || minutes > 0 {
+                    text.decimal(minutes, 1, "m");
+                }
+                if hours > 0 {
+                    text.decimal(hours, 1, "h");
+                }
+            }
         }
-        if nanos < NANOS_PER_SECOND {
-            let (unit, name) = match nanos {
-                0..1_000 => (1, "ns"),
-                1_000..1_000_000 => (1_000, "µs"),
-                _ => (1_000_000, "ms"),
-            };
-            return write_decimal(f, nanos, unit, name);
-        }
-        let total = nanos / NANOS_PER_SECOND;
-        let (hours, minutes) = (total / 3600, total / 60 % 60);
-        if hours > 0 {
-            write!(f, "{hours}h")?;
-        }
-        if hours > 0 || minutes > 0 {
-            write!(f, "{minutes}m")?;
-        }
-        write_decimal(f, nanos % (60 * NANOS_PER_SECOND), NANOS_PER_SECOND, "s")
+        f.write_str(text.as_str())
     }
 }
 
-fn write_decimal(f: &mut fmt::Formatter<'_>, value: u64, unit: u64, name: &str) -> fmt::Result {
-    write!(f, "{}", value / unit)?;
-    let mut rest = value % unit;
-    if rest > 0 {
-        f.write_str(".")?;
-        let mut scale = unit;
-        while rest > 0 {
-            scale /= 10;
-            write!(f, "{}", rest / scale)?;
-            rest %= scale;
+/// A short text that is written from its end: durations are written by the million.
+struct Backwards {
+    bytes: [u8; Self::MAX],
+    from: usize,
+}
+
+impl Default for Backwards {
+    fn default() -> Self {
+        Self { bytes: [0; Self::MAX], from: Self::MAX }
+    }
+}
+
+impl Backwards {
+    /// Longer than any duration: `5124095h34m33.709551615s`.
+    const MAX: usize = 32;
+
+    fn put(&mut self, text: &str) {
+        self.from -= text.len();
+        self.bytes[self.from..self.from + text.len()].copy_from_slice(text.as_bytes());
+    }
+
+    fn digit(&mut self, digit: u64) {
+        self.from -= 1;
+        self.bytes[self.from] = b'0' + (digit % 10) as u8;
+    }
+
+    /// A number of units, with as many decimals as it needs, and their name.
+    fn decimal(&mut self, value: u64, unit: u64, name: &str) {
+        self.put(name);
+        let (mut whole, mut rest, mut scale) = (value / unit, value % unit, unit);
+        if rest > 0 {
+            while rest % 10 == 0 {
+                (rest, scale) = (rest / 10, scale / 10);
+            }
+            while scale > 1 {
+                self.digit(rest);
+                (rest, scale) = (rest / 10, scale / 10);
+            }
+            self.put(".");
+        }
+        loop {
+            self.digit(whole);
+            whole /= 10;
+            if whole == 0 {
+                break;
+            }
         }
     }
-    f.write_str(name)
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[self.from..]).unwrap_or_default()
+    }
 }
 
 impl fmt::Display for SimTime {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ApiBudget;
-use crate::api::{EventType, Meta, Object, ObjectKey, ObjectRef};
+use crate::api::{EventType, Kind, Meta, Object, ObjectKey, ObjectRef};
 use crate::base::{SimDuration, SimTime, Str, Timestamp};
 use crate::kernel::Seed;
 use crate::store::metrics::{MetricsApi, NoMetrics};
@@ -94,6 +94,11 @@ impl Enqueue {
 pub trait Controller: std::fmt::Debug + Send + Sync {
     /// The component's name, which is also the source of its Events.
     fn name(&self) -> &'static str;
+
+    /// The kinds of whose changes it hears; none: all but Events.
+    fn watches(&self) -> &'static [Kind] {
+        &[]
+    }
 
     /// The source of its Events, if that is not its name.
     fn event_source(&self) -> &'static str {

@@ -337,7 +337,8 @@ mod tests {
         delete_deployment(&mut h, &key, Propagation::Background);
         assert_eq!((h.store.count::<Deployment>(), h.store.count::<ReplicaSet>()), (0, 0));
         assert!(h.store.list::<Pod>().all(|p| p.meta.is_deleting()), "Pods keep their grace");
-        let order: Vec<_> = h.log.iter().map(|c| format!("{:?} {}", c.verb, c.object().meta().name)).collect();
+        let order: Vec<_> =
+            h.log.iter().map(|c| format!("{:?} {}", c.verb, c.object().meta().name)).collect();
         assert_eq!(order, ["Deleted web", "Deleted web-1", "Modified p0", "Modified p1"]);
         assert!(h.events().is_empty());
     }

@@ -10,6 +10,7 @@ use super::ApiBudget;
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use super::queue::WorkQueue;
 use crate::api::Kind;
+use crate::api::object::KINDS;
 use crate::base::{SimDuration, SimTime};
 use crate::params::{Delay, Latencies, Watch};
 use crate::store::metrics::MetricsApi;
@@ -50,6 +51,8 @@ impl Default for ManagerConfig {
 #[derive(Clone, Debug)]
 pub struct Manager {
     slots: Vec<Slot>,
+    /// For each kind, in the order of [`KINDS`], the controllers that hear of it, in their order.
+    watchers: Vec<Vec<usize>>,
     config: ManagerConfig,
     watch: Watch,
     /// Instants at which a controller wants to run, collected until the simulator fetches them.
@@ -74,7 +77,7 @@ struct Slot {
 impl Manager {
     /// Sets the controllers up; their own loops start now.
     pub fn new(controllers: Vec<Box<dyn Controller>>, config: ManagerConfig, now: SimTime) -> Self {
-        let slots = controllers
+        let slots: Vec<Slot> = controllers
             .into_iter()
             .map(|controller| Slot {
                 budget: budget_of(&*controller, &config),
@@ -87,7 +90,9 @@ impl Manager {
             })
             .collect();
         let watch = Watch::new(config.watch_delay);
-        let mut manager = Self { slots, config, watch, wakes: VecDeque::new(), scratch: Vec::new() };
+        let watchers = KINDS.iter().map(|info| watchers(&slots, info.kind)).collect();
+        let mut manager =
+            Self { slots, watchers, config, watch, wakes: VecDeque::new(), scratch: Vec::new() };
         for index in 0..manager.slots.len() {
             let mut out = Enqueue::default();
             manager.slots[index].controller.start(&mut out);
@@ -108,13 +113,11 @@ impl Manager {
     /// Hears of a change at the instant of its write.
     pub fn on_change(&mut self, change: &Change, store: &Store) {
         let delivered = self.watch.heard(change.at, change.revision, store.seed());
-        if change.kind() == Kind::Event {
-            // They are for people.
-            return;
-        }
+        let watchers = std::mem::take(&mut self.watchers[change.kind() as usize]);
         let mut out =
             Enqueue { keys: std::mem::take(&mut self.scratch), late: Vec::new(), fixed: Vec::new() };
-        for index in 0..self.slots.len() {
+        for index in &watchers {
+            let index = *index;
             self.slots[index].controller.on_change(change, store, &mut out);
             if out.is_empty() {
                 continue;
@@ -133,6 +136,7 @@ impl Manager {
             }
         }
         self.scratch = out.keys;
+        self.watchers[change.kind() as usize] = watchers;
     }
 
     /// Hears that the answers of metrics APIs about these Pods, or about any, change from `at` on.
@@ -213,6 +217,15 @@ impl Manager {
         }
         self.ask_for_wake(id.0, now);
     }
+}
+
+/// The controllers that hear of a kind. Events are for people.
+fn watchers(slots: &[Slot], kind: Kind) -> Vec<usize> {
+    let hears = |slot: &Slot| {
+        let watched = slot.controller.watches();
+        kind != Kind::Event && (watched.is_empty() || watched.contains(&kind))
+    };
+    (0..slots.len()).filter(|index| hears(&slots[*index])).collect()
 }
 
 fn budget_of(controller: &dyn Controller, config: &ManagerConfig) -> ApiBudget {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::api::pod::cond;
-use crate::api::{Condition, ConditionStatus, Node, Phase, Pod, condition};
+use crate::api::{Condition, ConditionStatus, Kind, Node, Phase, Pod, condition};
 use crate::base::{SimDuration, SimTime, Str};
 use crate::params::settings::ControllerManager;
 use crate::store::{Change, DeleteOptions, Store};
@@ -171,6 +171,10 @@ fn fail_and_delete(ctx: &mut Ctx<'_>, pod: &Pod, orphaned: bool) {
 impl Controller for PodGc {
     fn name(&self) -> &'static str {
         "pod-garbage-collector"
+    }
+
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::Node, Kind::Pod]
     }
 
     fn workers(&self) -> usize {

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::api::pod::cond;
 use crate::api::{
-    Condition, ConditionStatus, EventType, Node, ObjectKey, ObjectRef, Pod, Taint, TaintEffect, Toleration,
-    condition,
+    Condition, ConditionStatus, EventType, Kind, Node, ObjectKey, ObjectRef, Pod, Taint, TaintEffect,
+    Toleration, condition,
 };
 use crate::base::{SimDuration, SimTime, Str};
 use crate::store::{Change, DeleteOptions, Store};
@@ -196,6 +196,10 @@ fn evict(ctx: &mut Ctx<'_>, key: &ObjectKey) {
 impl Controller for TaintEviction {
     fn name(&self) -> &'static str {
         "taint-eviction-controller"
+    }
+
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::Node, Kind::Pod]
     }
 
     fn workers(&self) -> usize {

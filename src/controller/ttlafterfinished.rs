@@ -17,6 +17,10 @@ impl Controller for TtlAfterFinished {
         "ttl-after-finished-controller"
     }
 
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::Job]
+    }
+
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
         if change.kind() == Kind::Job
             && let Some((_, Some(job))) = change.of::<Job>()

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::Count;
 use crate::api::node::{INSTANCE_TYPE_LABEL, NODE_GROUP_LABEL};
 use crate::api::{Node, Pod};
-use crate::base::{SimDuration, SimTime, Str};
+use crate::base::{LookupMap, SimDuration, SimTime, Str};
 use crate::scheduler::framework::resources::{RequestOptions, pod_requests};
 use crate::store::Change;
 
@@ -112,16 +112,26 @@ pub struct Ledger {
     requested: BTreeMap<Str, Meter>,
     used: BTreeMap<Str, Meter>,
     sampled: Option<SimTime>,
+    /// What Pods of a spec ask for, by its fingerprint.
+    by_spec: LookupMap<u64, Amounts>,
 }
 
 /// Whether two states of a Pod count for the same, as can be told without adding up: only a resize changes what a Pod asks
 /// for while its desired state stays.
 fn asks_the_same(a: &Pod, b: &Pod) -> bool {
-    let is_resized = |pod: &Pod| {
-        let mut containers = pod.status.init_containers.iter().chain(&pod.status.containers);
-        containers.any(|container| container.resized.is_some())
-    };
     Arc::ptr_eq(&a.spec, &b.spec) && !is_resized(a) && !is_resized(b)
+}
+
+/// Whether what it asks for has been changed in place.
+fn is_resized(pod: &Pod) -> bool {
+    let mut containers = pod.status.init_containers.iter().chain(&pod.status.containers);
+    containers.any(|container| container.resized.is_some())
+}
+
+/// What a Pod asks for.
+fn asked(pod: &Pod) -> Amounts {
+    let requests = pod_requests(pod, RequestOptions { use_status: true, ..RequestOptions::default() });
+    Amounts::new(requests.cpu_milli(), requests.memory())
 }
 
 impl Ledger {
@@ -172,9 +182,17 @@ impl Ledger {
     }
 
     fn pod(&mut self, now: SimTime, pod: &Pod, sign: i128) {
-        let requests = pod_requests(pod, RequestOptions { use_status: true, ..RequestOptions::default() });
-        let amounts = Amounts::new(requests.cpu_milli(), requests.memory());
-        self.requested.entry(pod.meta.namespace.clone()).or_default().change(now, amounts, sign);
+        let amounts = if is_resized(pod) {
+            asked(pod)
+        } else {
+            *self.by_spec.or_insert_with(pod.spec.fingerprint, || asked(pod))
+        };
+        match self.requested.get_mut(&pod.meta.namespace) {
+            Some(meter) => meter.change(now, amounts, sign),
+            None => {
+                self.requested.entry(pod.meta.namespace.clone()).or_default().change(now, amounts, sign);
+            }
+        }
     }
 
     /// Whether it is time to look at what Pods use.

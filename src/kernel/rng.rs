@@ -117,15 +117,17 @@ impl Stream {
 
     /// A random identity in the form of a version 4 UUID.
     pub fn uuid(&mut self) -> String {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        /// Where the two digits of each byte are.
+        const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+        const fn hex(digit: u8) -> u8 {
+            if digit < 10 { b'0' + digit } else { b'a' - 10 + digit }
+        }
         let (a, b) = (self.next_u64(), self.next_u64());
         // Version and variant have their places among the random bits.
         let bits = u128::from(a & !0xf000 | 0x4000) << 64 | u128::from(b & !(0b11 << 62) | 0b10 << 62);
         let mut text = String::from("00000000-0000-4000-8000-000000000000").into_bytes();
-        let mut shift = 128u32;
-        for place in text.iter_mut().filter(|place| **place != b'-') {
-            shift -= 4;
-            *place = DIGITS[(bits >> shift) as usize & 0xf];
+        for (at, byte) in PLACES.into_iter().zip(bits.to_be_bytes()) {
+            (text[at], text[at + 1]) = (hex(byte >> 4), hex(byte & 0xf));
         }
         String::from_utf8(text).unwrap_or_default()
     }

@@ -85,11 +85,15 @@ pub struct Machine {
     renewals: Option<Renewals>,
     next_address: usize,
     addresses: BTreeSet<usize>,
+    /// How the addresses of its Pods begin.
+    network_prefix: Str,
 }
 
 impl Machine {
     /// A machine that has just got power.
     pub fn new(name: Str, number: u32, ip: Str) -> Self {
+        let [_, b, c, _] = pod_network(number).to_be_bytes();
+        let network_prefix = format!("10.{b}.{c}.").into();
         Self {
             name,
             number,
@@ -119,6 +123,7 @@ impl Machine {
             renewals: None,
             next_address: 0,
             addresses: BTreeSet::new(),
+            network_prefix,
         }
     }
 
@@ -154,8 +159,7 @@ impl Machine {
         let slot = free.unwrap_or(self.next_address);
         self.next_address = (slot + 1) % POD_ADDRESSES;
         self.addresses.insert(slot);
-        let [_, b, c, _] = pod_network(self.number).to_be_bytes();
-        format!("10.{b}.{c}.{}", slot + 1).into()
+        [&*self.network_prefix, &(slot + 1).to_string()].concat().into()
     }
 
     /// Gives an address back.

@@ -1,5 +1,6 @@
 //! What a Pod's spec asks of a node, worked out once for all Pods that share it.
 
+use super::status::unready_message;
 use crate::api::k8s::core::v1 as core;
 use crate::api::resources::EPHEMERAL_STORAGE;
 use crate::api::volume::VolumeSource;
@@ -30,6 +31,8 @@ pub struct Recipe {
     pub post_start: Vec<Option<SimDuration>>,
     /// The same of `preStop` hooks.
     pub pre_stop: Vec<Option<SimDuration>>,
+    /// What its condition says while no container is ready.
+    pub unready: Str,
 }
 
 /// A ConfigMap or Secret that must be there.
@@ -62,6 +65,9 @@ impl Recipe {
             env: containers().map(environment).collect(),
             post_start: hook(|l| l.post_start.as_ref()),
             pre_stop: hook(|l| l.pre_stop.as_ref()),
+            unready: unready_message(
+                spec.init_containers.iter().filter(|init| init.sidecar).chain(&spec.containers),
+            ),
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::machine::Machine;
 use super::pod::{Life, LocalPod, Run, Stage};
 use crate::api::pod::{PodStatus, RestartPolicy, cond};
-use crate::api::{Condition, ConditionStatus, ContainerState, ContainerStatus, Phase, condition};
+use crate::api::{Condition, ConditionStatus, Container, ContainerState, ContainerStatus, Phase, condition};
 use crate::base::time::Calendar;
 use crate::base::{Str, Timestamp, text::lit};
 
@@ -208,13 +208,17 @@ fn containers_ready(pod: &LocalPod, phase: Phase) -> Verdict {
         Phase::Pending | Phase::Running | Phase::Unknown => {}
     }
     let counts = |index: &usize| pod.is_regular(*index) || pod.is_sidecar(*index);
-    let unready: Vec<usize> =
-        (0..pod.containers.len()).filter(|index| counts(index) && !pod.containers[*index].ready).collect();
-    if unready.is_empty() {
+    let counted = || (0..pod.containers.len()).filter(counts);
+    let unready = || counted().filter(|index| !pod.containers[*index].ready);
+    if unready().next().is_none() {
         return (true, Str::new(), Str::new());
     }
-    let message = format!("containers with unready status: {}", names(pod, &unready));
-    (false, lit!("ContainersNotReady"), message.into())
+    let message = if unready().count() == counted().count() {
+        pod.recipe.unready.clone()
+    } else {
+        unready_message(unready().map(|index| pod.container(index)))
+    };
+    (false, lit!("ContainersNotReady"), message)
 }
 
 /// What readiness gates say once all containers are ready.
@@ -232,6 +236,12 @@ fn gates(pod: &LocalPod, conditions: &[Condition]) -> Verdict {
     } else {
         (false, lit!("ReadinessGatesNotReady"), problems.join(", ").into())
     }
+}
+
+/// What is said of containers that are not ready.
+pub(super) fn unready_message<'a>(containers: impl Iterator<Item = &'a Container>) -> Str {
+    let names: Vec<&str> = containers.map(|container| container.name.as_str()).collect();
+    format!("containers with unready status: [{}]", names.join(" ")).into()
 }
 
 /// Names of containers as Go writes a list.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::census::Zones;
 use super::table::{ObjId, Stored};
 use crate::api::selector::Operator;
+use crate::api::service::Namespace;
 use crate::api::{Kind, LabelSelector, Labels, Meta, Node, ObjectKey, Pod};
 use crate::base::{LookupMap, Str};
 
@@ -35,6 +36,8 @@ pub struct Indexes {
     pods_by_label: LookupMap<(Str, Str, Str), BTreeSet<ObjId>>,
     pods_by_claim: LookupMap<ObjectKey, BTreeSet<ObjId>>,
     zones: Zones,
+    /// Namespaces that are being deleted.
+    terminating: BTreeSet<Str>,
     none: BTreeSet<ObjId>,
 }
 
@@ -75,6 +78,11 @@ impl Indexes {
         self.by_uid.get(uid).copied()
     }
 
+    /// Whether a namespace is being deleted.
+    pub(super) fn is_terminating(&self, namespace: &str) -> bool {
+        !self.terminating.is_empty() && self.terminating.contains(namespace)
+    }
+
     pub(super) const fn zones(&self) -> &Zones {
         &self.zones
     }
@@ -109,6 +117,17 @@ impl Indexes {
         if let Some(node) = downcast::<Node, T>(object) {
             self.zones.insert(node);
         }
+        if let Some(namespace) = downcast::<Namespace, T>(object) {
+            self.set_namespace(namespace, namespace.terminating);
+        }
+    }
+
+    fn set_namespace(&mut self, namespace: &Namespace, terminating: bool) {
+        if terminating {
+            self.terminating.insert(namespace.meta.name.clone());
+        } else {
+            self.terminating.remove(&namespace.meta.name);
+        }
     }
 
     pub(super) fn replace<T: Stored>(&mut self, id: ObjId, old: &T, new: &T) {
@@ -121,6 +140,9 @@ impl Indexes {
         }
         if let (Some(old), Some(new)) = (downcast::<Node, T>(old), downcast::<Node, T>(new)) {
             self.zones.replace(old, new);
+        }
+        if let Some(namespace) = downcast::<Namespace, T>(new) {
+            self.set_namespace(namespace, namespace.terminating);
         }
         let (Some(old), Some(new)) = (as_pod(old), as_pod(new)) else { return };
         if before.owners != after.owners || before.labels != after.labels || standing(old) != standing(new) {
@@ -160,6 +182,9 @@ impl Indexes {
         }
         if let Some(node) = downcast::<Node, T>(object) {
             self.zones.remove(node);
+        }
+        if let Some(namespace) = downcast::<Namespace, T>(object) {
+            self.set_namespace(namespace, false);
         }
     }
 

@@ -158,12 +158,8 @@ impl Store {
         if old.status == status {
             return Some(old);
         }
-        let new = Pod {
-            meta: old.meta.clone(),
-            spec: old.spec.clone(),
-            node_name: old.node_name.clone(),
-            status,
-        };
+        let new =
+            Pod { meta: old.meta.clone(), spec: old.spec.clone(), node_name: old.node_name.clone(), status };
         Some(self.commit(id, &old, new))
     }
 

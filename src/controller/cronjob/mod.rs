@@ -47,6 +47,10 @@ impl Controller for CronJobController {
         "cronjob-controller"
     }
 
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::CronJob, Kind::Job]
+    }
+
     fn workers(&self) -> usize {
         self.workers
     }

@@ -52,6 +52,10 @@ impl Controller for DaemonSetController {
         "daemonset-controller"
     }
 
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::DaemonSet, Kind::Pod, Kind::Node, Kind::ControllerRevision]
+    }
+
     fn workers(&self) -> usize {
         2
     }

@@ -26,7 +26,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::api::workload::{Deployment, DeploymentStrategy, ReplicaSet};
-use crate::api::{ObjectKey, Pod, Resource};
+use crate::api::{Kind, ObjectKey, Pod, Resource};
 use crate::controller::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::store::{Change, Store};
 
@@ -40,6 +40,10 @@ pub struct DeploymentController {
 impl Controller for DeploymentController {
     fn name(&self) -> &'static str {
         "deployment-controller"
+    }
+
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::Deployment, Kind::ReplicaSet, Kind::Pod]
     }
 
     fn retries_max(&self) -> Option<u32> {

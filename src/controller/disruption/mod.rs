@@ -45,6 +45,10 @@ impl Controller for DisruptionController {
         "disruption-controller"
     }
 
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::PodDisruptionBudget, Kind::Pod]
+    }
+
     fn event_source(&self) -> &'static str {
         "controllermanager"
     }

@@ -159,6 +159,10 @@ impl Controller for EndpointSliceController {
         "endpoint-slice-controller"
     }
 
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::Service, Kind::EndpointSlice, Kind::Pod]
+    }
+
     fn workers(&self) -> usize {
         self.workers
     }

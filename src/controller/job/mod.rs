@@ -124,6 +124,10 @@ impl Controller for JobController {
         "job-controller"
     }
 
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::Job, Kind::Pod]
+    }
+
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
         match change.kind() {
             Kind::Job => {

@@ -59,6 +59,10 @@ impl Controller for NamespaceController {
         "namespace-controller"
     }
 
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::Namespace]
+    }
+
     fn workers(&self) -> usize {
         self.workers
     }

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::api::policy::{Lease, Renewals};
 use crate::api::{
-    ConditionStatus, EventType, Labels, Node, ObjectKey, ObjectRef, Pod, TaintEffect, condition,
+    ConditionStatus, EventType, Kind, Labels, Node, ObjectKey, ObjectRef, Pod, TaintEffect, condition,
 };
 use crate::base::{SimDuration, SimTime, Str};
 use crate::params::settings::ControllerManager;
@@ -387,6 +387,10 @@ fn beta_labels(labels: &Labels) -> Option<Labels> {
 impl Controller for NodeLifecycle {
     fn name(&self) -> &'static str {
         "node-controller"
+    }
+
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::Node, Kind::Lease, Kind::Pod]
     }
 
     fn workers(&self) -> usize {

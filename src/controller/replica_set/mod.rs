@@ -14,7 +14,7 @@ mod sync;
 use std::marker::PhantomData;
 
 use crate::api::workload::{ReplicaSet, ReplicationController};
-use crate::api::{ObjectKey, OwnerReference, Pod, Uid};
+use crate::api::{Kind, ObjectKey, OwnerReference, Pod, Uid};
 use crate::base::{LookupMap, SimDuration, SimTime, Str};
 use crate::controller::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::store::{Change, Held, Store};
@@ -84,6 +84,10 @@ impl<T: PodSet> ReplicaSetController<T> {
 impl<T: PodSet> Controller for ReplicaSetController<T> {
     fn name(&self) -> &'static str {
         T::COMPONENT
+    }
+
+    fn watches(&self) -> &'static [Kind] {
+        const { &[T::KIND, Kind::Pod] }
     }
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {

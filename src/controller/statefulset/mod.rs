@@ -47,6 +47,10 @@ impl Controller for StatefulSetController {
         "statefulset-controller"
     }
 
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::StatefulSet, Kind::Pod]
+    }
+
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
         match change.kind() {
             Kind::StatefulSet => out.now(WorkKey::sync(change.object().key())),

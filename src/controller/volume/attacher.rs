@@ -88,6 +88,10 @@ impl Controller for Attacher {
         "csi-attacher"
     }
 
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::VolumeAttachment, Kind::PersistentVolume]
+    }
+
     fn workers(&self) -> usize {
         WORKERS
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::api::lower::lower_claim_spec;
 use crate::api::storage::PersistentVolumeClaim;
 use crate::api::volume::VolumeSource;
-use crate::api::{EventType, Labels, Meta, ObjectKey, ObjectRef, OwnerReference, Pod, Resource};
+use crate::api::{EventType, Kind, Labels, Meta, ObjectKey, ObjectRef, OwnerReference, Pod, Resource};
 use crate::base::Str;
 use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::store::{Change, Store};
@@ -31,6 +31,10 @@ fn has_ephemeral(pod: &Pod) -> bool {
 impl Controller for EphemeralVolumes {
     fn name(&self) -> &'static str {
         "ephemeral_volume"
+    }
+
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::Pod, Kind::PersistentVolumeClaim]
     }
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {

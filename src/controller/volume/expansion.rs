@@ -15,7 +15,7 @@ use std::sync::Arc;
 use crate::api::condition::{self, Condition};
 use crate::api::resources::STORAGE;
 use crate::api::storage::{ClaimPhase, PersistentVolume, PersistentVolumeClaim};
-use crate::api::{ConditionStatus, EventType, ObjectKey, ObjectRef, Phase, Pod, Resource};
+use crate::api::{ConditionStatus, EventType, Kind, ObjectKey, ObjectRef, Phase, Pod, Resource};
 use crate::base::{LookupMap, Quantity, SimDuration, SimTime, Str};
 use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::params::operations::{self, Operation, Operations};
@@ -61,6 +61,10 @@ impl Expander {
 impl Controller for Expander {
     fn name(&self) -> &'static str {
         "volume_expand"
+    }
+
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::PersistentVolumeClaim]
     }
 
     fn on_change(&mut self, change: &Change, _store: &Store, out: &mut Enqueue) {
@@ -115,6 +119,10 @@ impl Resizer {
 impl Controller for Resizer {
     fn name(&self) -> &'static str {
         "csi-resizer"
+    }
+
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::PersistentVolumeClaim, Kind::Pod]
     }
 
     fn workers(&self) -> usize {

@@ -55,6 +55,10 @@ impl Controller for ClaimProtection {
         "persistentvolumeclaim-protection-controller"
     }
 
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::PersistentVolumeClaim, Kind::Pod]
+    }
+
     fn on_change(&mut self, change: &Change, _store: &Store, out: &mut Enqueue) {
         if let Some((_, Some(claim))) = change.of::<PersistentVolumeClaim>() {
             if needs_work(&claim.meta, FINALIZER_PVC_PROTECTION) {
@@ -113,6 +117,10 @@ impl VolumeProtection {
 impl Controller for VolumeProtection {
     fn name(&self) -> &'static str {
         "persistentvolume-protection-controller"
+    }
+
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::PersistentVolume]
     }
 
     fn workers(&self) -> usize {

@@ -12,10 +12,10 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use crate::api::event::Said;
 use crate::api::pod::{RestartPolicy, cond};
 use crate::api::storage::PersistentVolumeClaim;
 use crate::api::workload::{Deployment, Job};
-use crate::api::event::Said;
 use crate::api::{ContainerState, ContainerStatus, Kind, Meta, Node, Object, Phase, Pod, condition};
 use crate::base::{SimDuration, SimTime};
 use crate::facts::{Fact, Recorder};

@@ -185,15 +185,14 @@ impl PodInfo {
         &self.pod.meta.uid
     }
 
-    /// Whether plugins see no difference between the two where they are: what they ask for, their labels, and whether
-    /// they are about to go.
+    /// Whether it makes no difference to what is counted of the node and of the cluster which of the two is there: what they
+    /// ask for, their labels, and whether they are about to go. When they started counts once victims are chosen among them.
     pub fn looks_like(&self, other: &Self) -> bool {
         let (mine, theirs) = (&self.pod.meta, &other.pod.meta);
         Arc::ptr_eq(&self.shape, &other.shape)
             && Arc::ptr_eq(&self.resources, &other.resources)
             && mine.labels == theirs.labels
             && mine.deletion == theirs.deletion
-            && self.pod.status.start_time == other.pod.status.start_time
             && self.pod.status.nominated_node == other.pod.status.nominated_node
     }
 

@@ -342,7 +342,7 @@ impl Snapshot {
         Some(removed)
     }
 
-    /// A Pod on a node has changed in nothing that plugins see; false if it has, or is not there. The node stays what it was,
+    /// A Pod on a node has changed in nothing that is counted; false if it has, or is not there. The node stays what it was,
     /// but for the order of its Pods: this one is the last now.
     pub fn replace_pod(&mut self, node: &str, info: &Arc<PodInfo>) -> bool {
         let Some(id) = self.by_name.get(node).copied() else { return false };

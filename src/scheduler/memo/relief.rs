@@ -100,19 +100,19 @@ impl<'a> Relieved<'a> {
     /// The position of one of those with the highest total.
     pub fn best(&self, choice: &mut Choice<'_>) -> usize {
         let (mut highest, mut ties) = (i64::MIN, 0);
+        let mut best: Vec<Segment> = Vec::with_capacity(self.window.segments.len());
         for segment in &self.window.segments {
-            let (total, bits) = self.of_segment(segment, highest);
+            let (total, bits) = self.of_segment(segment, highest.saturating_sub(1));
             if total > highest {
                 (highest, ties) = (total, 0);
+                best.clear();
             }
             if total == highest {
                 ties += bits.count_ones() as usize;
+                best.push(Segment { word: segment.word, bits });
             }
         }
-        let mut tied = self.window.segments.iter().flat_map(|segment| {
-            let (total, bits) = self.of_segment(segment, highest.saturating_sub(1));
-            positions(Segment { word: segment.word, bits: if total == highest { bits } else { 0 } })
-        });
+        let mut tied = best.into_iter().flat_map(positions);
         let order = self.snapshot.order();
         let first = match choice {
             Choice::Random(below) if ties > 1 => tied.nth(below(ties as u64) as usize),

@@ -172,6 +172,7 @@ impl Table {
         self.versions.resize(snapshot.slots(), 0);
         self.totals.resize(snapshot.slots(), 0);
         let mut last = None;
+        let mut worse = Vec::new();
         for node in changes.into_iter().flatten() {
             if last == Some(node) {
                 continue;
@@ -181,8 +182,16 @@ impl Table {
                 self.verdicts[node.index()] = UNKNOWN;
             } else if let Some(position) = snapshot.layout().position(node) {
                 self.ask(asking, node)?;
-                self.place(snapshot.order(), position);
+                if !self.place(node, position) {
+                    worse.push(position / WORD);
+                }
                 asked += 1;
+            }
+        }
+        for word in worse {
+            if self.blocks[word].at_best == 0 {
+                let nodes = &snapshot.order()[word * WORD..snapshot.order().len().min((word + 1) * WORD)];
+                self.blocks[word] = self.with_best(self.blocks[word], nodes);
             }
         }
         if !known {
@@ -217,12 +226,11 @@ impl Table {
         Ok(asked)
     }
 
-    /// Puts what is known of the node at a position in its block.
-    fn place(&mut self, order: &[NodeId], position: usize) {
+    /// Puts what is known of the node at a position in its block. False if no node has the block's best any more, and nobody
+    /// knows what that is now.
+    fn place(&mut self, node: NodeId, position: usize) -> bool {
         let (word, bit) = (position / WORD, 1u64 << (position % WORD));
-        let chunk = &order[word * WORD..order.len().min((word + 1) * WORD)];
-        let mut block = self.blocks[word];
-        let node = order[position];
+        let block = &mut self.blocks[word];
         block.passing &= !bit;
         block.at_best &= !bit;
         let total = self.totals[node.index()];
@@ -235,8 +243,7 @@ impl Table {
                 block.at_best |= bit;
             }
         }
-        // Where nobody is left at the best another is.
-        self.blocks[word] = if block.at_best == 0 { self.with_best(block, chunk) } else { block };
+        block.at_best != 0
     }
 
     fn with_best(&self, block: Block, nodes: &[NodeId]) -> Block {
@@ -273,8 +280,13 @@ impl Table {
             self.versions[at] = info.version();
         }
         let mut verdict = self.of_object[at];
-        if verdict == PASSES {
-            verdict = self.hear(&first[of_object..], asking, info)?;
+        for at in &first[of_object..] {
+            if verdict != PASSES {
+                break;
+            }
+            if state.skip_filter & at.bit == 0 {
+                verdict = self.hear(std::slice::from_ref(at), asking, info)?;
+            }
         }
         if more {
             for later in rest.iter().filter(|at| at.local) {

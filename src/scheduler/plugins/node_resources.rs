@@ -45,6 +45,7 @@ impl Scored {
     }
 
     /// What the node has of it and what is requested with the Pod on it; nothing if it does not count there.
+    #[inline]
     pub fn on(&self, node: &NodeInfo, request: i64, real: bool) -> Option<(i64, i64)> {
         let (have, used) = (node.allocatable(), node.requested());
         let (have, used) = match &self.kind {

@@ -69,6 +69,7 @@ impl Score for BalancedAllocation {
 }
 
 /// The score of a node once a Pod with these requests is on it.
+#[inline]
 fn balance(resources: &[Scored], Requests(requests): &Requests, node: &NodeInfo) -> i64 {
     let fractions = || {
         resources.iter().zip(requests).filter_map(|(resource, request)| {
@@ -80,6 +81,7 @@ fn balance(resources: &[Scored], Requests(requests): &Requests, node: &NodeInfo)
 }
 
 /// The standard deviation of the fractions, in the order of operations that upstream has.
+#[inline]
 fn deviation<I: Iterator<Item = f64>>(fractions: impl Fn() -> I) -> f64 {
     let mut all = fractions();
     let (Some(first), Some(second)) = (all.next(), all.next()) else { return 0.0 };

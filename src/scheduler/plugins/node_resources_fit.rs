@@ -92,6 +92,18 @@ impl Fit {
     }
 }
 
+/// Whether a node has room for a Pod that asks for nothing special.
+#[inline]
+fn fits_at_once(wanted: &Resources, pods: i64, node: &NodeInfo) -> bool {
+    let (used, have) = (node.requested(), node.allocatable());
+    let enough = |wanted: i64, used: i64, have: i64| wanted <= 0 || wanted <= have.wrapping_sub(used);
+    wanted.scalars.is_empty()
+        && pods < have.pods
+        && enough(wanted.milli_cpu, used.milli_cpu, have.milli_cpu)
+        && enough(wanted.memory, used.memory, have.memory)
+        && enough(wanted.ephemeral_storage, used.ephemeral_storage, have.ephemeral_storage)
+}
+
 /// What is missing so far.
 #[derive(Default)]
 struct Missing {
@@ -117,7 +129,11 @@ impl PreFilter for Fit {
 
 impl Filter for Fit {
     fn filter(&self, _: &Snapshot, _: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Status> {
-        self.check(&pod.resources.incoming, node.pods().len() as i64, node.requested(), node.allocatable())
+        let (wanted, pods) = (&pod.resources.incoming, node.pods().len() as i64);
+        if fits_at_once(wanted, pods, node) {
+            return Ok(());
+        }
+        self.check(wanted, pods, node.requested(), node.allocatable())
     }
 }
 
@@ -165,10 +181,10 @@ impl Fit {
     fn requests(&self, pod: &PodInfo) -> Requests {
         Requests(self.resources.iter().map(|r| r.request(&pod.resources.score_list)).collect())
     }
-
 }
 
 /// The score of a node for what a Pod counts for of each resource.
+#[inline]
 fn total<'a>(
     strategy: &ScoringStrategy,
     wanted: impl Iterator<Item = (&'a Scored, &'a i64)>,
@@ -193,6 +209,7 @@ fn total<'a>(
     }
 }
 
+#[inline]
 fn strategy_score(strategy: &ScoringStrategy, used: i64, have: i64) -> i64 {
     match strategy {
         ScoringStrategy::LeastAllocated if used > have => 0,

@@ -14,7 +14,6 @@ use recorder::NOWHERE;
 
 use super::kept::{About, KeptEvent, Note};
 use super::{ObjId, Store, Stored};
-use crate::api::service::Namespace;
 use crate::api::{Event, EventType, ObjectRef};
 use crate::base::{Shared, SimDuration, SimTime, Str};
 
@@ -96,7 +95,7 @@ impl Store {
     fn create_event(&mut self, about: Shared<About>, emit: &Emit, count: i32) -> ObjId {
         self.expire_events();
         self.correlator.serial += 1;
-        if self.find::<Namespace>("", about.namespace()).is_some_and(|n| n.terminating) {
+        if self.indexes.is_terminating(about.namespace()) {
             // The API server takes nothing new, Events no more than the rest.
             return NOWHERE;
         }

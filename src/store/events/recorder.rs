@@ -101,9 +101,7 @@ impl Correlator {
     /// Who speaks of what in something that is said.
     pub(super) fn key(emit: &Emit) -> Key {
         let ObjectRef { kind, namespace, name, uid } = &emit.regarding;
-        let mut digest = Digest::default();
-        digest.record(&(&emit.source, &emit.host, kind, namespace, name, uid, emit.event_type));
-        digest.value().0
+        Digest::of(&(&emit.source, &emit.host, kind, namespace, name, uid, emit.event_type)).0
     }
 
     /// What is remembered of who says this.

@@ -186,6 +186,10 @@ impl Controller for AttachDetach {
         "attachdetach-controller"
     }
 
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::Pod, Kind::PersistentVolumeClaim, Kind::Node, Kind::VolumeAttachment]
+    }
+
     /// One loop starts operations and does not wait for them.
     fn workers(&self) -> usize {
         1000

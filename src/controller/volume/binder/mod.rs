@@ -160,6 +160,10 @@ impl Controller for Binder {
         "persistentvolume-controller"
     }
 
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::PersistentVolumeClaim, Kind::PersistentVolume]
+    }
+
     fn workers(&self) -> usize {
         2
     }

@@ -151,6 +151,16 @@ impl Controller for Provisioner {
         "csi-provisioner"
     }
 
+    fn watches(&self) -> &'static [Kind] {
+        &[
+            Kind::PersistentVolumeClaim,
+            Kind::PersistentVolume,
+            Kind::VolumeAttachment,
+            Kind::CsiDriver,
+            Kind::CsiNode,
+        ]
+    }
+
     fn workers(&self) -> usize {
         WORKERS
     }

@@ -39,6 +39,10 @@ impl Controller for SnapshotController {
         "snapshot-controller"
     }
 
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::Inert]
+    }
+
     fn workers(&self) -> usize {
         10
     }

@@ -40,6 +40,10 @@ impl Controller for Snapshotter {
         "csi-snapshotter"
     }
 
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::Inert]
+    }
+
     fn workers(&self) -> usize {
         10
     }
