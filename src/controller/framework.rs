@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::ApiBudget;
+use super::aspects::Aspects;
 use crate::api::{EventType, Kind, Meta, Object, ObjectKey, ObjectRef};
 use crate::base::{SimDuration, SimTime, Str, Timestamp};
 use crate::kernel::Seed;
@@ -98,6 +99,11 @@ pub trait Controller: std::fmt::Debug + Send + Sync {
     /// The kinds of whose changes it hears; none: all but Events.
     fn watches(&self) -> &'static [Kind] {
         &[]
+    }
+
+    /// Of Pods it hears of writes only that touch one of these.
+    fn of_pods(&self) -> Aspects {
+        Aspects::ANY
     }
 
     /// The source of its Events, if that is not its name.

@@ -9,6 +9,7 @@
 
 use crate::api::{Kind, Meta, Object, ObjectKey, OwnerReference, Uid};
 use crate::base::{SimDuration, Str};
+use crate::controller::aspects::Aspects;
 use crate::controller::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::store::write::{FINALIZER_FOREGROUND, FINALIZER_ORPHAN};
 use crate::store::{ApiError, Change, DeleteOptions, Propagation, Store, Verb};
@@ -43,6 +44,10 @@ impl GarbageCollector {
 impl Controller for GarbageCollector {
     fn name(&self) -> &'static str {
         "garbage-collector-controller"
+    }
+
+    fn of_pods(&self) -> Aspects {
+        Aspects::ADDED | Aspects::DELETED | Aspects::OWNERS | Aspects::DELETION | Aspects::FINALIZED
     }
 
     fn workers(&self) -> usize {

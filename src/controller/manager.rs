@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::ApiBudget;
+use super::aspects::Aspects;
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use super::queue::WorkQueue;
 use crate::api::Kind;
@@ -52,7 +53,7 @@ impl Default for ManagerConfig {
 pub struct Manager {
     slots: Vec<Slot>,
     /// For each kind, in the order of [`KINDS`], the controllers that hear of it, in their order.
-    watchers: Vec<Vec<usize>>,
+    watchers: Vec<Vec<(usize, Aspects)>>,
     config: ManagerConfig,
     watch: Watch,
     /// Instants at which a controller wants to run, collected until the simulator fetches them.
@@ -116,7 +117,11 @@ impl Manager {
         let watchers = std::mem::take(&mut self.watchers[change.kind() as usize]);
         let mut out =
             Enqueue { keys: std::mem::take(&mut self.scratch), late: Vec::new(), fixed: Vec::new() };
-        for index in &watchers {
+        let touched = Aspects::of(change);
+        for (index, aspects) in &watchers {
+            if !aspects.touches(touched) {
+                continue;
+            }
             let index = *index;
             self.slots[index].controller.on_change(change, store, &mut out);
             if out.is_empty() {
@@ -220,12 +225,13 @@ impl Manager {
 }
 
 /// The controllers that hear of a kind. Events are for people.
-fn watchers(slots: &[Slot], kind: Kind) -> Vec<usize> {
+fn watchers(slots: &[Slot], kind: Kind) -> Vec<(usize, Aspects)> {
     let hears = |slot: &Slot| {
         let watched = slot.controller.watches();
         kind != Kind::Event && (watched.is_empty() || watched.contains(&kind))
     };
-    (0..slots.len()).filter(|index| hears(&slots[*index])).collect()
+    let heard = slots.iter().enumerate().filter(|(_, slot)| hears(slot));
+    heard.map(|(index, slot)| (index, slot.controller.of_pods())).collect()
 }
 
 fn budget_of(controller: &dyn Controller, config: &ManagerConfig) -> ApiBudget {

@@ -7,6 +7,7 @@
 //!
 //! *Invariant*: controllers never import one another, the scheduler or the kubelet. They meet in the store.
 
+pub mod aspects;
 pub mod common;
 pub mod cronjob;
 pub mod daemonset;

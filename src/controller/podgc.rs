@@ -16,6 +16,7 @@ use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::api::pod::cond;
 use crate::api::{Condition, ConditionStatus, Kind, Node, Phase, Pod, condition};
 use crate::base::{SimDuration, SimTime, Str};
+use crate::controller::aspects::Aspects;
 use crate::params::settings::ControllerManager;
 use crate::store::{Change, DeleteOptions, Store};
 
@@ -175,6 +176,10 @@ impl Controller for PodGc {
 
     fn watches(&self) -> &'static [Kind] {
         &[Kind::Node, Kind::Pod]
+    }
+
+    fn of_pods(&self) -> Aspects {
+        Aspects::ADDED | Aspects::DELETED | Aspects::NODE | Aspects::DELETION | Aspects::ENDED
     }
 
     fn workers(&self) -> usize {

@@ -11,6 +11,7 @@ use crate::api::policy::ResourceQuota;
 use crate::api::service::Service;
 use crate::api::{Kind, Object, Pod, Resource};
 use crate::base::{SimDuration, SimTime};
+use crate::controller::aspects::Aspects;
 use crate::store::{Change, Store, Verb, quota};
 
 /// `--resource-quota-sync-period`.
@@ -32,6 +33,10 @@ impl ResourceQuotaController {
 impl Controller for ResourceQuotaController {
     fn name(&self) -> &'static str {
         "resourcequota-controller"
+    }
+
+    fn of_pods(&self) -> Aspects {
+        Aspects::ADDED | Aspects::DELETED | Aspects::ENDED | Aspects::DELETION
     }
 
     fn workers(&self) -> usize {

@@ -17,6 +17,7 @@ use crate::api::{
     Toleration, condition,
 };
 use crate::base::{SimDuration, SimTime, Str};
+use crate::controller::aspects::Aspects;
 use crate::store::{Change, DeleteOptions, Store};
 
 /// The one loop over changed nodes, changed Pods and evictions that have come due.
@@ -200,6 +201,10 @@ impl Controller for TaintEviction {
 
     fn watches(&self) -> &'static [Kind] {
         &[Kind::Node, Kind::Pod]
+    }
+
+    fn of_pods(&self) -> Aspects {
+        Aspects::ADDED | Aspects::DELETED | Aspects::NODE | Aspects::SPEC
     }
 
     fn workers(&self) -> usize {

@@ -31,6 +31,7 @@ use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::api::workload::{ControllerRevision, DaemonSet};
 use crate::api::{EventType, Kind, Labels, Meta, Node, ObjectKey, ObjectRef, Pod, Resource};
 use crate::base::{LookupMap, SimDuration};
+use crate::controller::aspects::Aspects;
 use crate::store::{Change, Store};
 
 /// The DaemonSet controller.
@@ -54,6 +55,10 @@ impl Controller for DaemonSetController {
 
     fn watches(&self) -> &'static [Kind] {
         &[Kind::DaemonSet, Kind::Pod, Kind::Node, Kind::ControllerRevision]
+    }
+
+    fn of_pods(&self) -> Aspects {
+        Aspects::ADDED | Aspects::DELETED | Aspects::LABELS | Aspects::OWNERS | Aspects::CONTROLLED
     }
 
     fn workers(&self) -> usize {

@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use crate::api::workload::{Deployment, DeploymentStrategy, ReplicaSet};
 use crate::api::{Kind, ObjectKey, Pod, Resource};
+use crate::controller::aspects::Aspects;
 use crate::controller::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::store::{Change, Store};
 
@@ -44,6 +45,10 @@ impl Controller for DeploymentController {
 
     fn watches(&self) -> &'static [Kind] {
         &[Kind::Deployment, Kind::ReplicaSet, Kind::Pod]
+    }
+
+    fn of_pods(&self) -> Aspects {
+        Aspects::DELETED
     }
 
     fn retries_max(&self) -> Option<u32> {

@@ -25,6 +25,7 @@ use crate::api::{
     Condition, ConditionStatus, EventType, Kind, ObjectKey, ObjectRef, Pod, Resource, condition,
 };
 use crate::base::{SimDuration, SimTime, Str};
+use crate::controller::aspects::Aspects;
 use crate::store::{Change, Store};
 
 /// How long a Pod whose eviction was granted, or that was marked as a target, may take until it is deleted.
@@ -47,6 +48,16 @@ impl Controller for DisruptionController {
 
     fn watches(&self) -> &'static [Kind] {
         &[Kind::PodDisruptionBudget, Kind::Pod]
+    }
+
+    fn of_pods(&self) -> Aspects {
+        Aspects::ADDED
+            | Aspects::DELETED
+            | Aspects::READY
+            | Aspects::DELETION
+            | Aspects::LABELS
+            | Aspects::OWNERS
+            | Aspects::DISRUPTED
     }
 
     fn event_source(&self) -> &'static str {

@@ -26,6 +26,7 @@ use crate::api::selectors::Selectors;
 use crate::api::service::{EndpointSlice, Service};
 use crate::api::{EventType, Kind, LabelSelector, Object, ObjectKey, ObjectRef, Pod, Resource, Uid};
 use crate::base::{LookupMap, SimDuration};
+use crate::controller::aspects::Aspects;
 use crate::store::{ApiError, Change, DeleteOptions, Store, Verb};
 
 /// The value of the label that says who manages a slice.
@@ -161,6 +162,15 @@ impl Controller for EndpointSliceController {
 
     fn watches(&self) -> &'static [Kind] {
         &[Kind::Service, Kind::EndpointSlice, Kind::Pod]
+    }
+
+    fn of_pods(&self) -> Aspects {
+        Aspects::ADDED
+            | Aspects::DELETED
+            | Aspects::DELETION
+            | Aspects::READY
+            | Aspects::ADDRESS
+            | Aspects::LABELS
     }
 
     fn workers(&self) -> usize {

@@ -31,6 +31,7 @@ use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::api::workload::Job;
 use crate::api::{Kind, Meta, ObjectKey, Pod, Resource};
 use crate::base::{LookupMap, SimDuration, Str};
+use crate::controller::aspects::Aspects;
 use crate::store::{Change, Store};
 
 /// A failing sync is tried again after a second, doubling to a minute.
@@ -126,6 +127,15 @@ impl Controller for JobController {
 
     fn watches(&self) -> &'static [Kind] {
         &[Kind::Job, Kind::Pod]
+    }
+
+    fn of_pods(&self) -> Aspects {
+        Aspects::ADDED
+            | Aspects::DELETED
+            | Aspects::LABELS
+            | Aspects::OWNERS
+            | Aspects::CONTROLLED
+            | Aspects::FINALIZED
     }
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {

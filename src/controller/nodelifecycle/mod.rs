@@ -34,6 +34,7 @@ use crate::api::{
     ConditionStatus, EventType, Kind, Labels, Node, ObjectKey, ObjectRef, Pod, TaintEffect, condition,
 };
 use crate::base::{SimDuration, SimTime, Str};
+use crate::controller::aspects::Aspects;
 use crate::params::settings::ControllerManager;
 use crate::store::census::{ZoneKey, zone_key};
 use crate::store::{Change, ObjId, Store};
@@ -391,6 +392,10 @@ impl Controller for NodeLifecycle {
 
     fn watches(&self) -> &'static [Kind] {
         &[Kind::Node, Kind::Lease, Kind::Pod]
+    }
+
+    fn of_pods(&self) -> Aspects {
+        Aspects::ADDED | Aspects::NODE
     }
 
     fn workers(&self) -> usize {

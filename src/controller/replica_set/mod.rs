@@ -16,6 +16,7 @@ use std::marker::PhantomData;
 use crate::api::workload::{ReplicaSet, ReplicationController};
 use crate::api::{Kind, ObjectKey, OwnerReference, Pod, Uid};
 use crate::base::{LookupMap, SimDuration, SimTime, Str};
+use crate::controller::aspects::Aspects;
 use crate::controller::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::store::{Change, Held, Store};
 use sync::Burst;
@@ -88,6 +89,10 @@ impl<T: PodSet> Controller for ReplicaSetController<T> {
 
     fn watches(&self) -> &'static [Kind] {
         const { &[T::KIND, Kind::Pod] }
+    }
+
+    fn of_pods(&self) -> Aspects {
+        Aspects::ADDED | Aspects::DELETED | Aspects::LABELS | Aspects::OWNERS | Aspects::CONTROLLED
     }
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {

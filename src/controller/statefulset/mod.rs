@@ -29,6 +29,7 @@ use super::history;
 use crate::api::workload::StatefulSet;
 use crate::api::{Kind, Meta, Pod, Resource};
 use crate::base::SimDuration;
+use crate::controller::aspects::Aspects;
 use crate::store::{Change, Store};
 
 /// The StatefulSet controller.
@@ -49,6 +50,10 @@ impl Controller for StatefulSetController {
 
     fn watches(&self) -> &'static [Kind] {
         &[Kind::StatefulSet, Kind::Pod]
+    }
+
+    fn of_pods(&self) -> Aspects {
+        Aspects::ADDED | Aspects::DELETED | Aspects::LABELS | Aspects::OWNERS | Aspects::CONTROLLED
     }
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {

@@ -10,6 +10,7 @@ use crate::api::storage::PersistentVolumeClaim;
 use crate::api::volume::VolumeSource;
 use crate::api::{EventType, Kind, Labels, Meta, ObjectKey, ObjectRef, OwnerReference, Pod, Resource};
 use crate::base::Str;
+use crate::controller::aspects::Aspects;
 use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::store::{Change, Store};
 
@@ -35,6 +36,10 @@ impl Controller for EphemeralVolumes {
 
     fn watches(&self) -> &'static [Kind] {
         &[Kind::Pod, Kind::PersistentVolumeClaim]
+    }
+
+    fn of_pods(&self) -> Aspects {
+        Aspects::ADDED
     }
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {

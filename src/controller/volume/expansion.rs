@@ -17,6 +17,7 @@ use crate::api::resources::STORAGE;
 use crate::api::storage::{ClaimPhase, PersistentVolume, PersistentVolumeClaim};
 use crate::api::{ConditionStatus, EventType, Kind, ObjectKey, ObjectRef, Phase, Pod, Resource};
 use crate::base::{LookupMap, Quantity, SimDuration, SimTime, Str};
+use crate::controller::aspects::Aspects;
 use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::params::operations::{self, Operation, Operations};
 use crate::params::{Delay, drivers};
@@ -123,6 +124,10 @@ impl Controller for Resizer {
 
     fn watches(&self) -> &'static [Kind] {
         &[Kind::PersistentVolumeClaim, Kind::Pod]
+    }
+
+    fn of_pods(&self) -> Aspects {
+        Aspects::VOLUMES
     }
 
     fn workers(&self) -> usize {

@@ -7,6 +7,7 @@ use crate::api::storage::{PersistentVolume, PersistentVolumeClaim, VolumePhase};
 use crate::api::volume::VolumeSource;
 use crate::api::{Kind, Meta, ObjectKey, Pod, Resource};
 use crate::base::Str;
+use crate::controller::aspects::Aspects;
 use crate::controller::common::pods::is_terminated;
 use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::store::admission::{FINALIZER_PV_PROTECTION, FINALIZER_PVC_PROTECTION};
@@ -57,6 +58,10 @@ impl Controller for ClaimProtection {
 
     fn watches(&self) -> &'static [Kind] {
         &[Kind::PersistentVolumeClaim, Kind::Pod]
+    }
+
+    fn of_pods(&self) -> Aspects {
+        Aspects::VOLUMES
     }
 
     fn on_change(&mut self, change: &Change, _store: &Store, out: &mut Enqueue) {

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use crate::api::storage::{ClaimPhase, CsiDriver, PersistentVolume, PersistentVolumeClaim, VolumeAttachment};
 use crate::api::{Kind, Node, ObjectKey, Pod};
 use crate::base::{SimDuration, SimTime, Str};
+use crate::controller::aspects::Aspects;
 use crate::controller::common::pods::is_terminated;
 use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::params::drivers;
@@ -188,6 +189,10 @@ impl Controller for AttachDetach {
 
     fn watches(&self) -> &'static [Kind] {
         &[Kind::Pod, Kind::PersistentVolumeClaim, Kind::Node, Kind::VolumeAttachment]
+    }
+
+    fn of_pods(&self) -> Aspects {
+        Aspects::VOLUMES
     }
 
     /// One loop starts operations and does not wait for them.
