@@ -2,8 +2,9 @@
 
 use std::hash::{Hash, Hasher};
 
+use super::condition::Condition;
 use super::meta::Meta;
-use super::pod::{Pod, PodStatus};
+use super::pod::{ContainerStatus, Pod, PodStatus};
 
 /// Hashes the fields that differ, after a number that says which they are.
 macro_rules! fields_since {
@@ -33,19 +34,35 @@ impl Pod {
         fields_since!(state, was, is: PodStatus {
             phase, reason, message, nominated_node, start_time, host_ip, pod_ip, qos, resize
         } but { conditions, containers, init_containers });
-        list_since(&was.conditions, &is.conditions, state);
-        list_since(&was.containers, &is.containers, state);
-        list_since(&was.init_containers, &is.init_containers, state);
+        list_since(&was.conditions, &is.conditions, state, |was, is, state| {
+            fields_since!(state, was, is: Condition { kind, status, reason, message, transition, updated } but {});
+        });
+        for (was, is) in [(&was.containers, &is.containers), (&was.init_containers, &is.init_containers)] {
+            list_since(was, is, state, |was, is, state| {
+                fields_since!(state, was, is: ContainerStatus {
+                    name, image, state, last_termination, ready, started, restart_count, resized
+                } but {});
+            });
+        }
     }
 }
 
-/// Hashes how long a list is, and what in it is not as before.
-fn list_since<T: Hash + PartialEq, H: Hasher>(old: &[T], new: &[T], state: &mut H) {
+/// Hashes how long a list is, and what in it is not as before: what was there before by what differs.
+fn list_since<T: Hash + PartialEq, H: Hasher>(
+    old: &[T],
+    new: &[T],
+    state: &mut H,
+    since: impl Fn(&T, &T, &mut H),
+) {
     state.write_u32(new.len() as u32);
     for (at, item) in new.iter().enumerate() {
-        if old.get(at) != Some(item) {
-            state.write_u32(at as u32);
-            item.hash(state);
+        match old.get(at) {
+            Some(before) if before == item => {}
+            Some(before) => {
+                state.write_u32(at as u32);
+                since(before, item, state);
+            }
+            None => item.hash(state),
         }
     }
     // No place is so great: the list is over.
@@ -55,7 +72,7 @@ fn list_since<T: Hash + PartialEq, H: Hasher>(old: &[T], new: &[T], state: &mut 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Condition, ConditionStatus, Phase};
+    use crate::api::{ConditionStatus, Phase};
     use crate::base::Timestamp;
     use crate::kernel::Digest;
 

@@ -1,6 +1,6 @@
 //! Pending events in a total order that a person can state.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::base::SimTime;
@@ -12,51 +12,33 @@ pub struct Lane(pub u8);
 /// Pending events. Earlier time first; at equal times the lower lane; at equal lanes first scheduled first.
 #[derive(Clone, Debug)]
 pub struct EventQueue<E> {
-    heap: BinaryHeap<Reverse<Entry<E>>>,
+    heap: BinaryHeap<Reverse<Entry>>,
+    /// The events, each in a place that its entry names; the heap moves entries, which are small.
+    places: Vec<Option<E>>,
+    free: Vec<u32>,
     sequence: u64,
     now: SimTime,
 }
 
-#[derive(Clone, Debug)]
-struct Entry<E> {
+/// Ordered as its fields are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
     time: SimTime,
-    lane: Lane,
-    sequence: u64,
-    event: E,
+    /// The lane, and below it the sequence.
+    rank: u64,
+    place: u32,
 }
 
-impl<E> Entry<E> {
-    const fn rank(&self) -> (SimTime, Lane, u64) {
-        (self.time, self.lane, self.sequence)
-    }
-}
-
-impl<E> PartialEq for Entry<E> {
-    fn eq(&self, other: &Self) -> bool {
-        self.rank() == other.rank()
-    }
-}
-
-impl<E> Eq for Entry<E> {}
-
-impl<E> PartialOrd for Entry<E> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<E> Ord for Entry<E> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.rank().cmp(&other.rank())
-    }
-}
+/// Bits of a rank that the sequence has: enough for two thousand years of a million events a second.
+const SEQUENCE_BITS: u32 = 56;
 
 /// Room for as many events is never given back.
 const ROOM_MIN: usize = 1024;
 
 impl<E> Default for EventQueue<E> {
     fn default() -> Self {
-        Self { heap: BinaryHeap::new(), sequence: 0, now: SimTime::ZERO }
+        let (places, free) = (Vec::new(), Vec::new());
+        Self { heap: BinaryHeap::new(), places, free, sequence: 0, now: SimTime::ZERO }
     }
 }
 
@@ -65,7 +47,18 @@ impl<E> EventQueue<E> {
     pub fn push(&mut self, time: SimTime, lane: Lane, event: E) {
         let time = time.max(self.now);
         self.sequence += 1;
-        self.heap.push(Reverse(Entry { time, lane, sequence: self.sequence, event }));
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.places[place as usize] = Some(event);
+                place
+            }
+            None => {
+                self.places.push(Some(event));
+                (self.places.len() - 1) as u32
+            }
+        };
+        let rank = u64::from(lane.0) << SEQUENCE_BITS | self.sequence;
+        self.heap.push(Reverse(Entry { time, rank, place }));
     }
 
     /// Takes the next event if it is due no later than `until`, and moves the clock to it.
@@ -73,13 +66,27 @@ impl<E> EventQueue<E> {
         if self.heap.peek()?.0.time > until {
             return None;
         }
-        let Reverse(entry) = self.heap.pop()?;
-        if self.heap.capacity() > ROOM_MIN && self.heap.len() < self.heap.capacity() / 8 {
-            // A rush is over.
-            self.heap.shrink_to(self.heap.len() * 2);
+        let Reverse(Entry { time, place, .. }) = self.heap.pop()?;
+        let event = self.places[place as usize].take();
+        self.free.push(place);
+        self.now = time;
+        if self.places.len() > ROOM_MIN && self.heap.len() < self.places.len() / 8 {
+            self.shrink();
         }
-        self.now = entry.time;
-        Some((entry.time, entry.event))
+        Some((time, event?))
+    }
+
+    /// A rush is over: gives room back.
+    fn shrink(&mut self) {
+        let mut places = Vec::with_capacity(self.heap.len() * 2);
+        let mut entries = std::mem::take(&mut self.heap).into_vec();
+        for Reverse(entry) in &mut entries {
+            places.push(self.places[entry.place as usize].take());
+            entry.place = (places.len() - 1) as u32;
+        }
+        (self.places, self.free) = (places, Vec::new());
+        self.heap = entries.into();
+        self.heap.shrink_to(self.heap.len() * 2);
     }
 
     /// When the next event is due.
@@ -124,6 +131,19 @@ mod tests {
         queue.push(at(0), Lane(0), "past");
         assert_eq!(queue.pop_until(at(5)), Some((at(1), "past")), "the clock never runs backwards");
         assert_eq!(queue.pop_until(at(5)), Some((at(2), "late")));
+    }
+
+    #[test]
+    fn a_rush_leaves_no_room_behind_and_no_event() {
+        let mut queue = EventQueue::default();
+        (0..8 * ROOM_MIN).rev().for_each(|n| queue.push(SimTime::from_secs(n as u64), Lane(0), n));
+        for expected in 0..8 * ROOM_MIN - 100 {
+            assert_eq!(queue.pop_until(SimTime::MAX).map(|(_, n)| n), Some(expected));
+        }
+        assert!(queue.places.capacity() < 4 * ROOM_MIN);
+        queue.push(SimTime::ZERO, Lane(1), 0);
+        let rest: Vec<_> = std::iter::from_fn(|| queue.pop_until(SimTime::MAX)).map(|(_, n)| n).collect();
+        assert_eq!((rest[0], rest[1], rest.len()), (0, 8 * ROOM_MIN - 100, 101));
     }
 
     proptest! {

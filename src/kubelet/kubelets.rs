@@ -196,7 +196,7 @@ impl Kubelets {
             && let Ok(new) = ctx.store.create(new)
             && let Some(id) = ctx.store.id_of::<Pod>(&key)
         {
-            (pod.id, pod.uid) = (id, new.meta.uid.clone());
+            (pod.id, pod.uid, pod.voice) = (id, new.meta.uid.clone(), None);
             // Timers named the old mirror.
             machine.pods.insert(id);
             if pod.is_user {

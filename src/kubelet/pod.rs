@@ -10,7 +10,7 @@ use super::usage::{Level, Uses};
 use crate::api::pod::{RUNS_FOR, Terminated};
 use crate::api::{Container, Labels, ObjectKey, Pod, PodSpec};
 use crate::base::{SimDuration, SimTime, Str, Timestamp, text::lit};
-use crate::store::ObjId;
+use crate::store::{ObjId, Voice};
 
 /// The first back-off, of images and of restarts.
 const BACKOFF_FIRST: SimDuration = SimDuration::from_secs(10);
@@ -146,6 +146,8 @@ pub struct LocalPod {
     pub is_user: bool,
     /// The revision of the last status that was reported.
     pub reported: u64,
+    /// In which voice good news of it are told; none before the first.
+    pub voice: Option<Voice>,
 }
 
 impl LocalPod {
@@ -197,6 +199,7 @@ impl LocalPod {
             gone: false,
             is_user: false,
             reported: 0,
+            voice: None,
         }
     }
 

@@ -5,7 +5,7 @@ use super::machine::Machine;
 use super::worker::{Common, Worker};
 use crate::api::{EventType, Kind, ObjectRef};
 use crate::base::{Str, text::lit};
-use crate::store::Emit;
+use crate::store::{Emit, Voice};
 
 const KUBELET: Str = lit!("kubelet");
 
@@ -62,7 +62,7 @@ impl Worker<'_, '_> {
         if !self.speaks() {
             return false;
         }
-        self.ctx.store.emit(Emit {
+        let emit = Emit {
             source: KUBELET,
             host: self.machine.name.clone(),
             regarding: ObjectRef {
@@ -75,7 +75,12 @@ impl Worker<'_, '_> {
             reason,
             message,
             series: false,
-        })
+        };
+        let voice = match event_type {
+            EventType::Normal => *self.pod.voice.get_or_insert_with(|| Voice::of(&emit)),
+            EventType::Warning => Voice::of(&emit),
+        };
+        self.ctx.store.emit_in(voice, emit)
     }
 }
 

@@ -8,6 +8,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::ObjId;
+use super::events::Voice;
 use crate::api::event::Said;
 use crate::api::{Event, EventType, Meta, ObjectRef, Resource};
 use crate::base::{Shared, Str, Timestamp};
@@ -71,12 +72,9 @@ pub(super) struct About {
     pub event_type: EventType,
     /// What identities are drawn from.
     pub seed: Seed,
-    /// A hash of the first four.
-    pub key: Key,
+    /// What the first four stand for.
+    pub voice: Voice,
 }
-
-/// Stands for source, host, object and type. Of two such the same number is as unlikely as of two contents the same digest.
-pub(super) type Key = u128;
 
 impl About {
     /// The namespace of Events.
@@ -201,7 +199,7 @@ impl Hash for KeptEvent {
         match &*self.0 {
             Form::Note(note) => {
                 let Note { about, reason, message, suffix, first, last, revision: _, count, series } = note;
-                state.write_u128(about.key);
+                about.voice.hash(state);
                 (reason, message, suffix, first, last, count, series).hash(state);
             }
             Form::Whole(event) => event.hash(state),

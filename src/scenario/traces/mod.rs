@@ -24,6 +24,9 @@ use crate::trace::shapes::Parts;
 use crate::trace::{Columns, Lasts, Selects, Shapes, Source, Table, TimeUnit, Trace, Window, check};
 use file::{amounts, column, labels, time_column, told};
 
+/// The image of Pods of which no template says more: a node pulls it once.
+const IMAGE: &str = "registry.k8s.io/pause:3.10.1";
+
 /// Reads the entries of `spec.traces`.
 pub fn traces(reader: &mut Reader<'_>, tree: &Tree, manifests: &Manifests<'_>) -> Vec<Arc<Trace>> {
     let mut read: Vec<Arc<Trace>> = Vec::new();
@@ -118,7 +121,7 @@ fn template(
         spec["restartPolicy"] = json!("Never");
     }
     if spec["containers"].is_null() {
-        spec["containers"] = json!([{"name": "main", "image": "trace"}]);
+        spec["containers"] = json!([{"name": "main", "image": IMAGE}]);
     }
     let read = manifest::read_trees(vec![Tree::of_json(&pod, span)]);
     let sound = !read.objects.is_empty();

@@ -29,7 +29,7 @@ pub static TRACE: Shape = Shape {
             defaulted(
                 "template",
                 Type::Json,
-                "a container `main` that asks for nothing",
+                "a container `main` that asks for nothing, of an image that nodes pull once",
                 "What every Pod begins with: `metadata` and `spec`, as in the template of a Job. Columns and distributions set the requests of its first container.",
             ),
             defaulted("at", Type::Duration, "0s", "When the first Pod arrives."),

@@ -97,7 +97,9 @@ impl Kept<'_> {
             if passage.closed { 0 } else { blocks[word].passing & passage.word(word) }
         };
         let check = |word, bits, left| asking.check(&passage, Segment { word, bits }, left);
-        self.window.search(snapshot.len(), from % snapshot.len().max(1), wanted, passing, check)
+        self.window.search(snapshot.len(), from % snapshot.len().max(1), wanted, passing, check)?;
+        self.table.find_best(snapshot.order(), self.window.segments.iter().map(|segment| segment.word));
+        Ok(())
     }
 
     /// One of the best of the nodes that the search found.

@@ -39,6 +39,8 @@ struct Raw {
 struct Scorer {
     /// Its place in the profile.
     place: usize,
+    /// What its scores are multiplied by.
+    weight: i64,
     /// What it says to Pods of these wishes, if that can be worked out beforehand.
     ready: Option<Ready>,
     /// Where its scores are kept, if they will be normalised.
@@ -54,9 +56,9 @@ struct Scorer {
 pub struct Block {
     /// Those whose nodes all local plugins let pass.
     pub passing: u64,
-    /// The highest total among them.
+    /// The highest total among them; or more, if none is said to have it.
     pub best: i32,
-    /// Those that have it.
+    /// Those that have it; none until [`Table::find_best`], if those that had it have become worse.
     pub at_best: u64,
 }
 
@@ -90,7 +92,6 @@ pub struct Table {
 }
 
 /// What is needed to ask plugins.
-#[derive(Clone, Copy)]
 struct Asking<'a> {
     framework: &'a Framework,
     snapshot: &'a Snapshot,
@@ -152,7 +153,7 @@ impl Table {
         let filters = (framework.object_filters(), framework.local_filters());
         let more = framework.filter[filters.1..].iter().any(|at| at.local);
         let asking = Asking { framework, snapshot, state: &own, pod, filters, more };
-        let asked = self.follow(asking);
+        let asked = self.follow(&asking);
         if asked.is_err() {
             // It begins anew the next time.
             *self = Self::new(framework, self.wishes);
@@ -161,7 +162,7 @@ impl Table {
         asked
     }
 
-    fn follow(&mut self, asking: Asking<'_>) -> Result<usize, Broken> {
+    fn follow(&mut self, asking: &Asking<'_>) -> Result<usize, Broken> {
         let snapshot = asking.snapshot;
         let mut asked = 0;
         let changes = snapshot.touched().since(self.followed).filter(|_| self.arrangement.is_some());
@@ -172,7 +173,6 @@ impl Table {
         self.versions.resize(snapshot.slots(), 0);
         self.totals.resize(snapshot.slots(), 0);
         let mut last = None;
-        let mut worse = Vec::new();
         for node in changes.into_iter().flatten() {
             if last == Some(node) {
                 continue;
@@ -182,16 +182,8 @@ impl Table {
                 self.verdicts[node.index()] = UNKNOWN;
             } else if let Some(position) = snapshot.layout().position(node) {
                 self.ask(asking, node)?;
-                if !self.place(node, position) {
-                    worse.push(position / WORD);
-                }
+                self.place(node, position);
                 asked += 1;
-            }
-        }
-        for word in worse {
-            if self.blocks[word].at_best == 0 {
-                let nodes = &snapshot.order()[word * WORD..snapshot.order().len().min((word + 1) * WORD)];
-                self.blocks[word] = self.with_best(self.blocks[word], nodes);
             }
         }
         if !known {
@@ -205,7 +197,7 @@ impl Table {
     }
 
     /// Puts all nodes in their positions, and asks of those of which nothing is known.
-    fn arrange(&mut self, asking: Asking<'_>) -> Result<usize, Broken> {
+    fn arrange(&mut self, asking: &Asking<'_>) -> Result<usize, Broken> {
         let order = asking.snapshot.order();
         let mut asked = 0;
         for node in order {
@@ -226,9 +218,8 @@ impl Table {
         Ok(asked)
     }
 
-    /// Puts what is known of the node at a position in its block. False if no node has the block's best any more, and nobody
-    /// knows what that is now.
-    fn place(&mut self, node: NodeId, position: usize) -> bool {
+    /// Puts what is known of the node at a position in its block.
+    fn place(&mut self, node: NodeId, position: usize) {
         let (word, bit) = (position / WORD, 1u64 << (position % WORD));
         let block = &mut self.blocks[word];
         block.passing &= !bit;
@@ -243,7 +234,17 @@ impl Table {
                 block.at_best |= bit;
             }
         }
-        block.at_best != 0
+    }
+
+    /// Finds the best of blocks whose former best nodes have become worse. Others need not be looked at.
+    pub fn find_best(&mut self, order: &[NodeId], words: impl Iterator<Item = usize>) {
+        for word in words {
+            let block = self.blocks[word];
+            if block.at_best == 0 && block.passing != 0 {
+                let nodes = &order[word * WORD..order.len().min((word + 1) * WORD)];
+                self.blocks[word] = self.with_best(block, nodes);
+            }
+        }
     }
 
     fn with_best(&self, block: Block, nodes: &[NodeId]) -> Block {
@@ -268,8 +269,8 @@ impl Table {
     }
 
     /// Asks all local plugins of a node: those that look at its object alone only if it is another one.
-    fn ask(&mut self, asking: Asking<'_>, node: NodeId) -> Result<(), Broken> {
-        let Asking { framework, snapshot, state, pod, filters: (of_object, local), more } = asking;
+    fn ask(&mut self, asking: &Asking<'_>, node: NodeId) -> Result<(), Broken> {
+        let Asking { framework, snapshot, state, pod, filters: (of_object, local), more } = *asking;
         let at = node.index();
         let before = std::mem::replace(&mut self.verdicts[at], UNKNOWN);
         let info = snapshot.node(node);
@@ -307,19 +308,18 @@ impl Table {
             if stays && scorer.stays {
                 continue;
             }
-            let weighted = &framework.score[scorer.place];
             let score = match &scorer.ready {
                 _ if !passes || scorer.skips => 0,
                 Some(ready) => ready.score(info),
                 None => {
-                    let score = weighted.at.plugin.score(snapshot, state, pod, info);
-                    score.map_err(|_| weighted.at.name)?
+                    let at = &framework.score[scorer.place].at;
+                    at.plugin.score(snapshot, state, pod, info).map_err(|_| at.name)?
                 }
             };
             match scorer.raw {
                 Some(raw) => self.raws[raw].set(at, score),
-                None if (0..=MAX_NODE_SCORE).contains(&score) => total += score * weighted.weight,
-                None => return Err(weighted.at.name),
+                None if (0..=MAX_NODE_SCORE).contains(&score) => total += score * scorer.weight,
+                None => return Err(framework.score[scorer.place].at.name),
             }
         }
         self.totals[at] = i32::try_from(total).map_err(|_| "a total beyond 32 bits")?;
@@ -331,7 +331,7 @@ impl Table {
     fn hear(
         &mut self,
         filters: &[At<dyn Filter>],
-        asking: Asking<'_>,
+        asking: &Asking<'_>,
         info: &NodeInfo,
     ) -> Result<u16, Broken> {
         match run_filters(filters, asking.snapshot, asking.state, asking.pod, info) {
@@ -416,11 +416,11 @@ fn scorers(framework: &Framework, state: &CycleState, pod: &PodInfo) -> Vec<Scor
     let mut raws = 0..;
     let local = framework.score.iter().enumerate().filter(|(_, weighted)| weighted.at.local);
     local
-        .map(|(place, Weighted { at, .. })| {
+        .map(|(place, Weighted { at, weight })| {
             let skips = state.skip_score & at.bit != 0;
             let raw = if at.plugin.normalizes() { raws.next() } else { None };
             let ready = if skips { None } else { at.plugin.ready(state, pod) };
-            Scorer { place, ready, raw, skips, stays: at.of_object && raw.is_some() }
+            Scorer { place, weight: *weight, ready, raw, skips, stays: at.of_object && raw.is_some() }
         })
         .collect()
 }

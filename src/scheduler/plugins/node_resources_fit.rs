@@ -3,7 +3,7 @@
 //! Upstream: `pkg/scheduler/framework/plugins/noderesources/{fit,least_allocated,most_allocated,
 //! requested_to_capacity_ratio}.go`, v1.34.
 
-use super::node_resources::Scored;
+use super::node_resources::{Common, Scored};
 use crate::api::{Node, Object, Pod};
 use crate::base::Str;
 use crate::base::text::lit;
@@ -18,7 +18,7 @@ use crate::scheduler::framework::{
 /// The plugin's name.
 pub const NAME: &str = "NodeResourcesFit";
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Fit {
     ignored: Vec<Str>,
     ignored_groups: Vec<Str>,
@@ -157,19 +157,23 @@ impl PreScore for Fit {
 impl Score for Fit {
     fn score(&self, _: &Snapshot, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<i64, Status> {
         Ok(match state.read() {
-            Some(Requests(requests)) => total(&self.strategy, self.resources.iter().zip(requests), node),
+            Some(requests) => self.total(requests, node),
             // PreScore is disabled.
-            None => {
-                let Requests(requests) = self.requests(pod);
-                total(&self.strategy, self.resources.iter().zip(&requests), node)
-            }
+            None => self.total(&self.requests(pod), node),
         })
     }
 
     fn ready(&self, _: &CycleState, pod: &PodInfo) -> Option<Ready> {
-        let (strategy, resources) = (self.strategy.clone(), self.resources.clone());
-        let Requests(requests) = self.requests(pod);
-        Some(Ready::new(move |node| total(&strategy, resources.iter().zip(&requests), node)))
+        let (strategy, requests) = (self.strategy.clone(), self.requests(pod));
+        let weights: Vec<i64> = self.resources.iter().map(|resource| resource.weight).collect();
+        if let (Some(common), [cpu, memory]) = (Common::of(&self.resources, &requests.0), &weights[..]) {
+            let weights = [*cpu, *memory];
+            return Some(Ready::new(move |node| {
+                total(&strategy, common.on(node, false).into_iter().zip(weights))
+            }));
+        }
+        let own = Self { strategy, resources: self.resources.clone(), ..Self::default() };
+        Some(Ready::new(move |node| own.total(&requests, node)))
     }
 
     fn normalizes(&self) -> bool {
@@ -178,27 +182,30 @@ impl Score for Fit {
 }
 
 impl Fit {
+    fn total(&self, Requests(requests): &Requests, node: &NodeInfo) -> i64 {
+        let resources = self.resources.iter().zip(requests);
+        let on = |(resource, request): (&Scored, &i64)| (resource.on(node, *request, false), resource.weight);
+        total(&self.strategy, resources.map(on))
+    }
+
     fn requests(&self, pod: &PodInfo) -> Requests {
         Requests(self.resources.iter().map(|r| r.request(&pod.resources.score_list)).collect())
     }
 }
 
-/// The score of a node for what a Pod counts for of each resource.
+/// The score of a node by what it has of each resource and what is requested with the Pod on it, if it counts there, and by
+/// the weights.
 #[inline]
-fn total<'a>(
-    strategy: &ScoringStrategy,
-    wanted: impl Iterator<Item = (&'a Scored, &'a i64)>,
-    node: &NodeInfo,
-) -> i64 {
+fn total(strategy: &ScoringStrategy, resources: impl Iterator<Item = (Option<(i64, i64)>, i64)>) -> i64 {
     let (mut score, mut weights) = (0i64, 0i64);
-    for (resource, request) in wanted {
-        let Some((have, used)) = resource.on(node, *request, false) else { continue };
+    for (amounts, weight) in resources {
+        let Some((have, used)) = amounts else { continue };
         let one = strategy_score(strategy, used, have);
         if one == 0 && matches!(strategy, ScoringStrategy::RequestedToCapacityRatio(_)) {
             continue;
         }
-        score = score.wrapping_add(one.wrapping_mul(resource.weight));
-        weights += resource.weight;
+        score = score.wrapping_add(one.wrapping_mul(weight));
+        weights += weight;
     }
     match (strategy, weights) {
         (_, 0) => 0,
@@ -270,13 +277,7 @@ impl EnqueueExtensions for Fit {
 fn helps(pod: &PodInfo, old: Option<&Node>, new: &Node) -> bool {
     let wanted = &pod.resources.incoming;
     let have = Resources::from_list(&new.status.allocatable);
-    let bare = Fit {
-        ignored: Vec::new(),
-        ignored_groups: Vec::new(),
-        strategy: ScoringStrategy::LeastAllocated,
-        resources: Vec::new(),
-    };
-    if bare.check(wanted, 0, &Resources::default(), &have).is_err() {
+    if Fit::default().check(wanted, 0, &Resources::default(), &have).is_err() {
         return false;
     }
     let Some(old) = old else { return true };

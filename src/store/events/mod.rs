@@ -16,6 +16,7 @@ use super::kept::{About, KeptEvent, Note};
 use super::{ObjId, Store, Stored};
 use crate::api::{Event, EventType, ObjectRef};
 use crate::base::{Shared, SimDuration, SimTime, Str};
+use crate::kernel::Digest;
 
 /// Something a component has to say about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,19 @@ pub struct Emit {
     pub series: bool,
 }
 
+/// A component, what it speaks of, and whether that is good or bad news: what a recorder counts by. Of two such the same
+/// number is as unlikely as of two contents the same digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Voice(u128);
+
+impl Voice {
+    /// Who speaks of what in something that is said.
+    pub fn of(emit: &Emit) -> Self {
+        let ObjectRef { kind, namespace, name, uid } = &emit.regarding;
+        Self(Digest::of(&(&emit.source, &emit.host, kind, namespace, name, uid, emit.event_type)).0)
+    }
+}
+
 impl Store {
     /// Events are forgotten after this time from now on; zero: never. As etcd's leases, in whole seconds.
     pub const fn keep_events_for(&mut self, ttl: SimDuration) {
@@ -45,16 +59,21 @@ impl Store {
     /// Says something about an object; repeats are folded as the component's recorder folds them. Whether the recorder
     /// let it through: it does not when a source says too much about one object.
     pub fn emit(&mut self, emit: Emit) -> bool {
-        if emit.series {
-            self.emit_series(&emit);
-            return true;
-        }
-        self.emit_correlated(emit)
+        self.emit_in(Voice::of(&emit), emit)
     }
 
-    fn emit_correlated(&mut self, mut emit: Emit) -> bool {
-        let (now, key) = (self.now, Correlator::key(&emit));
-        let source = self.correlator.source(key, &emit, now, self.seed);
+    /// The same by somebody who knows its voice.
+    pub fn emit_in(&mut self, voice: Voice, emit: Emit) -> bool {
+        if emit.series {
+            self.emit_series(voice, &emit);
+            return true;
+        }
+        self.emit_correlated(voice, emit)
+    }
+
+    fn emit_correlated(&mut self, voice: Voice, mut emit: Emit) -> bool {
+        let now = self.now;
+        let source = self.correlator.source(voice, &emit, now, self.seed);
         let heard = source.hear(&emit, now);
         let allowed = source.allow(now);
         if allowed {
@@ -64,24 +83,24 @@ impl Store {
             }
             if !self.repeat_event(heard.event, heard.count, Some(&emit.message)) {
                 let event = self.create_event(about, &emit, heard.count);
-                self.correlator.set_event(key, heard.place, event);
+                self.correlator.set_event(voice, heard.place, event);
             }
         }
         allowed
     }
 
-    fn emit_series(&mut self, emit: &Emit) {
+    fn emit_series(&mut self, voice: Voice, emit: &Emit) {
         // Upstream's key holds the whole reference, its resourceVersion included: once the object was written (a
         // condition with a new message, say), what is said of it begins a new Event.
         let version = self.by_uid(&emit.regarding.uid).map_or(0, |object| object.meta().resource_version);
-        let (now, key) = (self.now, Correlator::key(emit));
-        let source = self.correlator.source(key, emit, now, self.seed);
+        let now = self.now;
+        let source = self.correlator.source(voice, emit, now, self.seed);
         let heard = source.hear_series(&emit.reason, version, now);
         match heard.count {
             1 => {
                 let about = source.about.clone();
                 let event = self.create_event(about, emit, 1);
-                self.correlator.set_event(key, heard.place, event);
+                self.correlator.set_event(voice, heard.place, event);
             }
             // Upstream writes the second occurrence; later ones stay in the recorder until the series is refreshed or
             // finished. An Event that has expired meanwhile is simply gone.

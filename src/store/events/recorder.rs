@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use super::Emit;
-use crate::api::{Event, ObjectRef};
+use super::{Emit, Voice};
+use crate::api::Event;
 use crate::base::{LookupMap, Shared, SimDuration, SimTime, Str, Timestamp};
-use crate::kernel::{Digest, Seed};
-use crate::store::kept::{About, Key};
+use crate::kernel::Seed;
+use crate::store::kept::About;
 use crate::store::{ObjId, Table};
 
 /// Distinct messages of otherwise equal Events within [`AGGREGATE_WINDOW`] until they are combined.
@@ -35,7 +35,7 @@ pub struct Correlator {
     /// How long Events are kept; zero: for good.
     pub(super) ttl: SimDuration,
     pub(super) expiry: Expiry,
-    sources: LookupMap<Key, Shared<Source>>,
+    sources: LookupMap<Voice, Shared<Source>>,
     pub(super) serial: u64,
     /// So many sources may be remembered until those that make no difference any more are forgotten.
     sweep_at: usize,
@@ -98,34 +98,28 @@ impl Expiry {
 }
 
 impl Correlator {
-    /// Who speaks of what in something that is said.
-    pub(super) fn key(emit: &Emit) -> Key {
-        let ObjectRef { kind, namespace, name, uid } = &emit.regarding;
-        Digest::of(&(&emit.source, &emit.host, kind, namespace, name, uid, emit.event_type)).0
-    }
-
     /// What is remembered of who says this.
-    pub(super) fn source(&mut self, key: Key, emit: &Emit, now: SimTime, seed: Seed) -> &mut Source {
+    pub(super) fn source(&mut self, voice: Voice, emit: &Emit, now: SimTime, seed: Seed) -> &mut Source {
         if self.sources.len() >= self.sweep_at.max(SWEEP_MIN) {
             self.sources.retain(|_, source| !source.is_idle(now));
             self.sweep_at = 2 * self.sources.len();
         }
-        self.sources.or_insert_with(key, || {
+        self.sources.or_insert_with(voice, || {
             let about = About {
                 source: emit.source.clone(),
                 host: emit.host.clone(),
                 regarding: emit.regarding.clone(),
                 event_type: emit.event_type,
                 seed,
-                key,
+                voice,
             };
             Source { about: about.into(), bucket: Bucket::full(now), seen: Vec::new() }.into()
         })
     }
 
     /// Remembers where the Event of what was said is.
-    pub(super) fn set_event(&mut self, key: Key, place: usize, event: ObjId) {
-        if let Some(seen) = self.sources.get_mut(&key).and_then(|source| source.seen.get_mut(place)) {
+    pub(super) fn set_event(&mut self, voice: Voice, place: usize, event: ObjId) {
+        if let Some(seen) = self.sources.get_mut(&voice).and_then(|source| source.seen.get_mut(place)) {
             seen.event = event;
         }
     }
@@ -242,7 +236,10 @@ impl Source {
             {
                 self.seen.remove(oldest);
             }
-            if self.seen.len() < SHORT {
+            if self.seen.is_empty() {
+                // What a kubelet says of an ordinary Pod; the scheduler says one thing.
+                self.seen.reserve_exact(if matches!(what, What::Version(_)) { 1 } else { 3 });
+            } else if self.seen.len() < SHORT {
                 self.seen.reserve_exact(1);
             }
             let reason = reason.clone();
