@@ -189,7 +189,7 @@ fn parse_go_duration(text: &str) -> Result<SimDuration, String> {
         let (number, tail) = rest.split_at(digits);
         let unit_len = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit_len);
-        let unit: u128 = match unit {
+        let unit: u64 = match unit {
             "ns" => 1,
             "us" | "µs" | "μs" => 1_000,
             "ms" => 1_000_000,
@@ -209,12 +209,12 @@ fn parse_go_duration(text: &str) -> Result<SimDuration, String> {
                 Ok(whole) => u128::from(whole),
                 Err(_) => whole.parse().map_err(|_| invalid())?,
             };
-            total = whole.checked_mul(unit).and_then(|v| total.checked_add(v)).ok_or_else(invalid)?;
+            total = whole.checked_mul(unit.into()).and_then(|v| total.checked_add(v)).ok_or_else(invalid)?;
         }
         let mut scale = unit;
         for digit in fraction.bytes() {
             scale /= 10;
-            total += u128::from(digit - b'0') * scale;
+            total += u128::from(u64::from(digit - b'0') * scale);
         }
         rest = tail;
     }

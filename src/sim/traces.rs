@@ -8,11 +8,11 @@ use super::event::Event;
 use super::outcome::TraceOutcome;
 use super::world::World;
 use crate::api::pod::{RUNS_FOR, TRACE_LABEL, cond};
-use crate::api::{Meta, ObjectKey, Pod, PodStatus, Uid, condition};
+use crate::api::{Meta, Pod, PodStatus, condition};
 use crate::base::{LookupMap, SimTime, Str};
 use crate::expect::Evaluator;
 use crate::kernel::Seed;
-use crate::store::{ApiError, Change, DeleteOptions};
+use crate::store::{ApiError, Change, DeleteOptions, ObjId};
 use crate::trace::{Arrival, Stream, Trace};
 
 /// The traces of a run, each one row ahead of the clock.
@@ -30,7 +30,7 @@ struct Feed {
     stream: Stream,
     next: Option<Arrival>,
     /// Ended Pods, and when they go.
-    ended: VecDeque<(SimTime, ObjectKey, Uid)>,
+    ended: VecDeque<(SimTime, ObjId)>,
     alarm: Alarm,
     /// How many Pods the API server refused, and what it said of the first.
     refused: (u64, Str),
@@ -40,7 +40,7 @@ impl Feed {
     /// When a Pod comes or goes next.
     fn due(&self) -> Option<SimTime> {
         let comes = self.next.as_ref().map(|arrival| arrival.at);
-        let goes = self.ended.front().map(|(at, ..)| *at);
+        let goes = self.ended.front().map(|(at, _)| *at);
         comes.into_iter().chain(goes).min()
     }
 }
@@ -75,7 +75,7 @@ impl Feeds {
             return;
         };
         let Some(ttl) = feed.stream.trace().ttl else { return };
-        feed.ended.push_back((change.at + ttl, pod.meta.key(), pod.meta.uid.clone()));
+        feed.ended.push_back((change.at + ttl, change.id));
         self.touched.push(place);
     }
 }
@@ -105,14 +105,12 @@ impl World {
         self.feeds.feeds[place].alarm.went_off(now);
         loop {
             let feed = &mut self.feeds.feeds[place];
-            if feed.ended.front().is_none_or(|(at, ..)| *at > now) {
+            if feed.ended.front().is_none_or(|(at, _)| *at > now) {
                 break;
             }
-            let Some((_, key, uid)) = feed.ended.pop_front() else { break };
-            if self.store.get::<Pod>(&key).is_some_and(|pod| pod.meta.uid == uid) {
-                // Somebody else may have deleted it by now.
-                let _ = self.store.delete::<Pod>(&key, &DeleteOptions::force());
-            }
+            let Some((_, id)) = feed.ended.pop_front() else { break };
+            // Somebody else may have deleted it by now.
+            let _ = self.store.delete_at::<Pod>(id, &DeleteOptions::force());
         }
         loop {
             let feed = &mut self.feeds.feeds[place];

@@ -237,19 +237,36 @@ impl Store {
         key: &ObjectKey,
         options: &DeleteOptions,
     ) -> Result<Deleted, ApiError> {
-        let id = self.id_of::<T>(key).ok_or_else(|| ApiError::not_found(T::KIND, key))?;
-        let Some(old) = self.object::<T>(id) else {
-            return Err(ApiError::not_found(T::KIND, key));
-        };
-        check_preconditions(&*old, options)?;
-        admission::admit_deletion(T::KIND, &key.name)?;
-        let mut new = T::clone(&old);
+        let missing = || ApiError::not_found(T::KIND, key);
+        let id = self.id_of::<T>(key).ok_or_else(missing)?;
+        self.delete_at::<T>(id, options).ok_or_else(missing)?
+    }
+
+    /// The same of what is at `id`; none if nothing is there any more.
+    pub fn delete_at<T: Stored>(
+        &mut self,
+        id: ObjId,
+        options: &DeleteOptions,
+    ) -> Option<Result<Deleted, ApiError>> {
+        let old = self.object::<T>(id)?;
+        Some(self.delete_object_at(id, &old, options))
+    }
+
+    fn delete_object_at<T: Stored>(
+        &mut self,
+        id: ObjId,
+        old: &Arc<T>,
+        options: &DeleteOptions,
+    ) -> Result<Deleted, ApiError> {
+        check_preconditions(&**old, options)?;
+        admission::admit_deletion(T::KIND, &old.meta().name)?;
+        let mut new = T::clone(old);
         add_propagation_finalizer(&mut new, options.propagation);
         let grace = effective_grace(&new, options.grace_seconds);
         self.mark_deleted(&mut new, grace);
-        if new == *old {
-            if may_vanish(&*old) {
-                self.remove(id, &old);
+        if new == **old {
+            if may_vanish(&**old) {
+                self.remove(id, old);
                 return Ok(Deleted::Gone);
             }
             return Ok(Deleted::Accepted);
@@ -257,11 +274,11 @@ impl Store {
         if may_vanish(&new) && old.meta().deletion.is_none() {
             // Nothing holds it: it vanishes at once. Only kinds with grace show the mark in their last state.
             let last = if T::KIND == Kind::Pod { Arc::new(new) } else { old.clone() };
-            self.remove_as(id, &old, &last);
+            self.remove_as(id, old, &last);
             return Ok(Deleted::Gone);
         }
         let gone = may_vanish(&new);
-        self.commit(id, &old, new);
+        self.commit(id, old, new);
         Ok(if gone { Deleted::Gone } else { Deleted::Accepted })
     }
 

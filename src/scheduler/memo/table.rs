@@ -172,6 +172,7 @@ impl Table {
         self.of_object.resize(snapshot.slots(), UNKNOWN);
         self.versions.resize(snapshot.slots(), 0);
         self.totals.resize(snapshot.slots(), 0);
+        let layout = snapshot.layout();
         let mut last = None;
         for node in changes.into_iter().flatten() {
             if last == Some(node) {
@@ -180,7 +181,7 @@ impl Table {
             last = Some(node);
             if rearranged {
                 self.verdicts[node.index()] = UNKNOWN;
-            } else if let Some(position) = snapshot.layout().position(node) {
+            } else if let Some(position) = layout.position(node) {
                 self.ask(asking, node)?;
                 self.place(node, position);
                 asked += 1;
