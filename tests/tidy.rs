@@ -61,6 +61,7 @@ const CORE_LAYERS: std::ops::RangeInclusive<u32> = 0..=6;
 /// Crates with one door: crate, the modules that may name it.
 const DOORS: &[(&[&str], &[&str])] = &[
     (&["rand", "rand_chacha"], &["kernel::rng"]),
+    (&["xxhash_rust"], &["kernel::digest"]),
     (&["granit_parser"], &["api::manifest", "scenario"]),
     (&["annotate_snippets"], &["report"]),
     (&["clap", "clap_complete", "indicatif", "anstream", "rustix"], &["cli"]),
