@@ -221,12 +221,14 @@ impl Controller for PodGc {
 /// Whether a change of a Pod gives the collector something to do.
 fn concerns_pod(old: Option<&Arc<Pod>>, pod: &Pod, store: &Store) -> bool {
     let newly_deleting = pod.meta.is_deleting() && !old.is_some_and(|o| o.meta.is_deleting());
-    match &pod.node_name {
-        None => newly_deleting,
-        Some(name) => match store.find::<Node>("", name) {
-            None => old.is_none_or(|o| o.node_name != pod.node_name),
-            Some(node) => newly_deleting && node.is_out_of_service(),
-        },
+    let Some(name) = &pod.node_name else { return newly_deleting };
+    let newly_bound = old.is_none_or(|o| o.node_name != pod.node_name);
+    if !newly_deleting && !newly_bound {
+        return false;
+    }
+    match store.find::<Node>("", name) {
+        None => newly_bound,
+        Some(node) => newly_deleting && node.is_out_of_service(),
     }
 }
 

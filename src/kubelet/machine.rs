@@ -164,7 +164,7 @@ impl Machine {
 
     /// Gives an address back.
     pub fn free_address(&mut self, address: &str) {
-        let slot = address.rsplit('.').next().and_then(|last| last.parse::<usize>().ok());
+        let slot = address.strip_prefix(&*self.network_prefix).and_then(|last| last.parse::<usize>().ok());
         if let Some(slot) = slot {
             self.addresses.remove(&slot.wrapping_sub(1));
         }

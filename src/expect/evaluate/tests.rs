@@ -382,7 +382,7 @@ fn events_count_repeats_and_outlive_their_expiry() {
     let changes = [
         change(1, Verb::Added, event("a", 1)),
         change(5, Verb::Modified, event("a", 3)),
-        Change { id: ObjId(1), ..change(6, Verb::Added, event("b", 1)) },
+        Change::of_object((s(6), 0), Verb::Added, ObjId(1), None, event("b", 1).into()),
         change(8, Verb::Deleted, event("a", 3)),
     ];
     let subject = Subject::Event(said(Count::exactly(4)));
