@@ -11,7 +11,7 @@ use crate::base::{SimDuration, SimTime, Str, text::lit};
 impl Worker<'_, '_> {
     /// A container ends: by itself, or because it was killed.
     pub fn exits(&mut self, index: usize) {
-        let code = match self.pod.containers[index].doom {
+        let code = match &self.pod.containers[index].doom {
             Some(doom) => doom.code,
             None => self.own_exit_code(index),
         };

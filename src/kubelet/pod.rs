@@ -9,7 +9,7 @@ use super::resize::Resize;
 use super::usage::{Level, Uses};
 use crate::api::pod::{RUNS_FOR, Terminated};
 use crate::api::{Container, Labels, ObjectKey, Pod, PodSpec};
-use crate::base::{SimDuration, SimTime, Str, Timestamp, text::lit};
+use crate::base::{Few, SimDuration, SimTime, Str, Timestamp, text::lit};
 use crate::store::{ObjId, Voice};
 
 /// The first back-off, of images and of restarts.
@@ -113,7 +113,7 @@ pub struct LocalPod {
     /// Init containers, then regular ones, in the order of the spec.
     pub containers: Vec<Life>,
     /// What is in its `emptyDir` volumes, by name.
-    pub scratch: Vec<(Str, Level)>,
+    pub scratch: Few<(Str, Level)>,
     /// The requests that it works on.
     pub burden: Burden,
     /// The container whose image or hook everything waits for.
@@ -121,7 +121,7 @@ pub struct LocalPod {
     /// Whether its volumes are in use on the node.
     pub mounted: bool,
     /// The attachable ones of them, by unique name.
-    pub volumes: Vec<Str>,
+    pub volumes: Few<Str>,
     /// Whether containers run that may use its volumes.
     pub in_use: bool,
     /// Attempts at volumes that failed in a row.
@@ -182,11 +182,11 @@ impl LocalPod {
             fresh: false,
             initialized: inits == 0,
             containers: (0..count).map(|_| Life::new(first.clone())).collect(),
-            scratch: Vec::new(),
+            scratch: Few::new(),
             burden: Burden::default(),
             busy: None,
             mounted: false,
-            volumes: Vec::new(),
+            volumes: Few::new(),
             in_use: false,
             mount_failures: 0,
             admitted: false,
@@ -381,7 +381,7 @@ pub struct Life {
     /// Its `postStart` hook has failed, for which it is being killed.
     pub hook_failed: bool,
     /// It is being killed, and will end so and then.
-    pub doom: Option<Doom>,
+    pub doom: Option<Box<Doom>>,
     /// The pull of its image that is under way.
     pub pull: Option<Box<PullNote>>,
     /// Starts in a row that failed for want of a ConfigMap or Secret.
@@ -476,7 +476,7 @@ impl Life {
     pub fn answers(&self, now: SimTime) -> bool {
         matches!(self.run, Run::Running { answers, .. } if answers <= now)
             && !self.hung
-            && self.doom.is_none_or(|doom| now < doom.signal)
+            && self.doom.as_ref().is_none_or(|doom| now < doom.signal)
     }
 
     /// Forgets all timers of the container.

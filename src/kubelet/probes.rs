@@ -116,7 +116,7 @@ impl Worker<'_, '_> {
         let life = &mut self.pod.containers[index];
         let Run::Running { since, answers } = life.run else { return };
         let (hung, ready) = (life.hung, life.ready);
-        let signal = life.doom.map(|doom| doom.signal);
+        let signal = life.doom.as_ref().map(|doom| doom.signal);
         let Some(probes) = &mut life.probes else { return };
         let watch = probes.watch(kind);
         let fails = hung || watch.fails;

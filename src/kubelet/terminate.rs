@@ -92,7 +92,7 @@ impl Worker<'_, '_> {
         };
         let signal = begins + hook;
         let doom = Doom { code, at: signal + takes, signal };
-        self.pod.containers[index].doom = Some(doom);
+        self.pod.containers[index].doom = Some(Box::new(doom));
         self.pod.containers[index].new_epoch();
         // A hook that takes too long dies with its container.
         let overruns = own > hook;
@@ -115,7 +115,7 @@ impl Worker<'_, '_> {
         }
         for life in &mut self.pod.containers {
             if let Some(doom) = life.doom.as_mut().filter(|doom| doom.at > limit) {
-                *doom = Doom { code: KILLED, at: limit, signal: doom.signal };
+                **doom = Doom { code: KILLED, at: limit, signal: doom.signal };
             }
         }
         self.pod.new_epoch();
@@ -130,7 +130,8 @@ impl Worker<'_, '_> {
             let life = &self.pod.containers[index];
             let end = match (&life.run, &life.last) {
                 (Run::Running { .. }, _) => {
-                    let doom = life.doom.unwrap_or(Doom { code: 0, at: now, signal: now });
+                    let by_itself = Doom { code: 0, at: now, signal: now };
+                    let doom = life.doom.as_deref().copied().unwrap_or(by_itself);
                     (doom.code, doom.at.min(now))
                 }
                 (Run::Waiting { .. }, Some(last)) => {

@@ -302,8 +302,8 @@ impl Worker<'_, '_> {
             return;
         }
         let before = self.machine.volumes.len();
-        self.pod.volumes = self.attach_names(volumes);
-        for name in &self.pod.volumes {
+        self.pod.volumes = self.attach_names(volumes).into();
+        for name in self.pod.volumes.iter() {
             *self.machine.volumes.entry(name.clone()).or_insert(0) += 1;
         }
         if self.machine.volumes.len() != before {
@@ -351,11 +351,11 @@ impl Worker<'_, '_> {
         let id = self.pod.id;
         self.machine.sole.retain(|_, pod| *pod != id);
         let before = self.machine.volumes.len();
-        for name in std::mem::take(&mut self.pod.volumes) {
-            if let Some(count) = self.machine.volumes.get_mut(&name) {
+        for name in std::mem::take(&mut self.pod.volumes).iter() {
+            if let Some(count) = self.machine.volumes.get_mut(name) {
                 *count -= 1;
                 if *count == 0 {
-                    self.machine.volumes.remove(&name);
+                    self.machine.volumes.remove(name);
                 }
             }
         }

@@ -32,6 +32,8 @@ use crate::traffic::tally::Sum;
 use crate::traffic::{Adapter, Traffic, Usage};
 use crate::vertical::Vertical;
 
+/// Room for as much is kept for what an event leads to; a rush leaves no more behind.
+const ROOM: usize = 1024;
 /// Events remembered for the explanation of a limit.
 const LAST_EVENTS: usize = 6;
 
@@ -391,12 +393,14 @@ impl World {
             for change in changes.drain(..) {
                 self.deliver(change, recorder);
             }
+            changes.shrink_to(ROOM);
             self.changes = changes;
         }
         let mut timers = std::mem::take(&mut self.kubelet_out);
         for (at, event) in timers.drain(..) {
             self.schedule(at, Event::Kubelet(event));
         }
+        timers.shrink_to(ROOM);
         self.kubelet_out = timers;
         while let Some((at, id)) = self.manager.next_wake() {
             self.schedule(at, Event::Controller(id));

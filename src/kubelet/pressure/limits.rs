@@ -60,7 +60,7 @@ impl LocalPod {
     /// The limits of disk, in the order in which they are looked at.
     fn disk_limits(&self) -> Vec<DiskLimit> {
         let mut limits = Vec::new();
-        for (name, level) in &self.scratch {
+        for (name, level) in self.scratch.iter() {
             let limit = scratch_volume(&self.spec, name).flatten().filter(|limit| limit.value() > 0);
             let Some(limit) = limit else { continue };
             let message = format!("Usage of EmptyDir volume \"{name}\" exceeds the limit \"{limit}\". ");

@@ -88,7 +88,7 @@ pub struct NodeInfo {
     unschedulable: bool,
     pods: Vec<Arc<PodInfo>>,
     /// What the identity of each of them hashes to: a Pod is found without a look at all of them.
-    marks: Vec<u64>,
+    marks: Vec<u32>,
     claims: Vec<(ObjectKey, u32)>,
     used_ports: HostPorts,
     requested: Resources,
@@ -250,8 +250,8 @@ impl NodeInfo {
     }
 }
 
-fn mark(uid: &str) -> u64 {
-    FxBuildHasher.hash_one(uid)
+fn mark(uid: &str) -> u32 {
+    (FxBuildHasher.hash_one(uid) >> 32) as u32
 }
 
 fn step(counts: &mut Vec<(ObjectKey, u32)>, key: &ObjectKey, more: bool) {

@@ -40,13 +40,14 @@ pub struct Emit {
 /// A component, what it speaks of, and whether that is good or bad news: what a recorder counts by. Of two such the same
 /// number is as unlikely as of two contents the same digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Voice(u128);
+pub struct Voice([u64; 2]);
 
 impl Voice {
     /// Who speaks of what in something that is said.
     pub fn of(emit: &Emit) -> Self {
         let ObjectRef { kind, namespace, name, uid } = &emit.regarding;
-        Self(Digest::of(&(&emit.source, &emit.host, kind, namespace, name, uid, emit.event_type)).0)
+        let hash = Digest::of(&(&emit.source, &emit.host, kind, namespace, name, uid, emit.event_type)).0;
+        Self([(hash >> 64) as u64, hash as u64])
     }
 }
 
