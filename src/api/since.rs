@@ -56,12 +56,13 @@ fn list_since<T: Hash + PartialEq, H: Hasher>(
 ) {
     state.write_u32(new.len() as u32);
     for (at, item) in new.iter().enumerate() {
-        match old.get(at) {
-            Some(before) if before == item => {}
-            Some(before) => {
-                state.write_u32(at as u32);
-                since(before, item, state);
-            }
+        let before = old.get(at);
+        if before == Some(item) {
+            continue;
+        }
+        state.write_u32(at as u32);
+        match before {
+            Some(before) => since(before, item, state),
             None => item.hash(state),
         }
     }

@@ -42,11 +42,13 @@ impl Aspects {
     pub const DISRUPTED: Self = Self(1 << 13);
     /// Whatever it is.
     pub const ANY: Self = Self(1 << 14);
+    /// All of them.
+    pub const ALL: Self = Self(u16::MAX);
 
     /// What the change has to do with, if it is one of a Pod; all if it is not.
     pub fn of(change: &Change) -> Self {
         match change.of::<Pod>() {
-            None | Some((None, None)) => Self(u16::MAX),
+            None | Some((None, None)) => Self::ALL,
             Some((None, Some(pod))) => Self::ADDED | Self::of_pod(pod),
             Some((Some(pod), None)) => Self::DELETED | Self::of_pod(pod),
             Some((Some(old), Some(new))) => Self::between(old, new),

@@ -7,7 +7,7 @@
 //! Upstream's client makes 40 calls a second, two for each deletion; here it is one call of 20. Objects whose
 //! owner is of a kind that nobody knows are left alone; upstream asks again and again, and leaves them, too.
 
-use crate::api::{Kind, Meta, Object, ObjectKey, OwnerReference, Uid};
+use crate::api::{Meta, Object, ObjectKey, OwnerReference, Uid};
 use crate::base::{SimDuration, Str};
 use crate::controller::aspects::Aspects;
 use crate::controller::{Action, Controller, Ctx, Enqueue, WorkKey};
@@ -55,9 +55,6 @@ impl Controller for GarbageCollector {
     }
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
-        if change.kind() == Kind::Event {
-            return;
-        }
         let new = change.object().meta();
         let old = change.old().map(Object::meta);
         match change.verb {

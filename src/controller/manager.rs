@@ -111,6 +111,17 @@ impl Manager {
         self
     }
 
+    /// Tells every controller of every change from now on, Events apart, whatever it watches. It must make no difference;
+    /// for tests.
+    pub fn tell_everything(&mut self) {
+        let all: Vec<(usize, Aspects)> = (0..self.slots.len()).map(|index| (index, Aspects::ALL)).collect();
+        for (info, watchers) in KINDS.iter().zip(&mut self.watchers) {
+            if info.kind != Kind::Event {
+                watchers.clone_from(&all);
+            }
+        }
+    }
+
     /// Hears of a change at the instant of its write.
     pub fn on_change(&mut self, change: &Change, store: &Store) {
         let delivered = self.watch.heard(change.at, change.revision, store.seed());

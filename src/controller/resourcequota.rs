@@ -9,7 +9,7 @@
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::api::policy::ResourceQuota;
 use crate::api::service::Service;
-use crate::api::{Kind, Object, Pod, Resource};
+use crate::api::{Object, Pod, Resource};
 use crate::base::{SimDuration, SimTime};
 use crate::controller::aspects::Aspects;
 use crate::store::{Change, Store, Verb, quota};
@@ -45,7 +45,7 @@ impl Controller for ResourceQuotaController {
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
         let meta = change.object().meta();
-        if meta.namespace.is_empty() || change.kind() == Kind::Event {
+        if meta.namespace.is_empty() {
             return;
         }
         if let Some((old, new)) = change.of::<ResourceQuota>() {

@@ -171,6 +171,11 @@ impl World {
         self.checks = true;
     }
 
+    /// Tells every controller of every change from now on, whatever it watches, which makes no difference. Slow; for tests.
+    pub fn tell_everything(&mut self) {
+        self.manager.tell_everything();
+    }
+
     /// Replaces the limits.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;

@@ -80,6 +80,20 @@ fn a_world_that_is_forked_on_the_way_goes_on_like_its_original() {
     }
 }
 
+/// Controllers are told of those changes only that can concern them: it would be the same if they heard of all.
+#[test]
+fn nobody_misses_what_nobody_tells_them() {
+    let differs = |scenario: &Scenario| {
+        let mut world = World::new(&scenario.plan, &mut NullRecorder);
+        world.tell_everything();
+        world.run_to_end(&mut NullRecorder).unwrap();
+        world.outcome().digest.to_string() != digest(scenario, scenario.plan.seed)
+    };
+    let scenarios = gallery();
+    let other: Vec<_> = scenarios.par_iter().filter(|s| differs(s)).map(|s| &s.plan.name).collect();
+    assert!(other.is_empty(), "a controller looks at what it does not watch in {other:?}");
+}
+
 /// What a run comes to may change from version to version, never from build to build: debug and release builds and all
 /// platforms are held against one value. Where it changes, CHANGELOG.md says why under *Results change*.
 #[test]
