@@ -162,8 +162,12 @@ impl Ledger {
         let told = match (content, place) {
             (Some((c, busy)), _) => {
                 let (first, last) = (c.first().cut_to_millis(), c.last().cut_to_millis());
-                let until = if busy { "on".to_owned() } else { format!("to {last}") };
-                format!("{name}: written from {first} {until} by {}", c.writer.name)
+                let when = match busy {
+                    true => format!("from {first} on"),
+                    false if first == last => format!("at {first}"),
+                    false => format!("from {first} to {last}"),
+                };
+                format!("{name}: written {when} by {}", c.writer.name)
             }
             (None, Some(_)) => format!("{name}: empty"),
             (None, None) => format!("{name}: no volume"),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Narrator, Sort};
 use crate::api::{Labels, ObjectKey};
-use crate::base::{SimTime, Str};
+use crate::base::Str;
 use crate::facts::{Content, DataChange, DataFact, Place};
 
 /// Labels by which the Pods of one template differ from release to release.
@@ -89,6 +89,22 @@ impl Narrator {
 }
 
 fn span(content: &Content) -> String {
-    let cut = SimTime::cut_to_millis;
-    format!("from {} to {}", cut(content.first()), cut(content.last()))
+    let (first, last) = (content.first().cut_to_millis(), content.last().cut_to_millis());
+    if first == last { format!("at {first}") } else { format!("from {first} to {last}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::ObjectKey;
+    use crate::base::SimTime;
+
+    #[test]
+    fn what_was_written_in_one_instant_is_told_so() {
+        for (until, told) in [(2_000, "at 2s"), (2_500, "from 2s to 2.5s")] {
+            let at = |millis: u64| SimTime::from_nanos(millis * 1_000_000);
+            let content = Content { spans: vec![(at(2_000), at(until))], writer: ObjectKey::default() };
+            assert_eq!(span(&content), told);
+        }
+    }
 }
