@@ -266,6 +266,9 @@ impl Kubelets {
         }
         if pod.gone {
             machine.pods.remove(&id);
+            if let Some(voice) = pod.voice {
+                ctx.store.fall_silent(voice);
+            }
             self.pods.remove(&id);
         }
         if stale {

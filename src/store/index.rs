@@ -1,6 +1,7 @@
 //! Secondary indexes: Pods by node, label, manager, claim; nodes by zone; anything by identity and by owner.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::census::Zones;
 use super::table::{ObjId, Stored};
@@ -145,7 +146,11 @@ impl Indexes {
             self.set_namespace(namespace, namespace.terminating);
         }
         let (Some(old), Some(new)) = (as_pod(old), as_pod(new)) else { return };
-        if before.owners != after.owners || before.labels != after.labels || standing(old) != standing(new) {
+        let managed = before.controller().is_some() || after.controller().is_some();
+        let other = || {
+            before.owners != after.owners || before.labels != after.labels || standing(old) != standing(new)
+        };
+        if managed && other() {
             self.uncount_alike(old);
             self.count_alike(new);
         }
@@ -157,7 +162,7 @@ impl Indexes {
             self.remove_pod_labels(id, before);
             self.insert_pod_labels(id, after);
         }
-        if old.spec.volumes != new.spec.volumes {
+        if !Arc::ptr_eq(&old.spec, &new.spec) && old.spec.volumes != new.spec.volumes {
             self.remove_pod_claims(id, old);
             self.insert_pod_claims(id, new);
         }

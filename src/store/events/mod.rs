@@ -72,6 +72,11 @@ impl Store {
         self.emit_correlated(voice, emit)
     }
 
+    /// Nothing more will be said in this voice: its recorder need not remember what was.
+    pub fn fall_silent(&mut self, voice: Voice) {
+        self.correlator.forget(voice);
+    }
+
     fn emit_correlated(&mut self, voice: Voice, mut emit: Emit) -> bool {
         let now = self.now;
         let source = self.correlator.source(voice, &emit, now, self.seed);

@@ -117,6 +117,11 @@ impl Correlator {
         })
     }
 
+    /// Forgets what was said in a voice.
+    pub(super) fn forget(&mut self, voice: Voice) {
+        self.sources.remove(&voice);
+    }
+
     /// Remembers where the Event of what was said is.
     pub(super) fn set_event(&mut self, voice: Voice, place: usize, event: ObjId) {
         if let Some(seen) = self.sources.get_mut(&voice).and_then(|source| source.seen.get_mut(place)) {
