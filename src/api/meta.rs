@@ -79,11 +79,11 @@ impl<'a> Borrow<dyn KeyParts + 'a> for ObjectKey {
 impl fmt::Display for ObjectKey {
     /// `namespace/name`, or the bare name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.namespace.is_empty() {
-            f.write_str(&self.name)
-        } else {
-            write!(f, "{}/{}", self.namespace, self.name)
+        if !self.namespace.is_empty() {
+            f.write_str(&self.namespace)?;
+            f.write_str("/")?;
         }
+        f.write_str(&self.name)
     }
 }
 

@@ -41,6 +41,12 @@ impl Pod {
         condition::is_true(&self.status.conditions, cond::READY)
     }
 
+    /// Whether what a container asks for has been changed in place.
+    pub fn is_resized(&self) -> bool {
+        let mut containers = self.status.containers.iter().chain(&self.status.init_containers);
+        containers.any(|container| container.resized.is_some())
+    }
+
     /// The `Ready` condition.
     pub fn ready_condition(&self) -> Option<&Condition> {
         condition::find(&self.status.conditions, cond::READY)

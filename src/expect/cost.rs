@@ -119,13 +119,7 @@ pub struct Ledger {
 /// Whether two states of a Pod count for the same, as can be told without adding up: only a resize changes what a Pod asks
 /// for while its desired state stays.
 fn asks_the_same(a: &Pod, b: &Pod) -> bool {
-    Arc::ptr_eq(&a.spec, &b.spec) && !is_resized(a) && !is_resized(b)
-}
-
-/// Whether what it asks for has been changed in place.
-fn is_resized(pod: &Pod) -> bool {
-    let mut containers = pod.status.init_containers.iter().chain(&pod.status.containers);
-    containers.any(|container| container.resized.is_some())
+    Arc::ptr_eq(&a.spec, &b.spec) && !a.is_resized() && !b.is_resized()
 }
 
 /// What a Pod asks for.
@@ -182,17 +176,12 @@ impl Ledger {
     }
 
     fn pod(&mut self, now: SimTime, pod: &Pod, sign: i128) {
-        let amounts = if is_resized(pod) {
+        let amounts = if pod.is_resized() {
             asked(pod)
         } else {
             *self.by_spec.or_insert_with(pod.spec.fingerprint, || asked(pod))
         };
-        match self.requested.get_mut(&pod.meta.namespace) {
-            Some(meter) => meter.change(now, amounts, sign),
-            None => {
-                self.requested.entry(pod.meta.namespace.clone()).or_default().change(now, amounts, sign);
-            }
-        }
+        self.requested.entry(pod.meta.namespace.clone()).or_default().change(now, amounts, sign);
     }
 
     /// Whether it is time to look at what Pods use.

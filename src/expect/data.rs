@@ -90,17 +90,17 @@ impl Ledger {
 
     /// Hears of a change of an object. True if data may be others' now.
     pub(super) fn change(&mut self, change: &Change) -> bool {
-        let key = change.object().key();
+        let key = || change.object().key();
         match change.kind() {
-            Kind::Pod if change.new().is_none() => self.mounts.remove(&key).is_some(),
+            Kind::Pod if change.new().is_none() => self.mounts.remove(&key()).is_some(),
             Kind::PersistentVolume => {
                 let Some((old, new)) = change.of::<PersistentVolume>() else { return false };
                 if old.is_some() == new.is_some() {
                     return false;
                 }
                 match new.and_then(|volume| Place::of_volume(volume, "")) {
-                    Some(place) => self.volumes.insert(key.name, place),
-                    None => self.volumes.remove(&key.name),
+                    Some(place) => self.volumes.insert(key().name, place),
+                    None => self.volumes.remove(&key().name),
                 };
                 true
             }
@@ -108,8 +108,8 @@ impl Ledger {
                 let Some((_, new)) = change.of::<PersistentVolumeClaim>() else { return false };
                 let name = new.map(|claim| claim.spec.volume_name.clone()).filter(|name| !name.is_empty());
                 match name {
-                    Some(name) => self.claims.insert(key, name.clone()) != Some(name),
-                    None => self.claims.remove(&key).is_some(),
+                    Some(name) => self.claims.insert(key(), name.clone()) != Some(name),
+                    None => self.claims.remove(&key()).is_some(),
                 }
             }
             _ => false,
@@ -161,12 +161,7 @@ impl Ledger {
             && subject.writer.as_ref().is_none_or(|w| content.is_some_and(|(c, _)| c.writer.name == *w));
         let told = match (content, place) {
             (Some((c, busy)), _) => {
-                let (first, last) = (c.first().cut_to_millis(), c.last().cut_to_millis());
-                let when = match busy {
-                    true => format!("from {first} on"),
-                    false if first == last => format!("at {first}"),
-                    false => format!("from {first} to {last}"),
-                };
+                let when = if busy { format!("from {} on", c.first().cut_to_millis()) } else { c.when() };
                 format!("{name}: written {when} by {}", c.writer.name)
             }
             (None, Some(_)) => format!("{name}: empty"),

@@ -108,7 +108,9 @@ impl Evaluator {
         let Some(interested) = self.interested.get(&change.kind()) else {
             return;
         };
-        if let Object::Node(node) = change.object() {
+        if change.kind() == Kind::Node
+            && let Object::Node(node) = change.object()
+        {
             let zone = node.zone();
             if !zone.is_empty() {
                 self.zones.insert(node.meta.name.clone(), zone);
@@ -296,16 +298,13 @@ impl State {
         if self.judgement.is_some() {
             return;
         }
-        if let (Subject::Event(s), Probe::Events(counts)) = (&self.expectation.subject, &mut self.probe) {
-            self.stale |= count_event(s, counts, change);
-            return;
-        }
-        let new = change.new();
+        // Events are made when somebody looks at them as objects.
+        let new = || change.new();
         match (&self.expectation.subject, &mut self.probe) {
             (Subject::Object(s), Probe::Object(found)) => {
                 let meta = change.object().meta();
                 if meta.name == s.name && meta.namespace == s.namespace {
-                    *found = new.cloned();
+                    *found = new().cloned();
                     self.stale = true;
                 }
             }
@@ -313,12 +312,12 @@ impl State {
                 let meta = change.object().meta();
                 let named = meta.name == s.name && meta.namespace == s.namespace;
                 if named && change.object().kind_name() == s.kind.to_string() {
-                    *found = new.cloned();
+                    *found = new().cloned();
                     self.stale = true;
                 }
             }
             (Subject::Objects(s), Probe::Set(members)) => {
-                let covers = new.is_some_and(|o| {
+                let covers = new().is_some_and(|o| {
                     let meta = o.meta();
                     s.namespace.as_ref().is_none_or(|n| *n == meta.namespace)
                         && s.selector.matches(&meta.labels)
@@ -327,7 +326,7 @@ impl State {
                 self.stale |= keep(members, change, covers);
             }
             (Subject::Pods(s), Probe::Set(members)) => {
-                let covers = new.is_some_and(|o| match o {
+                let covers = new().is_some_and(|o| match o {
                     Object::Pod(pod) => {
                         s.covers(pod, pod.node_name.as_ref().and_then(|node| zones.get(node)))
                     }
@@ -335,6 +334,7 @@ impl State {
                 });
                 self.stale |= keep(members, change, covers);
             }
+            (Subject::Event(s), Probe::Events(counts)) => self.stale |= count_event(s, counts, change),
             (Subject::Endpoints(s), Probe::Endpoints(slices)) => {
                 if let Object::EndpointSlice(slice) = change.object() {
                     let service = slice.meta.labels.get("kubernetes.io/service-name");

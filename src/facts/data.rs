@@ -115,6 +115,12 @@ impl Content {
         self.spans.last().map_or(SimTime::ZERO, |(_, last)| *last)
     }
 
+    /// From when to when it was written, if nobody writes now, as it is told.
+    pub fn when(&self) -> String {
+        let (first, last) = (self.first().cut_to_millis(), self.last().cut_to_millis());
+        if first == last { format!("at {first}") } else { format!("from {first} to {last}") }
+    }
+
     /// Its last writer stops.
     pub fn end(&mut self, at: SimTime) {
         if let Some((_, last)) = self.spans.last_mut() {
@@ -176,4 +182,18 @@ pub enum DataChange {
         /// What is lost.
         lost: Option<Content>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_in_one_instant_is_told_so() {
+        for (until, told) in [(2_000, "at 2s"), (2_500, "from 2s to 2.5s")] {
+            let at = |millis: u64| SimTime::from_nanos(millis * 1_000_000);
+            let content = Content { spans: vec![(at(2_000), at(until))], writer: ObjectKey::default() };
+            assert_eq!(content.when(), told);
+        }
+    }
 }

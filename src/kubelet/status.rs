@@ -197,7 +197,10 @@ fn initialized(pod: &LocalPod, phase: Phase) -> Verdict {
     if open.is_empty() {
         return (true, Str::new(), Str::new());
     }
-    let message = format!("containers with incomplete status: {}", names(pod, &open));
+    let message = format!(
+        "containers with incomplete status: {}",
+        names(open.iter().map(|index| pod.container(*index)))
+    );
     (false, lit!("ContainersNotInitialized"), message.into())
 }
 
@@ -240,13 +243,12 @@ fn gates(pod: &LocalPod, conditions: &[Condition]) -> Verdict {
 
 /// What is said of containers that are not ready.
 pub(super) fn unready_message<'a>(containers: impl Iterator<Item = &'a Container>) -> Str {
-    let names: Vec<&str> = containers.map(|container| container.name.as_str()).collect();
-    format!("containers with unready status: [{}]", names.join(" ")).into()
+    format!("containers with unready status: {}", names(containers)).into()
 }
 
 /// Names of containers as Go writes a list.
-fn names(pod: &LocalPod, indexes: &[usize]) -> String {
-    let names: Vec<&str> = indexes.iter().map(|index| pod.container(*index).name.as_str()).collect();
+fn names<'a>(containers: impl Iterator<Item = &'a Container>) -> String {
+    let names: Vec<&str> = containers.map(|container| container.name.as_str()).collect();
     format!("[{}]", names.join(" "))
 }
 

@@ -35,10 +35,7 @@ pub fn of_pod(old: &Pod, new: &Pod) -> Vec<ClusterEvent> {
 
 /// Whether the Pod requests less of anything.
 fn is_scaled_down(old: &Pod, new: &Pod) -> bool {
-    let resized = |pod: &Pod| {
-        pod.status.containers.iter().chain(&pod.status.init_containers).any(|c| c.resized.is_some())
-    };
-    if std::sync::Arc::ptr_eq(&old.spec, &new.spec) && !resized(old) && !resized(new) {
+    if std::sync::Arc::ptr_eq(&old.spec, &new.spec) && !old.is_resized() && !new.is_resized() {
         return false;
     }
     let (had, has) = (PodResources::of(old).list, PodResources::of(new).list);

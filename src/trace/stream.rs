@@ -145,7 +145,7 @@ impl Arrival {
         match (&self.name, self.count) {
             (Some(name), 1) => name.clone(),
             (Some(name), _) => format!("{name}-{index}").into(),
-            (None, 1) => [&*trace.name, "-", &self.number.to_string()].concat().into(),
+            (None, 1) => format!("{}-{}", trace.name, self.number).into(),
             (None, _) => format!("{}-{}-{index}", trace.name, self.number).into(),
         }
     }

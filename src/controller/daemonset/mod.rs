@@ -58,7 +58,7 @@ impl Controller for DaemonSetController {
     }
 
     fn of_pods(&self) -> Aspects {
-        Aspects::ADDED | Aspects::DELETED | Aspects::LABELS | Aspects::OWNERS | Aspects::CONTROLLED
+        Aspects::OF_MANAGERS
     }
 
     fn workers(&self) -> usize {

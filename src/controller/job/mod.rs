@@ -130,12 +130,7 @@ impl Controller for JobController {
     }
 
     fn of_pods(&self) -> Aspects {
-        Aspects::ADDED
-            | Aspects::DELETED
-            | Aspects::LABELS
-            | Aspects::OWNERS
-            | Aspects::CONTROLLED
-            | Aspects::FINALIZED
+        Aspects::OF_MANAGERS | Aspects::FINALIZED
     }
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {

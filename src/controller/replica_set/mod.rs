@@ -92,7 +92,7 @@ impl<T: PodSet> Controller for ReplicaSetController<T> {
     }
 
     fn of_pods(&self) -> Aspects {
-        Aspects::ADDED | Aspects::DELETED | Aspects::LABELS | Aspects::OWNERS | Aspects::CONTROLLED
+        Aspects::OF_MANAGERS
     }
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {

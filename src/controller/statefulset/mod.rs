@@ -53,7 +53,7 @@ impl Controller for StatefulSetController {
     }
 
     fn of_pods(&self) -> Aspects {
-        Aspects::ADDED | Aspects::DELETED | Aspects::LABELS | Aspects::OWNERS | Aspects::CONTROLLED
+        Aspects::OF_MANAGERS
     }
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {

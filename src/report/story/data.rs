@@ -26,12 +26,12 @@ impl Narrator {
                 self.opened(fact, pod, (labels, volume), found.as_ref());
             }
             DataChange::Destroyed { lost: Some(lost) } if !matches!(fact.place, Place::Scratch { .. }) => {
-                let text = format!("is gone with its data, written {}", span(lost));
+                let text = format!("is gone with its data, written {}", lost.when());
                 self.tell(fact.at, Sort::Storage, fact.place.to_string(), text);
             }
             DataChange::Copied { from } => {
                 let written =
-                    fact.content.as_ref().map_or_else(String::new, |c| format!(", written {}", span(c)));
+                    fact.content.as_ref().map_or_else(String::new, |c| format!(", written {}", c.when()));
                 let text = format!("has the data of {from}{written}");
                 self.tell(fact.at, Sort::Storage, fact.place.to_string(), text);
             }
@@ -65,7 +65,7 @@ impl Narrator {
         }
         let text = match (found, before) {
             (Some(found), _) if found.last() < fact.at => {
-                format!("finds the data of its volume {volume}, written {}", span(found))
+                format!("finds the data of its volume {volume}, written {}", found.when())
             }
             (None, Some(before)) if before != fact.place => {
                 format!("starts with an empty volume {volume}: the data are in {before}")
@@ -84,27 +84,6 @@ impl Narrator {
         let own: Vec<_> = self.data.opened.range(first..).take_while(|(p, _)| p == pod).cloned().collect();
         for entry in own {
             self.data.opened.remove(&entry);
-        }
-    }
-}
-
-fn span(content: &Content) -> String {
-    let (first, last) = (content.first().cut_to_millis(), content.last().cut_to_millis());
-    if first == last { format!("at {first}") } else { format!("from {first} to {last}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::ObjectKey;
-    use crate::base::SimTime;
-
-    #[test]
-    fn what_was_written_in_one_instant_is_told_so() {
-        for (until, told) in [(2_000, "at 2s"), (2_500, "from 2s to 2.5s")] {
-            let at = |millis: u64| SimTime::from_nanos(millis * 1_000_000);
-            let content = Content { spans: vec![(at(2_000), at(until))], writer: ObjectKey::default() };
-            assert_eq!(span(&content), told);
         }
     }
 }

@@ -238,7 +238,7 @@ impl LocalWishes {
 impl Shapes {
     /// A Pod with what is known of its like.
     pub fn info(&mut self, pod: Arc<Pod>) -> PodInfo {
-        if is_resized(&pod) {
+        if pod.is_resized() {
             // What it takes depends on its status, so it shares nothing.
             return PodInfo::new(pod);
         }
@@ -256,8 +256,4 @@ impl Shapes {
         self.known.insert(key, (pod.spec.clone(), shape.clone()));
         PodInfo { resources: shape.resources.clone(), pod, shape }
     }
-}
-
-fn is_resized(pod: &Pod) -> bool {
-    pod.status.containers.iter().chain(&pod.status.init_containers).any(|c| c.resized.is_some())
 }

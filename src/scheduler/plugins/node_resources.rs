@@ -62,38 +62,6 @@ impl Scored {
     }
 }
 
-/// What a Pod requests, if CPU and memory are scored and nothing else: in most profiles.
-#[derive(Clone, Copy, Debug)]
-pub struct Common {
-    cpu: i64,
-    memory: i64,
-}
-
-impl Common {
-    /// What is requested of `resources`; none if these are others.
-    pub fn of(resources: &[Scored], requests: &[i64]) -> Option<Self> {
-        match (resources, requests) {
-            ([Scored { kind: Kind::Cpu, .. }, Scored { kind: Kind::Memory, .. }], [cpu, memory]) => {
-                Some(Self { cpu: *cpu, memory: *memory })
-            }
-            _ => None,
-        }
-    }
-
-    /// Of CPU and of memory what [`Scored::on`] says.
-    #[inline]
-    pub fn on(self, node: &NodeInfo, real: bool) -> [Option<(i64, i64)>; 2] {
-        let (have, used) = (node.allocatable(), node.requested());
-        let (cpu, memory) = if real {
-            (used.milli_cpu, used.memory)
-        } else {
-            (node.non_zero_milli_cpu(), node.non_zero_memory())
-        };
-        let of = |have: i64, used: i64, more: i64| (have != 0).then(|| (have, used.wrapping_add(more)));
-        [of(have.milli_cpu, cpu, self.cpu), of(have.memory, memory, self.memory)]
-    }
-}
-
 impl Kind {
     fn of(name: &Str) -> Self {
         match name.as_str() {

@@ -2,7 +2,7 @@
 //!
 //! Upstream: `pkg/scheduler/framework/plugins/noderesources/balanced_allocation.go`, v1.34.
 
-use super::node_resources::{Common, Scored};
+use super::node_resources::Scored;
 use crate::scheduler::framework::{
     CycleState, Extensions, MAX_NODE_SCORE, NodeInfo, PodInfo, PreScore, PreScored, Ready, Score, Setup,
     Snapshot, Status,
@@ -51,19 +51,16 @@ impl PreScore for BalancedAllocation {
 impl Score for BalancedAllocation {
     fn score(&self, _: &Snapshot, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<i64, Status> {
         let requests = match state.read::<Requests>() {
-            Some(requests) => return Ok(on(&self.resources, requests, node)),
+            Some(requests) => return Ok(balance(&self.resources, requests, node)),
             // PreScore is disabled.
             None => self.requests(pod),
         };
-        Ok(requests.map_or(0, |requests| on(&self.resources, &requests, node)))
+        Ok(requests.map_or(0, |requests| balance(&self.resources, &requests, node)))
     }
 
     fn ready(&self, _: &CycleState, pod: &PodInfo) -> Option<Ready> {
         let (resources, requests) = (self.resources.clone(), self.requests(pod)?);
-        if let Some(common) = Common::of(&resources, &requests.0) {
-            return Some(Ready::new(move |node| balance(|| common.on(node, true).into_iter().flatten())));
-        }
-        Some(Ready::new(move |node| on(&resources, &requests, node)))
+        Some(Ready::new(move |node| balance(&resources, &requests, node)))
     }
 
     fn normalizes(&self) -> bool {
@@ -72,15 +69,13 @@ impl Score for BalancedAllocation {
 }
 
 /// The score of a node once a Pod with these requests is on it.
-fn on(resources: &[Scored], Requests(requests): &Requests, node: &NodeInfo) -> i64 {
-    let of = |(resource, request): (&Scored, &i64)| resource.on(node, *request, true);
-    balance(|| resources.iter().zip(requests).filter_map(of))
-}
-
-/// The same by what the node has of each resource and what is requested of it.
-#[inline]
-fn balance<I: Iterator<Item = (i64, i64)>>(amounts: impl Fn() -> I) -> i64 {
-    let fractions = || amounts().map(|(have, used)| (used as f64 / have as f64).min(1.0));
+fn balance(resources: &[Scored], Requests(requests): &Requests, node: &NodeInfo) -> i64 {
+    let fractions = || {
+        resources.iter().zip(requests).filter_map(|(resource, request)| {
+            let (have, used) = resource.on(node, *request, true)?;
+            Some((used as f64 / have as f64).min(1.0))
+        })
+    };
     ((1.0 - deviation(fractions)) * MAX_NODE_SCORE as f64) as i64
 }
 

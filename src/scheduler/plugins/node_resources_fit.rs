@@ -3,7 +3,7 @@
 //! Upstream: `pkg/scheduler/framework/plugins/noderesources/{fit,least_allocated,most_allocated,
 //! requested_to_capacity_ratio}.go`, v1.34.
 
-use super::node_resources::{Common, Scored};
+use super::node_resources::Scored;
 use crate::api::{Node, Object, Pod};
 use crate::base::Str;
 use crate::base::text::lit;
@@ -18,7 +18,7 @@ use crate::scheduler::framework::{
 /// The plugin's name.
 pub const NAME: &str = "NodeResourcesFit";
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Fit {
     ignored: Vec<Str>,
     ignored_groups: Vec<Str>,
@@ -92,18 +92,6 @@ impl Fit {
     }
 }
 
-/// Whether a node has room for a Pod that asks for nothing special.
-#[inline]
-fn fits_at_once(wanted: &Resources, pods: i64, node: &NodeInfo) -> bool {
-    let (used, have) = (node.requested(), node.allocatable());
-    let enough = |wanted: i64, used: i64, have: i64| wanted <= 0 || wanted <= have.wrapping_sub(used);
-    wanted.scalars.is_empty()
-        && pods < have.pods
-        && enough(wanted.milli_cpu, used.milli_cpu, have.milli_cpu)
-        && enough(wanted.memory, used.memory, have.memory)
-        && enough(wanted.ephemeral_storage, used.ephemeral_storage, have.ephemeral_storage)
-}
-
 /// What is missing so far.
 #[derive(Default)]
 struct Missing {
@@ -129,11 +117,7 @@ impl PreFilter for Fit {
 
 impl Filter for Fit {
     fn filter(&self, _: &Snapshot, _: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Status> {
-        let (wanted, pods) = (&pod.resources.incoming, node.pods().len() as i64);
-        if fits_at_once(wanted, pods, node) {
-            return Ok(());
-        }
-        self.check(wanted, pods, node.requested(), node.allocatable())
+        self.check(&pod.resources.incoming, node.pods().len() as i64, node.requested(), node.allocatable())
     }
 }
 
@@ -164,15 +148,7 @@ impl Score for Fit {
     }
 
     fn ready(&self, _: &CycleState, pod: &PodInfo) -> Option<Ready> {
-        let (strategy, requests) = (self.strategy.clone(), self.requests(pod));
-        let weights: Vec<i64> = self.resources.iter().map(|resource| resource.weight).collect();
-        if let (Some(common), [cpu, memory]) = (Common::of(&self.resources, &requests.0), &weights[..]) {
-            let weights = [*cpu, *memory];
-            return Some(Ready::new(move |node| {
-                total(&strategy, common.on(node, false).into_iter().zip(weights))
-            }));
-        }
-        let own = Self { strategy, resources: self.resources.clone(), ..Self::default() };
+        let (own, requests) = (self.clone(), self.requests(pod));
         Some(Ready::new(move |node| own.total(&requests, node)))
     }
 
@@ -182,37 +158,30 @@ impl Score for Fit {
 }
 
 impl Fit {
+    /// The score of a node for what a Pod counts for of each resource.
     fn total(&self, Requests(requests): &Requests, node: &NodeInfo) -> i64 {
-        let resources = self.resources.iter().zip(requests);
-        let on = |(resource, request): (&Scored, &i64)| (resource.on(node, *request, false), resource.weight);
-        total(&self.strategy, resources.map(on))
+        let strategy = &self.strategy;
+        let (mut score, mut weights) = (0i64, 0i64);
+        for (resource, request) in self.resources.iter().zip(requests) {
+            let Some((have, used)) = resource.on(node, *request, false) else { continue };
+            let one = strategy_score(strategy, used, have);
+            if one == 0 && matches!(strategy, ScoringStrategy::RequestedToCapacityRatio(_)) {
+                continue;
+            }
+            score = score.wrapping_add(one.wrapping_mul(resource.weight));
+            weights += resource.weight;
+        }
+        match (strategy, weights) {
+            (_, 0) => 0,
+            (ScoringStrategy::RequestedToCapacityRatio(_), _) => {
+                libm::round(score as f64 / weights as f64) as i64
+            }
+            (ScoringStrategy::LeastAllocated | ScoringStrategy::MostAllocated, _) => score / weights,
+        }
     }
 
     fn requests(&self, pod: &PodInfo) -> Requests {
         Requests(self.resources.iter().map(|r| r.request(&pod.resources.score_list)).collect())
-    }
-}
-
-/// The score of a node by what it has of each resource and what is requested with the Pod on it, if it counts there, and by
-/// the weights.
-#[inline]
-fn total(strategy: &ScoringStrategy, resources: impl Iterator<Item = (Option<(i64, i64)>, i64)>) -> i64 {
-    let (mut score, mut weights) = (0i64, 0i64);
-    for (amounts, weight) in resources {
-        let Some((have, used)) = amounts else { continue };
-        let one = strategy_score(strategy, used, have);
-        if one == 0 && matches!(strategy, ScoringStrategy::RequestedToCapacityRatio(_)) {
-            continue;
-        }
-        score = score.wrapping_add(one.wrapping_mul(weight));
-        weights += weight;
-    }
-    match (strategy, weights) {
-        (_, 0) => 0,
-        (ScoringStrategy::RequestedToCapacityRatio(_), _) => {
-            libm::round(score as f64 / weights as f64) as i64
-        }
-        (ScoringStrategy::LeastAllocated | ScoringStrategy::MostAllocated, _) => score / weights,
     }
 }
 

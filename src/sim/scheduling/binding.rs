@@ -124,9 +124,7 @@ impl World {
         match bound {
             Ok(pod) => {
                 self.scheduler.hear(now).finish_binding(now, &placement.pod, &placement.uid);
-                let (of, name) = (&placement.pod.namespace, &placement.pod.name);
-                let slash = if of.is_empty() { "" } else { "/" };
-                let message = ["Successfully assigned ", of, slash, name, " to ", &placement.node].concat();
+                let message = format!("Successfully assigned {} to {}", placement.pod, placement.node);
                 self.say_of_pod(
                     &pod,
                     &placement.scheduler_name,
