@@ -183,11 +183,13 @@ fn parse_go_duration(text: &str) -> Result<SimDuration, String> {
     }
     let mut total: u128 = 0;
     while !rest.is_empty() {
+        let is_of_number = |byte: u8| byte.is_ascii_digit() || byte == b'.';
         let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .bytes()
+            .position(|byte| !is_of_number(byte))
             .ok_or_else(|| format!("`{text}` has no unit; write `{text}s` for seconds"))?;
         let (number, tail) = rest.split_at(digits);
-        let unit_len = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let unit_len = tail.bytes().position(is_of_number).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit_len);
         let unit: u64 = match unit {
             "ns" => 1,

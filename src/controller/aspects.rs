@@ -42,6 +42,8 @@ impl Aspects {
     pub const DISRUPTED: Self = Self(1 << 13);
     /// Whatever it is.
     pub const ANY: Self = Self(1 << 14);
+    /// None of them.
+    pub const NONE: Self = Self(0);
     /// What those look at who make Pods and adopt them.
     pub const OF_MANAGERS: Self =
         Self(Self::ADDED.0 | Self::DELETED.0 | Self::LABELS.0 | Self::OWNERS.0 | Self::CONTROLLED.0);

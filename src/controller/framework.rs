@@ -106,6 +106,12 @@ pub trait Controller: std::fmt::Debug + Send + Sync {
         Aspects::ANY
     }
 
+    /// The kind of which there must be objects for Pods to concern it, and the aspects of Pods that concern it all the same;
+    /// none if Pods do whatever else there is.
+    fn needs(&self) -> Option<(Kind, Aspects)> {
+        None
+    }
+
     /// The source of its Events, if that is not its name.
     fn event_source(&self) -> &'static str {
         self.name()

@@ -53,12 +53,35 @@ impl Default for ManagerConfig {
 pub struct Manager {
     slots: Vec<Slot>,
     /// For each kind, in the order of [`KINDS`], the controllers that hear of it, in their order.
-    watchers: Vec<Vec<(usize, Aspects)>>,
+    watchers: Vec<Vec<Watcher>>,
     config: ManagerConfig,
     watch: Watch,
     /// Instants at which a controller wants to run, collected until the simulator fetches them.
     wakes: VecDeque<(SimTime, ControllerId)>,
     scratch: Vec<(WorkKey, SimDuration)>,
+}
+
+/// A controller that hears of a kind.
+#[derive(Clone, Copy, Debug)]
+struct Watcher {
+    index: usize,
+    /// What of a Pod concerns it.
+    aspects: Aspects,
+    /// The kind of which there must be objects for a Pod to concern it, and what of a Pod does all the same.
+    needs: Option<(Kind, Aspects)>,
+}
+
+impl Watcher {
+    /// One that hears of everything.
+    const fn of_everything(index: usize) -> Self {
+        Self { index, aspects: Aspects::ALL, needs: None }
+    }
+
+    /// Whether a write of a Pod that touches these concerns the controller.
+    fn is_concerned(&self, touched: Aspects, store: &Store) -> bool {
+        self.aspects.touches(touched)
+            && self.needs.is_none_or(|(kind, anyway)| anyway.touches(touched) || store.count_of(kind) > 0)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -114,7 +137,7 @@ impl Manager {
     /// Tells every controller of every change from now on, Events apart, whatever it watches. It must make no difference;
     /// for tests.
     pub fn tell_everything(&mut self) {
-        let all: Vec<(usize, Aspects)> = (0..self.slots.len()).map(|index| (index, Aspects::ALL)).collect();
+        let all: Vec<Watcher> = (0..self.slots.len()).map(Watcher::of_everything).collect();
         for (info, watchers) in KINDS.iter().zip(&mut self.watchers) {
             if info.kind != Kind::Event {
                 watchers.clone_from(&all);
@@ -125,15 +148,19 @@ impl Manager {
     /// Hears of a change at the instant of its write.
     pub fn on_change(&mut self, change: &Change, store: &Store) {
         let delivered = self.watch.heard(change.at, change.revision, store.seed());
-        let watchers = std::mem::take(&mut self.watchers[change.kind() as usize]);
+        let kind = change.kind() as usize;
+        if self.watchers[kind].is_empty() {
+            return;
+        }
+        let watchers = std::mem::take(&mut self.watchers[kind]);
         let mut out =
             Enqueue { keys: std::mem::take(&mut self.scratch), late: Vec::new(), fixed: Vec::new() };
         let touched = Aspects::of(change);
-        for (index, aspects) in &watchers {
-            if !aspects.touches(touched) {
+        for watcher in &watchers {
+            if !watcher.is_concerned(touched, store) {
                 continue;
             }
-            let index = *index;
+            let index = watcher.index;
             self.slots[index].controller.on_change(change, store, &mut out);
             if out.is_empty() {
                 continue;
@@ -152,7 +179,7 @@ impl Manager {
             }
         }
         self.scratch = out.keys;
-        self.watchers[change.kind() as usize] = watchers;
+        self.watchers[kind] = watchers;
     }
 
     /// Hears that the answers of metrics APIs about these Pods, or about any, change from `at` on.
@@ -236,13 +263,18 @@ impl Manager {
 }
 
 /// The controllers that hear of a kind. Events are for people.
-fn watchers(slots: &[Slot], kind: Kind) -> Vec<(usize, Aspects)> {
+fn watchers(slots: &[Slot], kind: Kind) -> Vec<Watcher> {
     let hears = |slot: &Slot| {
         let watched = slot.controller.watches();
         kind != Kind::Event && (watched.is_empty() || watched.contains(&kind))
     };
     let heard = slots.iter().enumerate().filter(|(_, slot)| hears(slot));
-    heard.map(|(index, slot)| (index, slot.controller.of_pods())).collect()
+    heard
+        .map(|(index, Slot { controller, .. })| match kind {
+            Kind::Pod => Watcher { index, aspects: controller.of_pods(), needs: controller.needs() },
+            _ => Watcher::of_everything(index),
+        })
+        .collect()
 }
 
 fn budget_of(controller: &dyn Controller, config: &ManagerConfig) -> ApiBudget {

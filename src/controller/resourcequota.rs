@@ -9,7 +9,7 @@
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::api::policy::ResourceQuota;
 use crate::api::service::Service;
-use crate::api::{Object, Pod, Resource};
+use crate::api::{Kind, Object, Pod, Resource};
 use crate::base::{SimDuration, SimTime};
 use crate::controller::aspects::Aspects;
 use crate::store::{Change, Store, Verb, quota};
@@ -37,6 +37,10 @@ impl Controller for ResourceQuotaController {
 
     fn of_pods(&self) -> Aspects {
         Aspects::ADDED | Aspects::DELETED | Aspects::ENDED | Aspects::DELETION
+    }
+
+    fn needs(&self) -> Option<(Kind, Aspects)> {
+        Some((Kind::ResourceQuota, Aspects::NONE))
     }
 
     fn workers(&self) -> usize {

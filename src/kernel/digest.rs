@@ -66,11 +66,31 @@ impl Digest {
         self.writes
     }
 
+    /// Adds a number: what fits in goes in with one move.
+    #[inline]
+    fn number<const N: usize>(&mut self, bytes: [u8; N]) {
+        match self.gathered.get_mut(self.len..self.len + N) {
+            Some(place) => {
+                place.copy_from_slice(&bytes);
+                self.len += N;
+            }
+            None => self.write_on(&bytes),
+        }
+    }
+
+    /// Adds what does not fit in.
     #[cold]
-    fn flush(&mut self) {
-        let inner = self.inner.get_or_insert_with(|| Box::new(Xxh3::with_seed(SEED)));
-        inner.update(&self.gathered[..self.len]);
-        self.len = 0;
+    fn write_on(&mut self, mut bytes: &[u8]) {
+        while bytes.len() > CHUNK - self.len {
+            let (now, later) = bytes.split_at(CHUNK - self.len);
+            self.gathered[self.len..].copy_from_slice(now);
+            let inner = self.inner.get_or_insert_with(|| Box::new(Xxh3::with_seed(SEED)));
+            inner.update(&self.gathered);
+            self.len = 0;
+            bytes = later;
+        }
+        self.gathered[..bytes.len()].copy_from_slice(bytes);
+        self.len = bytes.len();
     }
 }
 
@@ -80,62 +100,72 @@ impl Hasher for Digest {
     }
 
     #[inline]
-    fn write(&mut self, mut bytes: &[u8]) {
-        while bytes.len() > CHUNK - self.len {
-            let (now, later) = bytes.split_at(CHUNK - self.len);
-            self.gathered[self.len..].copy_from_slice(now);
-            self.len = CHUNK;
-            self.flush();
-            bytes = later;
+    fn write(&mut self, bytes: &[u8]) {
+        match self.gathered.get_mut(self.len..self.len + bytes.len()) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                self.len += bytes.len();
+            }
+            None => self.write_on(bytes),
         }
-        self.gathered[self.len..self.len + bytes.len()].copy_from_slice(bytes);
-        self.len += bytes.len();
     }
 
+    #[inline]
     fn write_u8(&mut self, i: u8) {
-        self.write(&[i]);
+        self.number([i]);
     }
 
+    #[inline]
     fn write_u16(&mut self, i: u16) {
-        self.write(&i.to_le_bytes());
+        self.number(i.to_le_bytes());
     }
 
+    #[inline]
     fn write_u32(&mut self, i: u32) {
-        self.write(&i.to_le_bytes());
+        self.number(i.to_le_bytes());
     }
 
+    #[inline]
     fn write_u64(&mut self, i: u64) {
-        self.write(&i.to_le_bytes());
+        self.number(i.to_le_bytes());
     }
 
+    #[inline]
     fn write_u128(&mut self, i: u128) {
-        self.write(&i.to_le_bytes());
+        self.number(i.to_le_bytes());
     }
 
+    #[inline]
     fn write_usize(&mut self, i: usize) {
         self.write_u64(i as u64);
     }
 
+    #[inline]
     fn write_i8(&mut self, i: i8) {
-        self.write(&i.to_le_bytes());
+        self.number(i.to_le_bytes());
     }
 
+    #[inline]
     fn write_i16(&mut self, i: i16) {
-        self.write(&i.to_le_bytes());
+        self.number(i.to_le_bytes());
     }
 
+    #[inline]
     fn write_i32(&mut self, i: i32) {
-        self.write(&i.to_le_bytes());
+        self.number(i.to_le_bytes());
     }
 
+    #[inline]
     fn write_i64(&mut self, i: i64) {
-        self.write(&i.to_le_bytes());
+        self.number(i.to_le_bytes());
     }
 
+    #[inline]
     fn write_i128(&mut self, i: i128) {
-        self.write(&i.to_le_bytes());
+        self.number(i.to_le_bytes());
     }
 
+    #[inline]
     fn write_isize(&mut self, i: isize) {
         self.write_i64(i as i64);
     }

@@ -16,4 +16,4 @@ pub use budget::TokenBucket;
 pub use digest::Digest;
 pub use limits::{LimitHit, Limits};
 pub use queue::{EventQueue, Lane};
-pub use rng::{Seed, Stream};
+pub use rng::{Seed, Stream, Streams};

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use crate::base::SimDuration;
+use crate::base::{SimDuration, Str};
 
 /// The seed of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -24,18 +24,36 @@ impl Seed {
 
     /// The stream for one purpose and an entity named by several parts.
     pub fn stream_of(self, purpose: &'static str, entity: &[&[u8]]) -> Stream {
+        self.streams(purpose).of(entity)
+    }
+
+    /// All streams for one purpose.
+    pub fn streams(self, purpose: &'static str) -> Streams {
         let mut key = [0u8; 32];
         for (index, half) in key.chunks_exact_mut(16).enumerate() {
             let mut hasher = SipHasher13::new_with_keys(self.0, index as u64);
             hasher.write(purpose.as_bytes());
             half.copy_from_slice(&hasher.finish128().as_bytes());
         }
+        Streams { key }
+    }
+}
+
+/// The streams of one purpose.
+#[derive(Clone, Debug)]
+pub struct Streams {
+    key: [u8; 32],
+}
+
+impl Streams {
+    /// The stream for an entity named by several parts.
+    pub fn of(&self, entity: &[&[u8]]) -> Stream {
         let mut hasher = SipHasher13::new_with_keys(0, 0);
         for part in entity {
             hasher.write(&(part.len() as u64).to_le_bytes());
             hasher.write(part);
         }
-        let mut rng = ChaCha8Rng::from_seed(key);
+        let mut rng = ChaCha8Rng::from_seed(self.key);
         rng.set_stream(hasher.finish128().h1);
         Stream { rng }
     }
@@ -116,20 +134,19 @@ impl Stream {
     }
 
     /// A random identity in the form of a version 4 UUID.
-    pub fn uuid(&mut self) -> String {
+    pub fn uuid(&mut self) -> Str {
         /// Where the two digits of each byte are.
         const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
-        const fn hex(digit: u8) -> u8 {
-            if digit < 10 { b'0' + digit } else { b'a' - 10 + digit }
-        }
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let (a, b) = (self.next_u64(), self.next_u64());
         // Version and variant have their places among the random bits.
         let bits = u128::from(a & !0xf000 | 0x4000) << 64 | u128::from(b & !(0b11 << 62) | 0b10 << 62);
-        let mut text = String::from("00000000-0000-4000-8000-000000000000").into_bytes();
+        let mut text = [b'-'; 36];
         for (at, byte) in PLACES.into_iter().zip(bits.to_be_bytes()) {
-            (text[at], text[at + 1]) = (hex(byte >> 4), hex(byte & 0xf));
+            text[at] = DIGITS[usize::from(byte >> 4)];
+            text[at + 1] = DIGITS[usize::from(byte & 0xf)];
         }
-        String::from_utf8(text).unwrap_or_default()
+        std::str::from_utf8(&text).unwrap_or_default().into()
     }
 }
 

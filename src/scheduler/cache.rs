@@ -57,18 +57,17 @@ impl Cache {
 
     /// A Pod with a node came or changed.
     pub fn set_pod(&mut self, pod: &Arc<Pod>) {
-        let Some(node) = pod.node_name.clone() else { return };
-        let info = Arc::new(self.shapes.info(pod.clone()));
-        let stays = self.placed.get_mut(&pod.meta.uid).filter(|placed| placed.node == node);
+        let Some(node) = &pod.node_name else { return };
+        let stays = self.placed.get_mut(&pod.meta.uid).filter(|placed| placed.node == *node);
         if let Some(placed) = stays
-            && self.snapshot.replace_pod(&node, &info)
+            && self.snapshot.renew_pod(node, pod)
         {
             self.assumed -= usize::from(std::mem::take(&mut placed.assumed));
             return;
         }
         self.take(&pod.meta.uid);
-        self.watch(&info);
-        self.put(info, &node, false);
+        let info = self.info(pod.clone());
+        self.put(info, node, false);
     }
 
     /// A Pod with a node went or ended.

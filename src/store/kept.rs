@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::ObjId;
 use super::events::Voice;
+use super::write::{identities, identity};
 use crate::api::event::Said;
 use crate::api::{Event, EventType, Meta, ObjectRef, Resource};
 use crate::base::{Shared, Str, Timestamp};
@@ -114,7 +115,7 @@ impl Note {
     fn event(&self, id: ObjId) -> Event {
         let about = &self.about;
         let meta = Meta {
-            uid: super::write::identity(about.seed, id),
+            uid: identity(&identities(about.seed), id),
             created: Some(self.first),
             resource_version: self.revision,
             ..Meta::named(about.namespace(), self.name())

@@ -39,7 +39,7 @@ pub use write::{DeleteOptions, Deleted, Propagation};
 use crate::api::{Event, EventType, Kind, LabelSelector, Object, ObjectKey, ObjectRef, Pod, Uid};
 use crate::base::time::Calendar;
 use crate::base::{SimTime, Str, Timestamp};
-use crate::kernel::Seed;
+use crate::kernel::{Seed, Streams};
 use admission::Admission;
 use events::Correlator;
 use index::Indexes;
@@ -51,6 +51,8 @@ pub struct Store {
     now: SimTime,
     calendar: Calendar,
     seed: Seed,
+    /// What identities of objects are drawn from.
+    identities: Streams,
     revision: u64,
     tables: Tables,
     indexes: Indexes,
@@ -68,6 +70,7 @@ impl Store {
             now: SimTime::ZERO,
             calendar,
             seed,
+            identities: write::identities(seed),
             revision: 0,
             tables: Tables::default(),
             indexes: Indexes::default(),
@@ -198,6 +201,11 @@ impl Store {
     /// How many objects of a kind there are.
     pub fn count<T: Stored>(&self) -> usize {
         T::table(&self.tables).len()
+    }
+
+    /// How many objects of a kind known only at run time there are.
+    pub fn count_of(&self, kind: Kind) -> usize {
+        self.tables.count(kind)
     }
 
     /// An object of a kind known only at run time.

@@ -13,7 +13,7 @@ use super::table::{ObjId, Stored};
 use super::{Change, Store, Verb};
 use crate::api::{Deletion, Event, Kind, ObjectKey, Pod, PodStatus, Uid};
 use crate::base::{Str, text::lit};
-use crate::kernel::Seed;
+use crate::kernel::{Seed, Streams};
 
 /// The finalizer of a foreground deletion.
 pub const FINALIZER_FOREGROUND: &str = "foregroundDeletion";
@@ -89,7 +89,7 @@ impl Store {
         let created = self.timestamp();
         let meta = object.meta_mut();
         if meta.uid.is_empty() {
-            meta.uid = identity(self.seed, id);
+            meta.uid = identity(&self.identities, id);
         }
         meta.created = meta.created.or(Some(created));
         meta.generation = meta.generation.max(i64::from(has_generation(T::KIND)));
@@ -364,9 +364,14 @@ impl Store {
     }
 }
 
+/// What identities of objects are drawn from.
+pub(super) fn identities(seed: Seed) -> Streams {
+    seed.streams("uid")
+}
+
 /// The identity of an object that is created at a place, as a UUID.
-pub(super) fn identity(seed: Seed, id: ObjId) -> Uid {
-    seed.stream_of("uid", &[&id.0.to_le_bytes()]).uuid().into()
+pub(super) fn identity(streams: &Streams, id: ObjId) -> Uid {
+    streams.of(&[&id.0.to_le_bytes()]).uuid()
 }
 
 /// Takes over the desired state of `new`, keeping what only the store assigns.

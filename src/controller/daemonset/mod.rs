@@ -61,6 +61,10 @@ impl Controller for DaemonSetController {
         Aspects::OF_MANAGERS
     }
 
+    fn needs(&self) -> Option<(Kind, Aspects)> {
+        Some((Kind::DaemonSet, Aspects::NONE))
+    }
+
     fn workers(&self) -> usize {
         2
     }

@@ -51,6 +51,10 @@ impl Controller for DeploymentController {
         Aspects::DELETED
     }
 
+    fn needs(&self) -> Option<(Kind, Aspects)> {
+        Some((Kind::Deployment, Aspects::NONE))
+    }
+
     fn retries_max(&self) -> Option<u32> {
         Some(15)
     }

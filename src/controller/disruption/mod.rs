@@ -60,6 +60,10 @@ impl Controller for DisruptionController {
             | Aspects::DISRUPTED
     }
 
+    fn needs(&self) -> Option<(Kind, Aspects)> {
+        Some((Kind::PodDisruptionBudget, Aspects::DISRUPTED))
+    }
+
     fn event_source(&self) -> &'static str {
         "controllermanager"
     }

@@ -173,6 +173,10 @@ impl Controller for EndpointSliceController {
             | Aspects::LABELS
     }
 
+    fn needs(&self) -> Option<(Kind, Aspects)> {
+        Some((Kind::Service, Aspects::NONE))
+    }
+
     fn workers(&self) -> usize {
         self.workers
     }

@@ -133,6 +133,10 @@ impl Controller for JobController {
         Aspects::OF_MANAGERS | Aspects::FINALIZED
     }
 
+    fn needs(&self) -> Option<(Kind, Aspects)> {
+        Some((Kind::Job, Aspects::FINALIZED))
+    }
+
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
         match change.kind() {
             Kind::Job => {

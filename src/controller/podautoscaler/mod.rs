@@ -27,8 +27,9 @@ use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::api::condition::{self, Condition};
 use crate::api::policy::HorizontalPodAutoscaler;
 use crate::api::selectors::Selectors;
-use crate::api::{ConditionStatus, EventType, LabelSelector, ObjectKey, ObjectRef, Pod};
+use crate::api::{ConditionStatus, EventType, Kind, LabelSelector, ObjectKey, ObjectRef, Pod};
 use crate::base::{Few, LookupMap, LookupSet, SimDuration, SimTime, Str, Timestamp};
+use crate::controller::aspects::Aspects;
 use crate::params::settings::ControllerManager;
 use crate::store::{Change, ObjId, Store};
 use calculate::Selected;
@@ -474,6 +475,10 @@ impl Controller for HorizontalController {
 
     fn workers(&self) -> usize {
         usize::try_from(self.flags.concurrent_horizontal_pod_autoscaler_syncs).unwrap_or(1).max(1)
+    }
+
+    fn needs(&self) -> Option<(Kind, Aspects)> {
+        Some((Kind::HorizontalPodAutoscaler, Aspects::NONE))
     }
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {

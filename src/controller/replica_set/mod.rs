@@ -95,6 +95,10 @@ impl<T: PodSet> Controller for ReplicaSetController<T> {
         Aspects::OF_MANAGERS
     }
 
+    fn needs(&self) -> Option<(Kind, Aspects)> {
+        Some((T::KIND, Aspects::NONE))
+    }
+
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
         if let Some((old, new)) = change.of::<T>() {
             if let Some(set) = new {

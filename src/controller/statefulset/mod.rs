@@ -56,6 +56,10 @@ impl Controller for StatefulSetController {
         Aspects::OF_MANAGERS
     }
 
+    fn needs(&self) -> Option<(Kind, Aspects)> {
+        Some((Kind::StatefulSet, Aspects::NONE))
+    }
+
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
         match change.kind() {
             Kind::StatefulSet => out.now(WorkKey::sync(change.object().key())),

@@ -11,7 +11,7 @@ use rustc_hash::FxBuildHasher;
 use super::pod_info::PodInfo;
 use super::resources::Resources;
 use crate::api::pod::ContainerPort;
-use crate::api::{Node, ObjectKey};
+use crate::api::{Node, ObjectKey, Pod};
 use crate::base::Str;
 use crate::base::text::lit;
 
@@ -216,8 +216,9 @@ impl NodeInfo {
     }
 
     /// Puts another state of the Pod at a place, which asks for the same, behind all others.
-    pub fn replace_pod(&mut self, at: usize, info: Arc<PodInfo>) {
-        self.pods.swap_remove(at);
+    pub fn renew_pod(&mut self, at: usize, pod: &Arc<Pod>) {
+        let mut info = self.pods.swap_remove(at);
+        Arc::make_mut(&mut info).pod = pod.clone();
         let mark = self.marks.swap_remove(at);
         self.pods.push(info);
         self.marks.push(mark);

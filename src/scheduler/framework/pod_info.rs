@@ -185,15 +185,16 @@ impl PodInfo {
         &self.pod.meta.uid
     }
 
-    /// Whether it makes no difference to what is counted of the node and of the cluster which of the two is there: what they
-    /// ask for, their labels, and whether they are about to go. When they started counts once victims are chosen among them.
-    pub fn looks_like(&self, other: &Self) -> bool {
-        let (mine, theirs) = (&self.pod.meta, &other.pod.meta);
-        Arc::ptr_eq(&self.shape, &other.shape)
-            && Arc::ptr_eq(&self.resources, &other.resources)
+    /// Whether it makes no difference to what is counted of the node and of the cluster which of two states of the Pod is
+    /// there: what they ask for, their labels, and whether they are about to go. When it started counts once victims are chosen.
+    pub fn looks_like(&self, other: &Pod) -> bool {
+        let (mine, theirs) = (&self.pod.meta, &other.meta);
+        Arc::ptr_eq(&self.pod.spec, &other.spec)
+            && !self.pod.is_resized()
+            && !other.is_resized()
             && mine.labels == theirs.labels
             && mine.deletion == theirs.deletion
-            && self.pod.status.nominated_node == other.pod.status.nominated_node
+            && self.pod.status.nominated_node == other.status.nominated_node
     }
 
     /// Its priority.

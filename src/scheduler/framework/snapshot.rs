@@ -342,15 +342,15 @@ impl Snapshot {
         Some(removed)
     }
 
-    /// A Pod on a node has changed in nothing that is counted; false if it has, or is not there. The node stays what it was,
-    /// but for the order of its Pods: this one is the last now.
-    pub fn replace_pod(&mut self, node: &str, info: &Arc<PodInfo>) -> bool {
+    /// A Pod on a node has changed in nothing that is counted; false if it may have, or is not there. The node stays what it
+    /// was, but for the order of its Pods: this one is the last now.
+    pub fn renew_pod(&mut self, node: &str, pod: &Arc<Pod>) -> bool {
         let Some(id) = self.by_name.get(node).copied() else { return false };
         let slot = &mut self.slots[id.index()];
-        let Some(at) = slot.place_of(info.uid()) else { return false };
-        let looks_alike = slot.pods()[at].looks_like(info);
+        let Some(at) = slot.place_of(&pod.meta.uid) else { return false };
+        let looks_alike = slot.pods()[at].looks_like(pod);
         if looks_alike {
-            Arc::make_mut(slot).replace_pod(at, info.clone());
+            Arc::make_mut(slot).renew_pod(at, pod);
         }
         looks_alike
     }

@@ -34,7 +34,7 @@ struct Raw {
     others: usize,
 }
 
-/// A local Score plugin.
+/// A local Score plugin that has to do with Pods of these wishes.
 #[derive(Clone, Debug)]
 struct Scorer {
     /// Its place in the profile.
@@ -45,10 +45,21 @@ struct Scorer {
     ready: Option<Ready>,
     /// Where its scores are kept, if they will be normalised.
     raw: Option<usize>,
-    /// It has nothing to do with Pods of these wishes.
-    skips: bool,
-    /// Its scores are kept and change with the node's object only.
-    stays: bool,
+}
+
+/// The local plugins that have to do with Pods of these wishes.
+#[derive(Clone, Debug, Default)]
+struct Local {
+    /// How many Filter plugins, of those that run first, look at the node's object alone.
+    of_object: usize,
+    /// The places of those that run first and look at more than that.
+    first: Vec<usize>,
+    /// The places of those that run later, whose reasons are asked for when they are needed.
+    later: Vec<usize>,
+    /// Score plugins whose scores are kept and change with the node's object only.
+    staying: Vec<Scorer>,
+    /// The others.
+    moving: Vec<Scorer>,
 }
 
 /// Sixty-four positions.
@@ -69,10 +80,8 @@ pub struct Table {
     wishes: u64,
     /// When it was last of use.
     pub(super) used: u64,
-    /// What local plugins remember from PreScore.
-    state: Option<CycleState>,
-    /// The local Score plugins, parallel to those of the profile.
-    scorers: Vec<Scorer>,
+    /// What local plugins remember from PreScore, and which of them are asked.
+    own: Option<(CycleState, Local)>,
     /// The arrangement of the snapshot that the blocks are for.
     arrangement: Option<u64>,
     /// How many changes of nodes have been followed.
@@ -96,11 +105,8 @@ struct Asking<'a> {
     framework: &'a Framework,
     snapshot: &'a Snapshot,
     state: &'a CycleState,
+    local: &'a Local,
     pod: &'a PodInfo,
-    /// How many Filter plugins look at the node's object alone, and how many are local, of those that run first.
-    filters: (usize, usize),
-    /// Whether others are local, too.
-    more: bool,
 }
 
 impl Table {
@@ -111,8 +117,7 @@ impl Table {
             profile: framework.profile_name.clone(),
             wishes,
             used: 0,
-            state: None,
-            scorers: Vec::new(),
+            own: None,
             arrangement: None,
             followed: 0,
             verdicts: Vec::new(),
@@ -142,23 +147,20 @@ impl Table {
         state: &CycleState,
         pod: &PodInfo,
     ) -> Result<usize, Broken> {
-        let own = match self.state.take() {
-            Some(state) => state,
+        let own = match self.own.take() {
+            Some(own) => own,
             None => {
                 let state = local_state(framework, snapshot, state, pod)?;
-                self.scorers = scorers(framework, &state, pod);
-                state
+                let local = Local::new(framework, &state, pod);
+                (state, local)
             }
         };
-        let filters = (framework.object_filters(), framework.local_filters());
-        let more = framework.filter[filters.1..].iter().any(|at| at.local);
-        let asking = Asking { framework, snapshot, state: &own, pod, filters, more };
-        let asked = self.follow(&asking);
+        let asked = self.follow(&Asking { framework, snapshot, state: &own.0, local: &own.1, pod });
         if asked.is_err() {
             // It begins anew the next time.
             *self = Self::new(framework, self.wishes);
         }
-        self.state = Some(own);
+        self.own = Some(own);
         asked
     }
 
@@ -174,17 +176,19 @@ impl Table {
         self.totals.resize(snapshot.slots(), 0);
         let layout = snapshot.layout();
         let mut last = None;
-        for node in changes.into_iter().flatten() {
-            if last == Some(node) {
-                continue;
-            }
-            last = Some(node);
-            if rearranged {
-                self.verdicts[node.index()] = UNKNOWN;
-            } else if let Some(position) = layout.position(node) {
-                self.ask(asking, node)?;
-                self.place(node, position);
-                asked += 1;
+        if let Some(changes) = changes {
+            for node in changes {
+                if last == Some(node) {
+                    continue;
+                }
+                last = Some(node);
+                if rearranged {
+                    self.verdicts[node.index()] = UNKNOWN;
+                } else if let Some(position) = layout.position(node) {
+                    self.ask(asking, node)?;
+                    self.place(node, position);
+                    asked += 1;
+                }
             }
         }
         if !known {
@@ -271,56 +275,43 @@ impl Table {
 
     /// Asks all local plugins of a node: those that look at its object alone only if it is another one.
     fn ask(&mut self, asking: &Asking<'_>, node: NodeId) -> Result<(), Broken> {
-        let Asking { framework, snapshot, state, pod, filters: (of_object, local), more } = *asking;
+        let Asking { framework, snapshot, state, local, pod } = *asking;
         let at = node.index();
         let before = std::mem::replace(&mut self.verdicts[at], UNKNOWN);
         let info = snapshot.node(node);
-        let (first, rest) = framework.filter.split_at(local);
-        let stays = self.versions[at] == info.version();
-        if !stays {
-            self.of_object[at] = self.hear(&first[..of_object], asking, info)?;
+        let same = self.versions[at] == info.version();
+        if !same {
+            let said = run_filters(&framework.filter[..local.of_object], snapshot, state, pod, info);
+            self.of_object[at] = self.heard(said)?;
             self.versions[at] = info.version();
         }
         let mut verdict = self.of_object[at];
-        for at in &first[of_object..] {
+        for place in &local.first {
             if verdict != PASSES {
                 break;
             }
-            if state.skip_filter & at.bit == 0 {
-                verdict = self.hear(std::slice::from_ref(at), asking, info)?;
-            }
+            let filter = std::slice::from_ref(&framework.filter[*place]);
+            verdict = self.heard(run_filters(filter, snapshot, state, pod, info))?;
         }
-        if more {
-            for later in rest.iter().filter(|at| at.local) {
-                if verdict != PASSES {
-                    break;
-                }
-                match run_filters(std::slice::from_ref(later), snapshot, state, pod, info) {
-                    Ok(()) => {}
-                    Err(status) if status.is_rejected() => verdict = REFUSED,
-                    Err(status) => return Err(status.plugin),
-                }
+        for place in &local.later {
+            if verdict != PASSES {
+                break;
+            }
+            match run_filters(std::slice::from_ref(&framework.filter[*place]), snapshot, state, pod, info) {
+                Ok(()) => {}
+                Err(status) if status.is_rejected() => verdict = REFUSED,
+                Err(status) => return Err(status.plugin),
             }
         }
         let passes = verdict == PASSES;
-        let stays = stays && before != UNKNOWN && (before == PASSES) == passes;
-        let mut total = 0i64;
-        for scorer in &self.scorers {
-            if stays && scorer.stays {
-                continue;
-            }
-            let score = match &scorer.ready {
-                _ if !passes || scorer.skips => 0,
-                Some(ready) => ready.score(info),
-                None => {
-                    let at = &framework.score[scorer.place].at;
-                    at.plugin.score(snapshot, state, pod, info).map_err(|_| at.name)?
-                }
-            };
-            match scorer.raw {
-                Some(raw) => self.raws[raw].set(at, score),
-                None if (0..=MAX_NODE_SCORE).contains(&score) => total += score * scorer.weight,
-                None => return Err(framework.score[scorer.place].at.name),
+        let stays = same && before != UNKNOWN && (before == PASSES) == passes;
+        let mut total = 0;
+        for scorer in &local.moving {
+            total += self.score(scorer, asking, info, passes)?;
+        }
+        if !stays {
+            for scorer in &local.staying {
+                total += self.score(scorer, asking, info, passes)?;
             }
         }
         self.totals[at] = i32::try_from(total).map_err(|_| "a total beyond 32 bits")?;
@@ -328,14 +319,35 @@ impl Table {
         Ok(())
     }
 
-    /// What some of the plugins that run first say of a node.
-    fn hear(
+    /// What a plugin adds to the total of a node; its score is put down if it will be normalised.
+    #[inline]
+    fn score(
         &mut self,
-        filters: &[At<dyn Filter>],
+        scorer: &Scorer,
         asking: &Asking<'_>,
         info: &NodeInfo,
-    ) -> Result<u16, Broken> {
-        match run_filters(filters, asking.snapshot, asking.state, asking.pod, info) {
+        passes: bool,
+    ) -> Result<i64, Broken> {
+        let score = match &scorer.ready {
+            _ if !passes => 0,
+            Some(ready) => ready.score(info),
+            None => {
+                let at = &asking.framework.score[scorer.place].at;
+                at.plugin.score(asking.snapshot, asking.state, asking.pod, info).map_err(|_| at.name)?
+            }
+        };
+        match scorer.raw {
+            Some(raw) => self.raws[raw].set(info.id.index(), score),
+            None if (0..=MAX_NODE_SCORE).contains(&score) => return Ok(score * scorer.weight),
+            None => return Err(asking.framework.score[scorer.place].at.name),
+        }
+        Ok(0)
+    }
+
+    /// What plugins that run first have said of a node.
+    #[inline]
+    fn heard(&mut self, said: Result<(), Status>) -> Result<u16, Broken> {
+        match said {
             Ok(()) => Ok(PASSES),
             Err(status) if status.is_rejected() => Ok(self.number(status)),
             Err(status) => Err(status.plugin),
@@ -388,13 +400,13 @@ impl Table {
     }
 
     /// What local plugins remember for Pods of these wishes.
-    pub const fn state(&self) -> Option<&CycleState> {
-        self.state.as_ref()
+    pub fn state(&self) -> Option<&CycleState> {
+        self.own.as_ref().map(|(state, _)| state)
     }
 
     /// Whether a local plugin has nothing to do with Pods of these wishes.
     pub fn skips(&self, bit: u64) -> bool {
-        self.state.as_ref().is_some_and(|state| state.skip_score & bit != 0)
+        self.state().is_some_and(|state| state.skip_score & bit != 0)
     }
 }
 
@@ -412,18 +424,34 @@ impl Raw {
     }
 }
 
-/// The local Score plugins for Pods of these wishes. `state` is that after PreScore.
-fn scorers(framework: &Framework, state: &CycleState, pod: &PodInfo) -> Vec<Scorer> {
-    let mut raws = 0..;
-    let local = framework.score.iter().enumerate().filter(|(_, weighted)| weighted.at.local);
-    local
-        .map(|(place, Weighted { at, weight })| {
-            let skips = state.skip_score & at.bit != 0;
+impl Local {
+    /// Those that have to do with Pods of these wishes. `state` is that after PreScore.
+    fn new(framework: &Framework, state: &CycleState, pod: &PodInfo) -> Self {
+        let (of_object, first) = (framework.object_filters(), framework.local_filters());
+        let asked = |from: usize, to: usize| {
+            let asked = |at: &At<dyn Filter>| at.local && state.skip_filter & at.bit == 0;
+            (from..to).filter(|place| asked(&framework.filter[*place])).collect()
+        };
+        let mut local = Self {
+            of_object,
+            first: asked(of_object, first),
+            later: asked(first, framework.filter.len()),
+            ..Self::default()
+        };
+        let mut raws = 0..;
+        for (place, Weighted { at, weight }) in framework.score.iter().enumerate() {
+            if !at.local {
+                continue;
+            }
             let raw = if at.plugin.normalizes() { raws.next() } else { None };
-            let ready = if skips { None } else { at.plugin.ready(state, pod) };
-            Scorer { place, weight: *weight, ready, raw, skips, stays: at.of_object && raw.is_some() }
-        })
-        .collect()
+            if state.skip_score & at.bit == 0 {
+                let scorer = Scorer { place, weight: *weight, ready: at.plugin.ready(state, pod), raw };
+                let stays = at.of_object && raw.is_some();
+                if stays { local.staying.push(scorer) } else { local.moving.push(scorer) }
+            }
+        }
+        local
+    }
 }
 
 /// What local plugins remember in a cycle for Pods of these wishes, PreScore included.

@@ -82,11 +82,21 @@ fn balance(resources: &[Scored], Requests(requests): &Requests, node: &NodeInfo)
 /// The standard deviation of the fractions, in the order of operations that upstream has.
 #[inline]
 fn deviation<I: Iterator<Item = f64>>(fractions: impl Fn() -> I) -> f64 {
-    let mut all = fractions();
-    let (Some(first), Some(second)) = (all.next(), all.next()) else { return 0.0 };
-    let Some(third) = all.next() else { return ((first - second) / 2.0).abs() };
-    let (n, total) = all.fold((3usize, first + second + third), |(n, sum), f| (n + 1, sum + f));
-    let mean = total / n as f64;
-    let sum = fractions().fold(0.0, |sum, f| sum + (f - mean) * (f - mean));
-    libm::sqrt(sum / n as f64)
+    let (mut n, mut total, mut first) = (0, 0.0, [0.0; 2]);
+    for fraction in fractions() {
+        if let Some(place) = first.get_mut(n) {
+            *place = fraction;
+        }
+        n += 1;
+        total += fraction;
+    }
+    match n {
+        0 | 1 => 0.0,
+        2 => ((first[0] - first[1]) / 2.0).abs(),
+        _ => {
+            let mean = total / n as f64;
+            let sum = fractions().fold(0.0, |sum, f| sum + (f - mean) * (f - mean));
+            libm::sqrt(sum / n as f64)
+        }
+    }
 }

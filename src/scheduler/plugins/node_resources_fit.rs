@@ -159,42 +159,51 @@ impl Score for Fit {
 
 impl Fit {
     /// The score of a node for what a Pod counts for of each resource.
-    fn total(&self, Requests(requests): &Requests, node: &NodeInfo) -> i64 {
-        let strategy = &self.strategy;
-        let (mut score, mut weights) = (0i64, 0i64);
+    fn total(&self, requests: &Requests, node: &NodeInfo) -> i64 {
+        let mean = |(score, weights): (i64, i64)| if weights == 0 { 0 } else { score / weights };
+        match &self.strategy {
+            ScoringStrategy::LeastAllocated => mean(self.sums(requests, node, |used, have| {
+                let free = have.wrapping_sub(used).max(0);
+                Some(free.wrapping_mul(MAX_NODE_SCORE) / have)
+            })),
+            ScoringStrategy::MostAllocated => {
+                mean(self.sums(requests, node, |used, have| {
+                    Some(used.min(have).wrapping_mul(MAX_NODE_SCORE) / have)
+                }))
+            }
+            ScoringStrategy::RequestedToCapacityRatio(shape) => {
+                let (score, weights) = self.sums(requests, node, |used, have| {
+                    let percent = if used > have { 100 } else { used.wrapping_mul(100) / have };
+                    Some(broken_line(shape, percent)).filter(|score| *score > 0)
+                });
+                if weights == 0 { 0 } else { libm::round(score as f64 / weights as f64) as i64 }
+            }
+        }
+    }
+
+    /// The scores of the resources that count on a node, times their weights, and those weights, added up. `score` is that of
+    /// one resource of which so much would be used and so much is there; none if it does not count after all.
+    #[inline]
+    fn sums(
+        &self,
+        Requests(requests): &Requests,
+        node: &NodeInfo,
+        score: impl Fn(i64, i64) -> Option<i64>,
+    ) -> (i64, i64) {
+        let (mut sum, mut weights) = (0i64, 0i64);
         for (resource, request) in self.resources.iter().zip(requests) {
-            let Some((have, used)) = resource.on(node, *request, false) else { continue };
-            let one = strategy_score(strategy, used, have);
-            if one == 0 && matches!(strategy, ScoringStrategy::RequestedToCapacityRatio(_)) {
-                continue;
+            if let Some((have, used)) = resource.on(node, *request, false)
+                && let Some(score) = score(used, have)
+            {
+                sum = sum.wrapping_add(score.wrapping_mul(resource.weight));
+                weights += resource.weight;
             }
-            score = score.wrapping_add(one.wrapping_mul(resource.weight));
-            weights += resource.weight;
         }
-        match (strategy, weights) {
-            (_, 0) => 0,
-            (ScoringStrategy::RequestedToCapacityRatio(_), _) => {
-                libm::round(score as f64 / weights as f64) as i64
-            }
-            (ScoringStrategy::LeastAllocated | ScoringStrategy::MostAllocated, _) => score / weights,
-        }
+        (sum, weights)
     }
 
     fn requests(&self, pod: &PodInfo) -> Requests {
         Requests(self.resources.iter().map(|r| r.request(&pod.resources.score_list)).collect())
-    }
-}
-
-#[inline]
-fn strategy_score(strategy: &ScoringStrategy, used: i64, have: i64) -> i64 {
-    match strategy {
-        ScoringStrategy::LeastAllocated if used > have => 0,
-        ScoringStrategy::LeastAllocated => have.wrapping_sub(used).wrapping_mul(MAX_NODE_SCORE) / have,
-        ScoringStrategy::MostAllocated => used.min(have).wrapping_mul(MAX_NODE_SCORE) / have,
-        ScoringStrategy::RequestedToCapacityRatio(shape) => {
-            let percent = if used > have { 100 } else { used.wrapping_mul(100) / have };
-            broken_line(shape, percent).max(0)
-        }
     }
 }
 

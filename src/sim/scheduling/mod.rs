@@ -15,6 +15,7 @@ mod evicting;
 mod inbox;
 
 use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use super::alarm::Alarm;
@@ -132,7 +133,8 @@ impl World {
         driver.hear(now).wake(now);
         let Some(queued) = driver.inner.pop(now) else { return };
         driver.attempts += 1;
-        let mut stream = self.store.seed().stream_of("scheduler", &[&driver.attempts.to_le_bytes()]);
+        let (seed, attempts) = (self.store.seed(), driver.attempts);
+        let mut stream = LazyCell::new(|| seed.stream_of("scheduler", &[&attempts.to_le_bytes()]));
         let mut draw = |bound: u64| stream.below(bound);
         let attempt = driver.inner.schedule_one(now, queued, &mut Choice::Random(&mut draw));
         driver.busy_until = now + CYCLE_TIME;
