@@ -1,13 +1,15 @@
 //! What holds a Pod that has a node and does not run: its claims, its disks, and the last that was said of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::api::node::TAINT_OUT_OF_SERVICE;
 use crate::api::storage::{
     ClaimPhase, CsiDriver, PersistentVolume, PersistentVolumeClaim, StorageClass, VolumeAttachment,
 };
-use crate::api::{ContainerState, ContainerStatus, Event, EventType, Node, ObjectKey, Phase, Pod, Uid};
+use crate::api::{
+    ContainerState, ContainerStatus, Event, EventType, Node, ObjectKey, ObjectRef, Phase, Pod, Uid,
+};
 use crate::base::Str;
 use crate::params::drivers;
 use crate::store::Store;
@@ -22,7 +24,7 @@ pub fn of(store: &Store, pod: &Pod) -> Vec<String> {
         .into_iter()
         .map(|name| claim(store, &ObjectKey::new(pod.meta.namespace.clone(), name), node))
         .collect();
-    if let Some(event) = last_warnings(store).get(&pod.meta.uid) {
+    if let Some(event) = last_warnings(store, [&pod.meta.uid]).get(&pod.meta.uid) {
         let often = if event.count > 1 { format!(", {} times", event.count) } else { String::new() };
         said.push(format!(
             "the last that was said{often}: {}: {}",
@@ -40,10 +42,21 @@ fn is_past_volumes(pod: &Pod) -> bool {
     !status.init_containers.iter().chain(&status.containers).all(untried)
 }
 
-/// The last complaint about every object of which there is one, by its identity.
-pub fn last_warnings(store: &Store) -> BTreeMap<Uid, Arc<Event>> {
+/// The last complaint about each of these objects of which there is one, by its identity.
+pub fn last_warnings<'a>(
+    store: &Store,
+    objects: impl IntoIterator<Item = &'a Uid>,
+) -> BTreeMap<Uid, Arc<Event>> {
+    let objects: BTreeSet<&Uid> = objects.into_iter().collect();
     let mut last: BTreeMap<Uid, Arc<Event>> = BTreeMap::new();
-    for event in store.events_about(|_, event_type| event_type == EventType::Warning) {
+    if objects.is_empty() {
+        // Events are more than all other objects together.
+        return last;
+    }
+    let wanted = |regarding: &ObjectRef, event_type| {
+        event_type == EventType::Warning && objects.contains(&regarding.uid)
+    };
+    for event in store.events_about(wanted) {
         let known = last.entry(event.regarding.uid.clone()).or_insert_with(|| event.clone());
         if (event.last, &event.meta.name) > (known.last, &known.meta.name) {
             *known = event;

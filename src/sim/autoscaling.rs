@@ -23,6 +23,7 @@ impl World {
         let now = self.store.now();
         self.autoscaler_wake.went_off(now);
         // The autoscaler watches for itself; it does not see the cluster with the scheduler's delay.
+        self.scheduler.hear(now);
         let scheduler = self.scheduler.as_of(SimTime::MAX);
         let Some(framework) = scheduler.default_framework() else { return };
         let mut effects = Vec::new();

@@ -8,7 +8,6 @@ use crate::base::{SimTime, Str, text::lit};
 use crate::controller::Manager;
 use crate::controller::manager::ManagerConfig;
 use crate::controller::table::{self, ControllerParams};
-use crate::facts::Recorder;
 use crate::params::Operations;
 use crate::plan::{Plan, PlannedNode, Step};
 use crate::scheduler::plugins::registry::Registry;
@@ -63,7 +62,7 @@ pub fn scheduler(plan: &Plan, registry: &Registry) -> Result<Scheduler, Vec<Stri
 }
 
 /// Puts the cluster up and applies the manifests.
-pub(super) fn set_up(world: &mut World, recorder: &mut dyn Recorder) {
+pub(super) fn set_up(world: &mut World) {
     let settings = &world.plan.settings.kube_apiserver;
     let (not_ready, unreachable) =
         (settings.default_not_ready_toleration_seconds, settings.default_unreachable_toleration_seconds);
@@ -82,7 +81,7 @@ pub(super) fn set_up(world: &mut World, recorder: &mut dyn Recorder) {
             world.refuse("nodes", format!("node {name}: {error}"));
         }
     }
-    world.settle(recorder);
+    world.settle();
     let manifests = world.plan.manifests.clone();
     if let Err(message) = world.apply_all(&manifests) {
         world.refuse("apply", message);
@@ -92,7 +91,7 @@ pub(super) fn set_up(world: &mut World, recorder: &mut dyn Recorder) {
         world.schedule(at, Event::Step(index));
     }
     world.begin_traces();
-    world.settle(recorder);
+    world.settle();
 }
 
 /// Creates an object of an empty cluster, where nothing can refuse it.

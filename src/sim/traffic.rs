@@ -3,7 +3,6 @@
 use super::event::Event;
 use super::world::World;
 use crate::base::SimTime;
-use crate::facts::Recorder;
 use crate::kubelet::pod::Burden;
 
 impl World {
@@ -56,9 +55,9 @@ impl World {
     }
 
     /// The run is over: what has happened to requests since the last change is told.
-    pub(super) fn end_traffic(&mut self, recorder: &mut dyn Recorder) {
+    pub(super) fn end_traffic(&mut self) {
         let now: SimTime = self.store.now();
         self.usage.finish(now, &mut self.facts);
-        self.settle(recorder);
+        self.settle();
     }
 }

@@ -8,7 +8,7 @@ use super::table::{ObjId, Stored};
 use crate::api::selector::Operator;
 use crate::api::service::Namespace;
 use crate::api::{Kind, LabelSelector, Labels, Meta, Node, ObjectKey, Pod};
-use crate::base::{LookupMap, Str};
+use crate::base::{LookupMap, NumberSet, Str};
 
 /// Pods of one controller with the same labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,26 +28,26 @@ pub struct Alike {
 pub struct Indexes {
     by_uid: LookupMap<Str, (ObjId, Kind)>,
     by_owner: LookupMap<Str, BTreeMap<ObjId, Kind>>,
-    pods_by_node: LookupMap<Str, BTreeSet<ObjId>>,
-    pods_by_controller: LookupMap<Str, BTreeSet<ObjId>>,
+    pods_by_node: LookupMap<Str, NumberSet>,
+    pods_by_controller: LookupMap<Str, NumberSet>,
     /// The same Pods by what they look like, with their numbers.
     alike_by_controller: LookupMap<Str, Vec<Alike>>,
-    orphan_pods: LookupMap<Str, BTreeSet<ObjId>>,
-    unbound_pods: BTreeSet<ObjId>,
-    pods_by_label: LookupMap<(Str, Str, Str), BTreeSet<ObjId>>,
-    pods_by_claim: LookupMap<ObjectKey, BTreeSet<ObjId>>,
+    orphan_pods: LookupMap<Str, NumberSet>,
+    unbound_pods: NumberSet,
+    pods_by_label: LookupMap<(Str, Str, Str), NumberSet>,
+    pods_by_claim: LookupMap<ObjectKey, NumberSet>,
     zones: Zones,
     /// Namespaces that are being deleted.
     terminating: BTreeSet<Str>,
-    none: BTreeSet<ObjId>,
+    none: NumberSet,
 }
 
 impl Indexes {
-    pub(super) fn pods_on(&self, node: &str) -> Option<&BTreeSet<ObjId>> {
+    pub(super) fn pods_on(&self, node: &str) -> Option<&NumberSet> {
         self.pods_by_node.get(node)
     }
 
-    pub(super) fn pods_of(&self, controller: &str) -> Option<&BTreeSet<ObjId>> {
+    pub(super) fn pods_of(&self, controller: &str) -> Option<&NumberSet> {
         self.pods_by_controller.get(controller)
     }
 
@@ -55,15 +55,15 @@ impl Indexes {
         self.alike_by_controller.get(controller).map(Vec::as_slice).unwrap_or_default()
     }
 
-    pub(super) fn orphan_pods(&self, namespace: &str) -> Option<&BTreeSet<ObjId>> {
+    pub(super) fn orphan_pods(&self, namespace: &str) -> Option<&NumberSet> {
         self.orphan_pods.get(namespace)
     }
 
-    pub(super) const fn unbound_pods(&self) -> &BTreeSet<ObjId> {
+    pub(super) const fn unbound_pods(&self) -> &NumberSet {
         &self.unbound_pods
     }
 
-    pub(super) fn pods_using(&self, claim: &ObjectKey) -> Option<&BTreeSet<ObjId>> {
+    pub(super) fn pods_using(&self, claim: &ObjectKey) -> Option<&NumberSet> {
         self.pods_by_claim.get(claim)
     }
 
@@ -89,7 +89,7 @@ impl Indexes {
     }
 
     /// A superset of the Pods that `selector` selects in `namespace`; none if no label narrows it.
-    pub(super) fn candidates(&self, namespace: &str, selector: &LabelSelector) -> Option<&BTreeSet<ObjId>> {
+    pub(super) fn candidates(&self, namespace: &str, selector: &LabelSelector) -> Option<&NumberSet> {
         let LabelSelector::Requirements(all) = selector else { return Some(&self.none) };
         all.iter()
             .filter(|r| r.operator == Operator::In && r.values.len() == 1)
@@ -206,10 +206,10 @@ impl Indexes {
 
     fn insert_pod_owner(&mut self, id: ObjId, meta: &Meta) {
         let set = match meta.controller() {
-            Some(owner) => self.pods_by_controller.or_insert_with(owner.uid.clone(), BTreeSet::new),
-            None => self.orphan_pods.or_insert_with(meta.namespace.clone(), BTreeSet::new),
+            Some(owner) => self.pods_by_controller.or_insert_with(owner.uid.clone(), NumberSet::new),
+            None => self.orphan_pods.or_insert_with(meta.namespace.clone(), NumberSet::new),
         };
-        set.insert(id);
+        set.insert(id.0);
     }
 
     fn remove_pod_owner(&mut self, id: ObjId, meta: &Meta) {
@@ -221,17 +221,17 @@ impl Indexes {
 
     fn insert_pod_place(&mut self, id: ObjId, pod: &Pod) {
         let there = match &pod.node_name {
-            Some(node) => self.pods_by_node.or_insert_with(node.clone(), BTreeSet::new),
+            Some(node) => self.pods_by_node.or_insert_with(node.clone(), NumberSet::new),
             None => &mut self.unbound_pods,
         };
-        there.insert(id);
+        there.insert(id.0);
     }
 
     fn remove_pod_place(&mut self, id: ObjId, pod: &Pod) {
         match &pod.node_name {
             Some(node) => drop_from(&mut self.pods_by_node, node, id),
             None => {
-                self.unbound_pods.remove(&id);
+                self.unbound_pods.remove(id.0);
             }
         }
     }
@@ -272,7 +272,7 @@ impl Indexes {
     fn insert_pod_labels(&mut self, id: ObjId, meta: &Meta) {
         for (key, value) in meta.labels.iter() {
             let key = (meta.namespace.clone(), key.clone(), value.clone());
-            self.pods_by_label.or_insert_with(key, BTreeSet::new).insert(id);
+            self.pods_by_label.or_insert_with(key, NumberSet::new).insert(id.0);
         }
     }
 
@@ -285,7 +285,7 @@ impl Indexes {
 
     fn insert_pod_claims(&mut self, id: ObjId, pod: &Pod) {
         for key in claims_of(pod) {
-            self.pods_by_claim.or_insert_with(key, BTreeSet::new).insert(id);
+            self.pods_by_claim.or_insert_with(key, NumberSet::new).insert(id.0);
         }
     }
 
@@ -313,9 +313,9 @@ fn claims_of(pod: &Pod) -> impl Iterator<Item = ObjectKey> {
     pod.spec.claim_names(&pod.meta.name).into_iter().map(key)
 }
 
-fn drop_from<K: std::hash::Hash + Eq>(map: &mut LookupMap<K, BTreeSet<ObjId>>, key: &K, id: ObjId) {
+fn drop_from<K: std::hash::Hash + Eq>(map: &mut LookupMap<K, NumberSet>, key: &K, id: ObjId) {
     if let Some(ids) = map.get_mut(key) {
-        ids.remove(&id);
+        ids.remove(id.0);
         if ids.is_empty() {
             map.remove(key);
         }

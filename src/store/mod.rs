@@ -38,7 +38,7 @@ pub use write::{DeleteOptions, Deleted, Propagation};
 
 use crate::api::{Event, EventType, Kind, LabelSelector, Object, ObjectKey, ObjectRef, Pod, Uid};
 use crate::base::time::Calendar;
-use crate::base::{SimTime, Str, Timestamp};
+use crate::base::{NumberSet, SimTime, Str, Timestamp};
 use crate::kernel::{Seed, Streams};
 use admission::Admission;
 use events::Correlator;
@@ -223,19 +223,24 @@ impl Store {
         self.tables.list_objects_in(kind, namespace)
     }
 
+    /// The Pods at these places, in the order of their creation.
+    fn pods_at<'a>(&'a self, places: Option<&'a NumberSet>) -> impl Iterator<Item = &'a Arc<Pod>> + use<'a> {
+        places.into_iter().flat_map(NumberSet::iter).filter_map(|id| self.get_id::<Pod>(ObjId(id)))
+    }
+
     /// Pods bound to a node, ended ones included, in the order of their creation.
     pub fn pods_on<'a>(&'a self, node: &str) -> impl Iterator<Item = &'a Arc<Pod>> + use<'a> {
-        self.indexes.pods_on(node).into_iter().flatten().filter_map(|id| self.get_id::<Pod>(*id))
+        self.pods_at(self.indexes.pods_on(node))
     }
 
     /// Pods that are bound to no node, ended ones included, in the order of their creation.
     pub fn unbound_pods(&self) -> impl Iterator<Item = &Arc<Pod>> {
-        self.indexes.unbound_pods().iter().filter_map(|id| self.get_id::<Pod>(*id))
+        self.pods_at(Some(self.indexes.unbound_pods()))
     }
 
     /// Pods managed by the object with this identity, in the order of their creation.
     pub fn pods_of<'a>(&'a self, controller: &str) -> impl Iterator<Item = &'a Arc<Pod>> + use<'a> {
-        self.indexes.pods_of(controller).into_iter().flatten().filter_map(|id| self.get_id::<Pod>(*id))
+        self.pods_at(self.indexes.pods_of(controller))
     }
 
     /// How many Pods the object with this identity manages, by their labels.
@@ -250,7 +255,7 @@ impl Store {
 
     /// Pods of a namespace that nobody manages, in the order of their creation.
     pub fn orphan_pods<'a>(&'a self, namespace: &str) -> impl Iterator<Item = &'a Arc<Pod>> + use<'a> {
-        self.indexes.orphan_pods(namespace).into_iter().flatten().filter_map(|id| self.get_id::<Pod>(*id))
+        self.pods_at(self.indexes.orphan_pods(namespace))
     }
 
     /// Pods of a namespace that a selector selects, in the order of their creation. Uses the label index.
@@ -260,7 +265,7 @@ impl Store {
 
     /// The same, with their ids.
     pub fn select_pod_ids(&self, namespace: &str, selector: &LabelSelector) -> Vec<(ObjId, &Arc<Pod>)> {
-        let with_object = |id: &ObjId| Some((*id, self.get_id::<Pod>(*id)?));
+        let with_object = |id| Some((ObjId(id), self.get_id::<Pod>(ObjId(id))?));
         // Pods of one template share their labels.
         let mut last = None;
         let selected = |(_, pod): &(ObjId, &Arc<Pod>)| {
@@ -284,7 +289,7 @@ impl Store {
     /// Pods that name a claim, bound or not, ended ones included, in the order of their creation; those for
     /// which it would be an ephemeral claim too, whoever owns it.
     pub fn pods_using<'a>(&'a self, claim: &ObjectKey) -> impl Iterator<Item = &'a Arc<Pod>> + use<'a> {
-        self.indexes.pods_using(claim).into_iter().flatten().filter_map(|id| self.get_id::<Pod>(*id))
+        self.pods_at(self.indexes.pods_using(claim))
     }
 
     /// Objects that name the object with this identity as an owner, in the order of their creation.

@@ -1,12 +1,12 @@
 //! One table per kind: objects in the order of their creation, found by key.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::kept::{Kept, KeptEvent};
 use crate::api::meta::KeyParts;
 use crate::api::{Kind, Object, ObjectKey, Resource};
-use crate::base::{LookupMap, Paged, Str};
+use crate::base::{LookupMap, NumberSet, Paged, Str};
 
 /// The place of an object in its table. Grows with creation across all kinds; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,7 +19,7 @@ pub struct Table<T: Stored> {
     /// Empty for kinds that are not [named](is_named).
     by_key: LookupMap<ObjectKey, ObjId>,
     /// The same.
-    by_namespace: BTreeMap<Str, BTreeSet<ObjId>>,
+    by_namespace: BTreeMap<Str, NumberSet>,
 }
 
 /// Whether objects of a kind are found by their names. Events are more than all other objects together, and it is people
@@ -75,7 +75,7 @@ impl<T: Stored> Table<T> {
     }
 
     fn places_in(&self, namespace: &str) -> impl Iterator<Item = ObjId> {
-        let ids = self.by_namespace.get(namespace).into_iter().flatten().copied();
+        let ids = self.by_namespace.get(namespace).into_iter().flat_map(NumberSet::iter).map(ObjId);
         let all = (!is_named(T::KIND)).then(|| self.all_kept()).into_iter().flatten();
         let unnamed = all.filter(move |(_, kept)| kept.is_in(namespace));
         ids.chain(unnamed.map(|(id, _)| id))
@@ -94,7 +94,7 @@ impl<T: Stored> Table<T> {
     pub(super) fn insert(&mut self, id: ObjId, object: Arc<T>) {
         if is_named(T::KIND) {
             let key = object.key();
-            self.by_namespace.entry(key.namespace.clone()).or_default().insert(id);
+            self.by_namespace.entry(key.namespace.clone()).or_default().insert(id.0);
             self.by_key.insert(key, id);
         }
         self.replace(id, object);
@@ -114,7 +114,7 @@ impl<T: Stored> Table<T> {
         let key = kept.object(id).key();
         self.by_key.remove(&key);
         if let Some(ids) = self.by_namespace.get_mut(&key.namespace) {
-            ids.remove(&id);
+            ids.remove(id.0);
             if ids.is_empty() {
                 self.by_namespace.remove(&key.namespace);
             }

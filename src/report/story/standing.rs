@@ -65,7 +65,9 @@ pub fn closing(store: &Store) -> Vec<WorkloadLine> {
 
 /// Pods that are Pending: those that wait for a node with the scheduler's sentence, others with the last complaint.
 pub fn waiting(store: &Store) -> Vec<(String, String)> {
-    let complaints = last_warnings(store);
+    let waiting =
+        || store.list::<Pod>().filter(|p| p.status.phase == Phase::Pending && !p.meta.is_deleting());
+    let complaints = last_warnings(store, waiting().filter(|p| p.node_name.is_some()).map(|p| &p.meta.uid));
     let why = |pod: &Pod| match &pod.node_name {
         None => {
             let said = condition::find(&pod.status.conditions, cond::POD_SCHEDULED);
@@ -76,11 +78,7 @@ pub fn waiting(store: &Store) -> Vec<(String, String)> {
             Some(format!("{}: {}", said.reason, said.message.trim_end().replace('\n', " ")))
         }
     };
-    let mut pods: Vec<_> = store
-        .list::<Pod>()
-        .filter(|p| p.status.phase == Phase::Pending && !p.meta.is_deleting())
-        .filter_map(|p| Some((p.meta.key().to_string(), why(p)?)))
-        .collect();
+    let mut pods: Vec<_> = waiting().filter_map(|p| Some((p.meta.key().to_string(), why(p)?))).collect();
     pods.sort();
     pods
 }

@@ -24,6 +24,11 @@ impl Inbox {
         Self { watch: Watch::new(watch), changes: VecDeque::new(), pods: VecDeque::new() }
     }
 
+    /// How many changes are on their way or have not been fetched.
+    pub(super) fn len(&self) -> usize {
+        self.changes.len()
+    }
+
     /// A change was written.
     pub(super) fn push(&mut self, change: &Change, seed: Seed) {
         if !KINDS_SEEN.contains(&change.kind()) {

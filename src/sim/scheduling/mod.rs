@@ -37,6 +37,9 @@ pub const CYCLE_TIME: SimDuration = SimDuration::from_millis(1);
 /// A call to the API server: a binding, a Pod's status.
 pub const CALL_TIME: SimDuration = SimDuration::from_millis(5);
 
+/// So many changes are heard of together at the latest: one after the other costs less than one here and there.
+const HEARD_TOGETHER: usize = 64;
+
 /// The scheduler with its pace.
 #[derive(Clone, Debug)]
 pub struct SchedulerDriver {
@@ -84,12 +87,15 @@ impl SchedulerDriver {
 
     /// A change was written.
     pub fn on_change(&mut self, change: &Change, seed: Seed) {
-        self.hear(change.at);
+        // Whatever has arrived is heard of before a cycle; until then it makes no difference when.
+        if self.inbox.len() >= HEARD_TOGETHER {
+            self.hear(change.at);
+        }
         self.inbox.push(change, seed);
     }
 
     /// Hears of what has arrived by now.
-    fn hear(&mut self, now: SimTime) -> &mut Scheduler {
+    pub(super) fn hear(&mut self, now: SimTime) -> &mut Scheduler {
         while let Some((at, change)) = self.inbox.pop(now) {
             self.inner.change(at, change.old(), change.new());
         }
