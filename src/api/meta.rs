@@ -3,9 +3,10 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use crate::base::{Few, Str, Timestamp};
+use crate::base::{Few, Shared, Str, Timestamp};
 
 /// The identity of one object for its whole life, as the API server assigns it.
 ///
@@ -195,8 +196,24 @@ pub struct Deletion {
 }
 
 /// What every object carries.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+///
+/// What lasts from one write to the next as a rule is shared by all states of the object; it is read and written as if it were
+/// part of this.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Meta {
+    /// The store's revision of the last write.
+    pub resource_version: u64,
+    /// Counts changes of the desired state.
+    pub generation: i64,
+    /// Set once deletion was accepted.
+    pub deletion: Option<Deletion>,
+    /// The rest.
+    pub lasting: Shared<Lasting>,
+}
+
+/// What of the metadata of an object lasts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lasting {
     /// The namespace; empty for cluster-scoped kinds.
     pub namespace: Str,
     /// The name, unique per kind and namespace.
@@ -205,14 +222,8 @@ pub struct Meta {
     pub generate_name: Str,
     /// Assigned by the store on creation, if empty.
     pub uid: Uid,
-    /// The store's revision of the last write.
-    pub resource_version: u64,
-    /// Counts changes of the desired state.
-    pub generation: i64,
     /// `creationTimestamp`.
     pub created: Option<Timestamp>,
-    /// Set once deletion was accepted.
-    pub deletion: Option<Deletion>,
     /// Labels.
     pub labels: Labels,
     /// Annotations.
@@ -223,10 +234,62 @@ pub struct Meta {
     pub finalizers: Few<Str>,
 }
 
+impl Deref for Meta {
+    type Target = Lasting;
+
+    fn deref(&self) -> &Lasting {
+        &self.lasting
+    }
+}
+
+impl DerefMut for Meta {
+    fn deref_mut(&mut self) -> &mut Lasting {
+        &mut self.lasting
+    }
+}
+
+impl From<Lasting> for Meta {
+    /// That of an object that has never been written.
+    fn from(lasting: Lasting) -> Self {
+        Self { lasting: lasting.into(), ..Self::default() }
+    }
+}
+
+impl Hash for Meta {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { resource_version, generation, deletion, lasting } = self;
+        let Lasting {
+            namespace,
+            name,
+            generate_name,
+            uid,
+            created,
+            labels,
+            annotations,
+            owners,
+            finalizers,
+        } = &**lasting;
+        (namespace, name, generate_name, uid, resource_version, generation, created, deletion).hash(state);
+        (labels, annotations, owners, finalizers).hash(state);
+    }
+}
+
+impl Lasting {
+    /// A name only.
+    pub fn named(namespace: impl Into<Str>, name: impl Into<Str>) -> Self {
+        Self { namespace: namespace.into(), name: name.into(), ..Self::default() }
+    }
+}
+
 impl Meta {
     /// Metadata with a name only.
     pub fn named(namespace: impl Into<Str>, name: impl Into<Str>) -> Self {
-        Self { namespace: namespace.into(), name: name.into(), ..Self::default() }
+        Lasting::named(namespace, name).into()
+    }
+
+    /// Whether two states of an object share all that lasts, as they do unless it was written.
+    pub fn shares_all_that_lasts(&self, other: &Self) -> bool {
+        Shared::is_same(&self.lasting, &other.lasting)
     }
 
     /// The object's key.

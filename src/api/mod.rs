@@ -38,7 +38,7 @@ pub mod workload;
 pub use condition::{Condition, ConditionStatus};
 pub use event::{Event, EventType};
 pub use inert::Inert;
-pub use meta::{Deletion, Labels, Meta, ObjectKey, OwnerReference, Uid};
+pub use meta::{Deletion, Labels, Lasting, Meta, ObjectKey, OwnerReference, Uid};
 pub use node::{Node, NodeStatus};
 pub use object::{Kind, KindInfo, Object, ObjectRef, Resource};
 pub use pod::{Container, ContainerState, ContainerStatus, Phase, Pod, PodSpec, PodStatus};

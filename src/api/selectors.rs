@@ -24,6 +24,11 @@ impl<K> Default for Selectors<K> {
 }
 
 impl<K: Ord + Clone> Selectors<K> {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// Puts a selector under a key, in the place of an earlier one. Whether that was another.
     pub fn set(&mut self, key: &K, namespace: &Str, selector: &LabelSelector) -> bool {
         let same = self.all.get(key).is_some_and(|(n, s)| n == namespace && s == selector);

@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use super::condition::Condition;
-use super::meta::Meta;
+use super::meta::{Lasting, Meta};
 use super::pod::{ContainerStatus, Pod, PodStatus};
 
 /// Hashes the fields that differ, after a number that says which they are.
@@ -11,6 +11,9 @@ macro_rules! fields_since {
     ($state:ident, $old:ident, $new:ident: $type:ident { $($field:ident),* } but { $($other:ident),* }) => {{
         // A field that is in neither list does not compile.
         let $type { $($field: _,)* $($other: _,)* } = $new;
+        fields_since!($state, $old, $new: $($field),*);
+    }};
+    ($state:ident, $old:ident, $new:ident: $($field:ident),*) => {{
         let differs = [$($old.$field != $new.$field),*];
         let which = differs.iter().enumerate().fold(0u16, |bits, (at, differs)| bits | u16::from(*differs) << at);
         $state.write_u16(which);
@@ -21,15 +24,39 @@ macro_rules! fields_since {
     }};
 }
 
+impl Meta {
+    /// Hashes what differs from `old`, its `resourceVersion` apart.
+    fn hash_since<H: Hasher>(&self, old: &Self, state: &mut H) {
+        if self.shares_all_that_lasts(old) && self.generation == old.generation && self.deletion == old.deletion {
+            // What follows says the same: nothing differs.
+            state.write_u16(0);
+            return;
+        }
+        let new = self;
+        // A field that is not hashed does not compile.
+        let Self { resource_version: _, generation: _, deletion: _, lasting } = new;
+        let Lasting {
+            namespace: _,
+            name: _,
+            generate_name: _,
+            uid: _,
+            created: _,
+            labels: _,
+            annotations: _,
+            owners: _,
+            finalizers: _,
+        } = &**lasting;
+        fields_since!(state, old, new:
+            namespace, name, generate_name, uid, generation, created, deletion, labels, annotations, owners, finalizers);
+    }
+}
+
 impl Pod {
     /// Hashes what differs from `old`, the same Pod before a write, its `resourceVersion` apart.
     pub fn hash_since<H: Hasher>(&self, old: &Self, state: &mut H) {
         let new = self;
         fields_since!(state, old, new: Self { node_name, spec } but { meta, status });
-        let (was, is) = (&old.meta, &self.meta);
-        fields_since!(state, was, is: Meta {
-            namespace, name, generate_name, uid, generation, created, deletion, labels, annotations, owners, finalizers
-        } but { resource_version });
+        self.meta.hash_since(&old.meta, state);
         let (was, is) = (&old.status, &self.status);
         fields_since!(state, was, is: PodStatus {
             phase, reason, message, nominated_node, start_time, host_ip, pod_ip, qos, resize

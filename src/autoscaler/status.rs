@@ -11,7 +11,7 @@ use std::fmt::Write;
 
 use super::registry::Readiness;
 use super::{ClusterAutoscaler, Ctx};
-use crate::api::{Inert, Labels, Meta, ObjectKey};
+use crate::api::{Inert, Labels, Lasting, ObjectKey};
 use crate::base::text::lit;
 use crate::base::{Str, Timestamp};
 use crate::cloud::fleet::{GroupFleet, GroupId};
@@ -217,7 +217,7 @@ fn write(ctx: &mut Ctx<'_>, time: &str, status: &str) {
         return;
     }
     let created = ctx.store.create(Inert {
-        meta: Meta { annotations, ..Meta::named("kube-system", NAME) },
+        meta: Lasting { annotations, ..Lasting::named("kube-system", NAME) }.into(),
         api_version: lit!("v1"),
         kind: lit!("ConfigMap"),
         namespaced: true,

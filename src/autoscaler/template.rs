@@ -18,7 +18,7 @@ use super::{Ctx, TAINT_TO_BE_DELETED};
 use crate::api::node::HOSTNAME_LABEL;
 use crate::api::resources::{MEMORY, PODS};
 use crate::api::workload::DaemonSet;
-use crate::api::{Labels, Meta, Node, Phase, Pod, PodStatus, Toleration, condition};
+use crate::api::{Labels, Lasting, Meta, Node, Phase, Pod, PodStatus, Toleration, condition};
 use crate::base::{Quantity, SimDuration, SimTime, Str};
 use crate::cloud::catalogue;
 use crate::cloud::fleet::{GroupFleet, GroupId};
@@ -155,7 +155,7 @@ fn mirrors_on(model: &str, snapshot: &Snapshot) -> Vec<PodInfo> {
 /// Gives a node a name of its own, and an identity with it.
 fn rename(node: &mut Node, name: &Str) {
     let labels = node.meta.labels.with(HOSTNAME_LABEL, name.clone());
-    node.meta = Meta { labels, ..Meta::named("", name.clone()) };
+    node.meta = Lasting { labels, ..Lasting::named("", name.clone()) }.into();
     node.meta.uid = name.clone();
 }
 
@@ -183,7 +183,7 @@ fn daemons_of(node: &Arc<Node>, ctx: &Ctx<'_>) -> Vec<PodInfo> {
         spec.tolerations.extend(daemon_tolerations());
         let labels = set.template.labels.clone();
         let name = format!("{}-{}", set.meta.name, node.meta.name);
-        let mut meta = Meta { labels, ..Meta::named(set.meta.namespace.clone(), name) };
+        let mut meta: Meta = Lasting { labels, ..Lasting::named(set.meta.namespace.clone(), name) }.into();
         meta.uid = format!("{}/{}", set.meta.uid, node.meta.name).into();
         let status = PodStatus { phase: Phase::Pending, ..PodStatus::default() };
         let pod = PodInfo::new(Arc::new(Pod { meta, spec: Arc::new(spec), node_name: None, status }));

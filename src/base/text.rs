@@ -8,3 +8,28 @@ pub use arcstr::ArcStr as Str;
 
 /// Makes a [`Str`] from a string literal without allocating.
 pub use arcstr::literal as lit;
+
+/// The parts one behind the other, as one text, which is allocated once: for texts that are made by the million.
+pub fn concat(parts: &[&str]) -> Str {
+    let len = parts.iter().map(|part| part.len()).sum();
+    let joined = Str::init_with(len, |mut room| {
+        for part in parts {
+            let (own, rest) = room.split_at_mut(part.len());
+            own.copy_from_slice(part.as_bytes());
+            room = rest;
+        }
+    });
+    // Whole texts make a whole text.
+    joined.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_joined() {
+        assert_eq!(concat(&[]), "");
+        assert_eq!(concat(&["", "ä", "", "b-120"]), "äb-120");
+    }
+}

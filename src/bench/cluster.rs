@@ -176,7 +176,7 @@ impl Cluster {
         self.placements.record(&(key.namespace.as_str(), key.name.as_str(), binding.node.as_str()));
         self.samples.placed += usize::from(self.samples.on);
         let mut bound = Pod::clone(pod);
-        Binding::annotate(&binding.annotations, &mut bound.meta.annotations);
+        Binding::annotate(&binding.annotations, &mut bound.meta);
         bound.node_name = Some(binding.node);
         bound.status.nominated_node = None;
         self.scheduler.finish_binding(self.now, &key, &pod.meta.uid);

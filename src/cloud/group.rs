@@ -6,7 +6,7 @@ use crate::api::node::{
 };
 use crate::api::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, PODS};
 use crate::api::storage::{CsiNode, CsiNodeDriver};
-use crate::api::{Labels, Meta, ResourceList, Taint};
+use crate::api::{Labels, Lasting, Meta, ResourceList, Taint};
 use crate::base::{Quantity, Str};
 use crate::params::drivers::{self, HOSTPATH_NODE_LABEL, TOPOLVM_NODE_LABEL};
 
@@ -59,7 +59,7 @@ impl NodeTemplate {
         let name = name.into();
         let labels = self.labels_of(&name, zone, group);
         let node = Node {
-            meta: Meta { labels, ..Meta::named("", name.clone()) },
+            meta: Lasting { labels, ..Lasting::named("", name.clone()) }.into(),
             taints: self.taints.clone(),
             status: NodeStatus {
                 capacity: self.capacity.clone(),

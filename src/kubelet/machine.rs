@@ -15,7 +15,8 @@ use crate::api::{
     Condition, ConditionStatus, EventType, Meta, Node, ObjectKey, OwnerReference, ResourceList, Taint,
     condition,
 };
-use crate::base::{SimDuration, SimTime, Str, Timestamp, text::lit};
+use crate::base::text::{concat, lit};
+use crate::base::{SimDuration, SimTime, Str, Timestamp};
 use crate::store::{ApiError, ObjId};
 
 /// The namespace of node leases.
@@ -159,7 +160,7 @@ impl Machine {
         let slot = free.unwrap_or(self.next_address);
         self.next_address = (slot + 1) % POD_ADDRESSES;
         self.addresses.insert(slot);
-        [&*self.network_prefix, &(slot + 1).to_string()].concat().into()
+        concat(&[&self.network_prefix, itoa::Buffer::new().format(slot + 1)])
     }
 
     /// Gives an address back.

@@ -42,7 +42,7 @@ impl Cache {
     pub fn assume(&mut self, info: &PodInfo, node: &Str, annotations: &[(Str, Str)]) {
         let mut pod = Pod::clone(&info.pod);
         pod.node_name = Some(node.clone());
-        Binding::annotate(annotations, &mut pod.meta.annotations);
+        Binding::annotate(annotations, &mut pod.meta);
         let info = PodInfo { pod: Arc::new(pod), ..info.clone() };
         self.put(Arc::new(info), node, true);
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::api::{Labels, ObjectKey, Pod};
+use crate::api::{Meta, ObjectKey, Pod};
 use crate::base::Str;
 
 /// The texts that differ between releases.
@@ -99,9 +99,9 @@ pub struct Binding {
 
 impl Binding {
     /// Writes annotations that come with a binding to those of the Pod.
-    pub fn annotate(annotations: &[(Str, Str)], have: &mut Labels) {
+    pub fn annotate(annotations: &[(Str, Str)], meta: &mut Meta) {
         for (key, value) in annotations {
-            *have = have.with(key.clone(), value.clone());
+            meta.annotations = meta.annotations.with(key.clone(), value.clone());
         }
     }
 }

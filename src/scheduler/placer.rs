@@ -22,7 +22,7 @@ use crate::api::storage::{
     ClaimPhase, ClaimRef, PersistentVolume, PersistentVolumeClaim, PvSource, StorageClass, VolumePhase,
     annotation,
 };
-use crate::api::{Kind, Meta, NodeSelector, Object, ObjectKey, Phase, Pod, Requirement, Resource};
+use crate::api::{Kind, Lasting, NodeSelector, Object, ObjectKey, Phase, Pod, Requirement, Resource};
 use crate::base::text::lit;
 use crate::base::{Str, Timestamp};
 use crate::store::Store;
@@ -230,10 +230,10 @@ impl Placer {
         let class = self.get::<StorageClass>(&ObjectKey::cluster(claim.class()))?.clone();
         let name: Str = format!("pvc-{}", claim.meta.uid).into();
         let volume = PersistentVolume {
-            meta: Meta {
+            meta: Lasting {
                 annotations: [(annotation::PROVISIONED_BY, class.provisioner.clone())].into_iter().collect(),
-                ..Meta::named("", name.clone())
-            },
+                ..Lasting::named("", name.clone())
+            }.into(),
             capacity: [("storage", claim.requested())].into_iter().collect(),
             access_modes: claim.spec.access_modes.clone(),
             claim_ref: None,

@@ -3,7 +3,7 @@
 use super::event::Event;
 use super::world::World;
 use crate::api::service::{Namespace, Service, ServicePort};
-use crate::api::{Labels, Meta};
+use crate::api::{Labels, Lasting};
 use crate::base::{SimTime, Str, text::lit};
 use crate::controller::Manager;
 use crate::controller::manager::ManagerConfig;
@@ -103,7 +103,7 @@ fn create<T: crate::store::Stored>(world: &mut World, object: T) {
 fn namespace(name: Str) -> Namespace {
     let labels: Labels = [(lit!("kubernetes.io/metadata.name"), name.clone())].into_iter().collect();
     Namespace {
-        meta: Meta { labels, ..Meta::named("", name) },
+        meta: Lasting { labels, ..Lasting::named("", name) }.into(),
         spec_finalizers: vec![lit!("kubernetes")],
         ..Namespace::default()
     }
@@ -112,7 +112,7 @@ fn namespace(name: Str) -> Namespace {
 fn kubernetes_service() -> Service {
     let labels: Labels = [("component", "apiserver"), ("provider", "kubernetes")].into_iter().collect();
     Service {
-        meta: Meta { labels, ..Meta::named("default", "kubernetes") },
+        meta: Lasting { labels, ..Lasting::named("default", "kubernetes") }.into(),
         service_type: lit!("ClusterIP"),
         cluster_ip: lit!("10.96.0.1"),
         ports: vec![ServicePort {

@@ -8,7 +8,7 @@ use super::event::Event;
 use super::outcome::TraceOutcome;
 use super::world::World;
 use crate::api::pod::{RUNS_FOR, TRACE_LABEL, cond};
-use crate::api::{Meta, Pod, PodStatus, condition};
+use crate::api::{Lasting, Pod, PodStatus, condition};
 use crate::base::{LookupMap, SimTime, Str};
 use crate::expect::Evaluator;
 use crate::kernel::Seed;
@@ -179,7 +179,7 @@ fn made(trace: &Trace, arrival: &Arrival, name: Str) -> Pod {
     };
     let labels = shape.labels.clone();
     Pod {
-        meta: Meta { labels, annotations, ..Meta::named(trace.namespace.clone(), name) },
+        meta: Lasting { labels, annotations, ..Lasting::named(trace.namespace.clone(), name) }.into(),
         spec: Arc::clone(&shape.spec),
         node_name: None,
         status: PodStatus { qos: shape.spec.qos, ..PodStatus::default() },

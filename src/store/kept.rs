@@ -11,7 +11,7 @@ use super::ObjId;
 use super::events::Voice;
 use super::write::{identities, identity};
 use crate::api::event::Said;
-use crate::api::{Event, EventType, Meta, ObjectRef, Resource};
+use crate::api::{Event, EventType, Lasting, Meta, ObjectRef, Resource};
 use crate::base::{Shared, Str, Timestamp};
 use crate::kernel::Seed;
 
@@ -114,12 +114,12 @@ impl Note {
 
     fn event(&self, id: ObjId) -> Event {
         let about = &self.about;
-        let meta = Meta {
+        let lasting = Lasting {
             uid: identity(&identities(about.seed), id),
             created: Some(self.first),
-            resource_version: self.revision,
-            ..Meta::named(about.namespace(), self.name())
+            ..Lasting::named(about.namespace(), self.name())
         };
+        let meta = Meta { resource_version: self.revision, ..lasting.into() };
         Event {
             meta,
             regarding: about.regarding.clone(),

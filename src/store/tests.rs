@@ -1,6 +1,6 @@
 use super::*;
 use crate::api::service::Namespace;
-use crate::api::{Event, EventType, Inert, Kind, Meta, ObjectRef, Pod};
+use crate::api::{Event, EventType, Inert, Kind, Lasting, Meta, ObjectRef, Pod};
 use crate::base::SimDuration;
 
 fn store() -> Store {
@@ -161,7 +161,7 @@ fn events_of_users_are_forgotten_as_well() {
     say(&mut store, "said", false);
     let said = store.events().next().unwrap();
     let named = |name: &str| Event {
-        meta: Meta { created: None, ..Meta::named("default", name) },
+        meta: Lasting { created: None, ..Lasting::named("default", name) }.into(),
         message: name.into(),
         ..Event::clone(&said)
     };

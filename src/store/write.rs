@@ -473,8 +473,10 @@ fn add_propagation_finalizer<T: Stored>(object: &mut T, propagation: Option<Prop
         Propagation::Foreground => Some(FINALIZER_FOREGROUND),
         Propagation::Orphan => Some(FINALIZER_ORPHAN),
     };
-    let gc = |f: &Str| f == FINALIZER_FOREGROUND || f == FINALIZER_ORPHAN;
-    meta.finalizers.retain(|f| !gc(f) || Some(f.as_str()) == wanted);
+    let other = |f: &Str| (f == FINALIZER_FOREGROUND || f == FINALIZER_ORPHAN) && Some(f.as_str()) != wanted;
+    if meta.finalizers.iter().any(other) {
+        meta.finalizers.retain(|f| !other(f));
+    }
     if let Some(wanted) = wanted
         && !meta.finalizers.iter().any(|f| f == wanted)
     {

@@ -7,7 +7,7 @@ use crate::api::service::{Namespace, Service, ServicePort};
 use crate::api::storage::{PersistentVolume, PvSource, ReclaimPolicy, VolumePhase};
 use crate::api::workload::{Deployment, DeploymentStrategy, IntOrPercent, ReplicaSet};
 use crate::api::{
-    Container, ContainerState, ContainerStatus, Inert, LabelSelector, Labels, Meta, Pod, PodSpec, PodStatus,
+    Container, ContainerState, ContainerStatus, Inert, LabelSelector, Labels, Lasting, Meta, Pod, PodSpec, PodStatus,
     PodTemplate, ResourceList, fingerprint, k8s, metav1,
 };
 use crate::base::time::Calendar;
@@ -141,7 +141,7 @@ pub fn image_template(text: &str, image: &str) -> Arc<PodTemplate> {
 /// A Pod of the namespace `default` that nobody manages.
 pub fn pod(name: &str, text: &str) -> Pod {
     Pod {
-        meta: Meta { labels: labels(text), ..Meta::named("default", name) },
+        meta: Lasting { labels: labels(text), ..Lasting::named("default", name) }.into(),
         spec: Arc::new(pod_spec("app:v1")),
         node_name: None,
         status: PodStatus::default(),
@@ -166,7 +166,7 @@ pub fn container_status(name: &str, restarts: u32) -> ContainerStatus {
 pub fn deployment(name: &str, replicas: i32) -> Deployment {
     let text = format!("app={name}");
     Deployment {
-        meta: Meta { labels: labels(&text), ..Meta::named("default", name) },
+        meta: Lasting { labels: labels(&text), ..Lasting::named("default", name) }.into(),
         replicas,
         selector: LabelSelector::from_labels(&labels(&text)),
         match_labels: labels(&text),
@@ -187,7 +187,7 @@ pub fn deployment(name: &str, replicas: i32) -> Deployment {
 pub fn replica_set(name: &str, replicas: i32) -> ReplicaSet {
     let text = format!("app={name}");
     ReplicaSet {
-        meta: Meta { labels: labels(&text), ..Meta::named("default", name) },
+        meta: Lasting { labels: labels(&text), ..Lasting::named("default", name) }.into(),
         replicas,
         selector: LabelSelector::from_labels(&labels(&text)),
         match_labels: labels(&text),

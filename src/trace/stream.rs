@@ -7,6 +7,7 @@ use super::read::{Record, record};
 use super::rows::Rows;
 use super::shapes::{Shape, Shapes};
 use super::spec::{Source, Table, Trace, Window};
+use crate::base::text::concat;
 use crate::base::{SimDuration, SimTime, Str};
 use crate::kernel::Seed;
 
@@ -144,8 +145,8 @@ impl Arrival {
     pub fn pod_name(&self, trace: &Trace, index: u32) -> Str {
         match (&self.name, self.count) {
             (Some(name), 1) => name.clone(),
-            (Some(name), _) => format!("{name}-{index}").into(),
-            (None, 1) => format!("{}-{}", trace.name, self.number).into(),
+            (Some(name), _) => concat(&[name, "-", itoa::Buffer::new().format(index)]),
+            (None, 1) => concat(&[&trace.name, "-", itoa::Buffer::new().format(self.number)]),
             (None, _) => format!("{}-{}-{index}", trace.name, self.number).into(),
         }
     }

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::at::{At, LowerError, collect};
 use crate::api::condition::{Condition, ConditionStatus};
 use crate::api::k8s::core::v1 as core;
-use crate::api::meta::{Deletion, Labels, Meta, OwnerReference};
+use crate::api::meta::{Deletion, Labels, Lasting, Meta, OwnerReference};
 use crate::api::metav1;
 use crate::api::resources::ResourceList;
 use crate::api::selector::{LabelSelector, NodeSelector, NodeSelectorTerm, Operator, Requirement};
@@ -17,20 +17,23 @@ use crate::base::{Quantity, Str, Timestamp};
 
 /// Lowers metadata. A `resourceVersion` that is not a number of this store counts as 0.
 pub fn lower_meta(meta: metav1::ObjectMeta) -> Meta {
-    Meta {
+    let lasting = Lasting {
         namespace: text(meta.namespace),
         name: text(meta.name),
         generate_name: text(meta.generate_name),
         uid: text(meta.uid),
-        resource_version: meta.resource_version.and_then(|v| v.parse().ok()).unwrap_or(0),
-        generation: meta.generation.unwrap_or(0),
         created: time(meta.creation_timestamp),
-        deletion: time(meta.deletion_timestamp)
-            .map(|timestamp| Deletion { timestamp, grace_seconds: meta.deletion_grace_period_seconds }),
         labels: labels(meta.labels),
         annotations: labels(meta.annotations),
         owners: meta.owner_references.unwrap_or_default().into_iter().map(owner).collect(),
         finalizers: texts(meta.finalizers).into(),
+    };
+    Meta {
+        resource_version: meta.resource_version.and_then(|v| v.parse().ok()).unwrap_or(0),
+        generation: meta.generation.unwrap_or(0),
+        deletion: time(meta.deletion_timestamp)
+            .map(|timestamp| Deletion { timestamp, grace_seconds: meta.deletion_grace_period_seconds }),
+        ..lasting.into()
     }
 }
 

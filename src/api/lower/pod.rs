@@ -13,7 +13,7 @@ use super::volume::volume;
 use crate::api::defaults;
 use crate::api::fingerprint::fingerprint;
 use crate::api::k8s::core::v1 as core;
-use crate::api::meta::Meta;
+use crate::api::meta::Lasting;
 use crate::api::pod::{
     Affinity, Phase, Pod, PodAffinityTerm, PodSpec, PodStatus, QosClass, RestartPolicy,
     TopologySpreadConstraint,
@@ -65,13 +65,13 @@ pub(crate) fn pod_template(at: &At<'_>, mut raw: core::PodTemplateSpec) -> PodTe
     let meta = lower_meta(raw.metadata.clone().unwrap_or_default());
     let mut spec = raw.spec.clone().unwrap_or_default();
     defaults::default_requests(&mut spec);
-    let Meta { labels, annotations, finalizers, .. } = meta;
+    let Lasting { labels, annotations, finalizers, .. } = &*meta;
     PodTemplate {
         fingerprint: fingerprint(&raw),
         raw: Arc::new(raw),
-        labels,
-        annotations,
-        finalizers,
+        labels: labels.clone(),
+        annotations: annotations.clone(),
+        finalizers: finalizers.clone(),
         spec: Arc::new(pod_spec(&at.field("spec"), spec)),
     }
 }

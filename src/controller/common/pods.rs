@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::claim::Owner;
-use crate::api::{ContainerState, ContainerStatus, EventType, Meta, ObjectKey, Pod, PodStatus, PodTemplate};
+use crate::api::{ContainerState, ContainerStatus, EventType, Lasting, ObjectKey, Pod, PodStatus, PodTemplate};
 use crate::base::{SimDuration, SimTime, Str, text::lit, time::Calendar};
 use crate::controller::Ctx;
 use crate::store::{ApiError, DeleteOptions};
@@ -15,15 +15,15 @@ use crate::store::{ApiError, DeleteOptions};
 pub fn pod_from_template(template: &PodTemplate, owner: &Owner) -> Pod {
     let name = &owner.object.name;
     let prefix = if name.len() < 253 { format!("{name}-").into() } else { name.clone() };
-    let meta = Meta {
+    let meta = Lasting {
         namespace: owner.namespace().clone(),
         generate_name: prefix,
         labels: template.labels.clone(),
         annotations: template.annotations.clone(),
         finalizers: template.finalizers.clone(),
         owners: vec![owner.reference.clone()].into(),
-        ..Meta::default()
-    };
+        ..Lasting::default()
+    }.into();
     let node_name = template.raw.spec.as_ref().and_then(|s| s.node_name.as_deref());
     Pod {
         meta,

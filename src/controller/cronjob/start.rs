@@ -5,7 +5,7 @@
 use super::due::Clockwork;
 use super::history;
 use crate::api::workload::{CronJob, Job};
-use crate::api::{EventType, Meta, ObjectKey, ObjectRef, OwnerReference};
+use crate::api::{EventType, Lasting, ObjectKey, ObjectRef, OwnerReference};
 use crate::base::{SimDuration, Str, Timestamp};
 use crate::controller::framework::Ctx;
 use crate::store::ApiError;
@@ -122,12 +122,12 @@ fn job_for(cron_job: &CronJob, name: Str, time: Timestamp, clockwork: &Clockwork
     let template = &*cron_job.job_template;
     let annotations = template.meta.annotations.with(SCHEDULED_TIMESTAMP, clockwork.zone.rfc3339(time));
     Job {
-        meta: Meta {
+        meta: Lasting {
             labels: template.meta.labels.clone(),
             annotations,
             owners: vec![OwnerReference::controller_of(cron_job)].into(),
-            ..Meta::named(cron_job.meta.namespace.clone(), name)
-        },
+            ..Lasting::named(cron_job.meta.namespace.clone(), name)
+        }.into(),
         ..template.clone()
     }
 }

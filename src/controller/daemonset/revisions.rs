@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::api::workload::{ControllerRevision, DaemonSet};
-use crate::api::{LabelSelector, Labels, Meta, OwnerReference, Pod, Resource};
+use crate::api::{LabelSelector, Labels, Lasting, OwnerReference, Pod, Resource};
 use crate::base::Str;
 use crate::controller::common::{self, template_hash};
 use crate::controller::framework::Ctx;
@@ -57,12 +57,12 @@ fn claimed(ctx: &mut Ctx<'_>, set: &DaemonSet) -> Vec<Arc<ControllerRevision>> {
 fn snapshot(ctx: &mut Ctx<'_>, set: &DaemonSet, number: i64) -> Result<Arc<ControllerRevision>, ApiError> {
     let hash = template_hash(set.template.fingerprint, set.status.collision_count);
     let revision = ControllerRevision {
-        meta: Meta {
+        meta: Lasting {
             labels: set.template.labels.with(REVISION_LABEL, hash.clone()),
             annotations: set.meta.annotations.clone(),
             owners: vec![OwnerReference::controller_of(set)].into(),
-            ..Meta::named(set.meta.namespace.clone(), history::name(&set.meta.name, &hash))
-        },
+            ..Lasting::named(set.meta.namespace.clone(), history::name(&set.meta.name, &hash))
+        }.into(),
         template: set.template.clone(),
         revision: number,
     };

@@ -9,7 +9,7 @@ use super::history::{self, DESIRED_REPLICAS, MAX_REPLICAS, REVISION};
 use super::status;
 use crate::api::selector::{Operator, Requirement};
 use crate::api::workload::{Deployment, DeploymentStrategy, ReplicaSet};
-use crate::api::{EventType, LabelSelector, Meta, ObjectKey, ObjectRef, OwnerReference};
+use crate::api::{EventType, LabelSelector, Lasting, ObjectKey, ObjectRef, OwnerReference};
 use crate::base::{SimDuration, Str, text::lit};
 use crate::controller::common::hash::POD_TEMPLATE_HASH;
 use crate::controller::common::{
@@ -173,12 +173,12 @@ impl Sync<'_, '_> {
             history::new_annotations(deployment, &Default::default(), revision).unwrap_or_default();
         let replicas = self.room_for_new(old, 0);
         ReplicaSet {
-            meta: Meta {
+            meta: Lasting {
                 labels: template.labels.clone(),
                 annotations: self.size_annotations(&annotations),
                 owners: vec![OwnerReference::controller_of(deployment)].into(),
-                ..Meta::named(deployment.meta.namespace.clone(), hashed_name(&deployment.meta.name, &hash))
-            },
+                ..Lasting::named(deployment.meta.namespace.clone(), hashed_name(&deployment.meta.name, &hash))
+            }.into(),
             replicas,
             selector: with_requirement(&deployment.selector, &hash),
             match_labels: deployment.match_labels.with(POD_TEMPLATE_HASH, hash),

@@ -173,10 +173,6 @@ impl Controller for EndpointSliceController {
             | Aspects::LABELS
     }
 
-    fn needs(&self) -> Option<(Kind, Aspects)> {
-        Some((Kind::Service, Aspects::NONE))
-    }
-
     fn workers(&self) -> usize {
         self.workers
     }
@@ -202,6 +198,7 @@ impl Controller for EndpointSliceController {
                 out.now(WorkKey::sync(key));
             }
             Kind::EndpointSlice => self.slice_changed(change, store, out),
+            Kind::Pod if self.selectors.is_empty() => {}
             Kind::Pod => {
                 if let Some((old, new)) = change.of::<Pod>() {
                     self.pod_changed(old, new, out);

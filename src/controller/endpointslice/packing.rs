@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::endpoints::Ports;
 use super::{LABEL_MANAGED_BY, LABEL_SERVICE_NAME, MANAGED_BY};
 use crate::api::service::{Endpoint, EndpointSlice, Service};
-use crate::api::{Labels, Meta, OwnerReference};
+use crate::api::{Labels, Lasting, OwnerReference};
 use crate::base::{LookupMap, Str};
 
 /// Endpoints per slice (`--max-endpoints-per-slice`).
@@ -129,13 +129,13 @@ fn fullest_with_room(slices: &[&Arc<EndpointSlice>], count: usize) -> Option<usi
 /// An empty slice of a Service.
 pub(super) fn new_slice(service: &Service, ports: Ports) -> EndpointSlice {
     EndpointSlice {
-        meta: Meta {
+        meta: Lasting {
             namespace: service.meta.namespace.clone(),
             generate_name: format!("{}-", service.meta.name).into(),
             labels: slice_labels(service),
             owners: vec![OwnerReference::controller_of(service)].into(),
-            ..Meta::default()
-        },
+            ..Lasting::default()
+        }.into(),
         endpoints: Vec::new(),
         ports,
     }

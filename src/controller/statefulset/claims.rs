@@ -8,7 +8,7 @@ use super::events;
 use super::identity::{claim_name, in_range, ordinal};
 use crate::api::storage::PersistentVolumeClaim;
 use crate::api::workload::{ClaimTemplate, StatefulSet};
-use crate::api::{Meta, OwnerReference, Pod, Resource};
+use crate::api::{Lasting, Meta, OwnerReference, Pod, Resource};
 use crate::base::Str;
 use crate::controller::framework::Ctx;
 use crate::store::ApiError;
@@ -16,12 +16,12 @@ use crate::store::ApiError;
 /// The claim that a template makes for an ordinal.
 fn claim_for(set: &StatefulSet, template: &ClaimTemplate, ordinal: i32) -> PersistentVolumeClaim {
     PersistentVolumeClaim {
-        meta: Meta {
+        meta: Lasting {
             labels: template.meta.labels.merged(&set.match_labels),
             annotations: template.meta.annotations.clone(),
             finalizers: template.meta.finalizers.clone(),
-            ..Meta::named(set.meta.namespace.clone(), claim_name(&template.meta.name, set, ordinal))
-        },
+            ..Lasting::named(set.meta.namespace.clone(), claim_name(&template.meta.name, set, ordinal))
+        }.into(),
         spec: template.spec.clone(),
         ..PersistentVolumeClaim::default()
     }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::api::workload::{ControllerRevision, StatefulSet};
-use crate::api::{Meta, OwnerReference, Resource};
+use crate::api::{Lasting, OwnerReference, Resource};
 use crate::controller::common::template_hash;
 use crate::controller::framework::Ctx;
 use crate::controller::history;
@@ -69,12 +69,12 @@ fn create(
     loop {
         let hash = template_hash(set.template.fingerprint, Some(*collisions));
         let revision = ControllerRevision {
-            meta: Meta {
+            meta: Lasting {
                 labels: set.template.labels.with(HASH_LABEL, hash.clone()),
                 annotations: set.meta.annotations.clone(),
                 owners: vec![OwnerReference::controller_of(set)].into(),
-                ..Meta::named(set.meta.namespace.clone(), history::name(&set.meta.name, &hash))
-            },
+                ..Lasting::named(set.meta.namespace.clone(), history::name(&set.meta.name, &hash))
+            }.into(),
             template: set.template.clone(),
             revision: number,
         };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::api::lower::lower_claim_spec;
 use crate::api::storage::PersistentVolumeClaim;
 use crate::api::volume::VolumeSource;
-use crate::api::{EventType, Kind, Labels, Meta, ObjectKey, ObjectRef, OwnerReference, Pod, Resource};
+use crate::api::{EventType, Kind, Labels, Lasting, ObjectKey, ObjectRef, OwnerReference, Pod, Resource};
 use crate::base::Str;
 use crate::controller::aspects::Aspects;
 use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
@@ -97,12 +97,12 @@ fn make_claim(pod: &Arc<Pod>, volume: &Str, ctx: &mut Ctx<'_>) -> Result<(), Str
     };
     let meta = template.metadata.as_ref();
     let claim = PersistentVolumeClaim {
-        meta: Meta {
+        meta: Lasting {
             labels: labels(meta.and_then(|m| m.labels.as_ref())),
             annotations: labels(meta.and_then(|m| m.annotations.as_ref())),
             owners: vec![OwnerReference::controller_of(&**pod)].into(),
-            ..Meta::named(key.namespace, name.clone())
-        },
+            ..Lasting::named(key.namespace, name.clone())
+        }.into(),
         spec,
         ..PersistentVolumeClaim::default()
     };

@@ -8,7 +8,7 @@ use crate::api::storage::{
     PvSource, ReclaimPolicy, StorageClass, VolumeAttachment,
 };
 use crate::api::volume::{Volume, VolumeSource};
-use crate::api::{ConditionStatus, Labels, Meta, Node, ObjectKey, Pod, ResourceList};
+use crate::api::{ConditionStatus, Labels, Lasting, Meta, Node, ObjectKey, Pod, ResourceList};
 use crate::base::{Quantity, Str};
 use crate::controller::framework::Controller;
 use crate::controller::testing::Harness;
@@ -81,7 +81,7 @@ pub fn pod_with(name: &str, claim: &str, node: Option<&str>) -> Pod {
 /// A Ready node in a zone, with a driver that places volumes by zone.
 pub fn put_node(h: &mut Harness, name: &str, zone: &str, driver: &str, keys: &[&str]) {
     let labels = keys.iter().map(|k| (*k, zone)).chain([(ZONE_LABEL, zone)]).collect();
-    let mut node = Node { meta: Meta { labels, ..Meta::named("", name) }, ..Node::default() };
+    let mut node = Node { meta: Lasting { labels, ..Lasting::named("", name) }.into(), ..Node::default() };
     let at = h.store.timestamp();
     node.status.conditions.push(Condition::new("Ready", ConditionStatus::True, "KubeletReady", "", at));
     h.store.create(node).unwrap();

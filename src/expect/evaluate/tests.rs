@@ -8,7 +8,7 @@ use crate::api::pod::{
 use crate::api::service::{Endpoint, EndpointSlice};
 use crate::api::storage::{ClaimPhase, PersistentVolumeClaim};
 use crate::api::{
-    Condition, ConditionStatus, Event, EventType, Inert, LabelSelector, Labels, Meta, Node, ObjectRef,
+    Condition, ConditionStatus, Event, EventType, Inert, LabelSelector, Labels, Lasting, Meta, Node, ObjectRef,
 };
 use crate::base::{SimDuration, SourceId, Span, Timestamp};
 use crate::expect::Cause;
@@ -204,7 +204,7 @@ fn pod_spec() -> Arc<PodSpec> {
 fn pod(name: &str) -> Pod {
     let labels = [("app", name)].into_iter().collect();
     Pod {
-        meta: Meta { labels, ..Meta::named("shop", name) },
+        meta: Lasting { labels, ..Lasting::named("shop", name) }.into(),
         spec: pod_spec(),
         node_name: None,
         status: PodStatus::default(),
@@ -279,7 +279,7 @@ fn pods(describe: impl FnOnce(&mut PodsSubject)) -> Subject {
 /// Three Pods: one waits, one runs on `n1` in zone `a`, one crashes there.
 fn cluster() -> Vec<Change> {
     let labels = [("topology.kubernetes.io/zone", "a")].into_iter().collect();
-    let node = Node { meta: Meta { labels, ..Meta::named("", "n1") }, ..Node::default() };
+    let node = Node { meta: Lasting { labels, ..Lasting::named("", "n1") }.into(), ..Node::default() };
     vec![
         change(0, Verb::Added, node),
         change(1, Verb::Added, pending("db", "0/1 nodes are available: 1 Insufficient cpu.")),
@@ -347,7 +347,7 @@ fn pods_leave_the_set_when_they_change_or_go() {
 
 fn event(uid: &str, count: i32) -> Event {
     Event {
-        meta: Meta { uid: uid.into(), ..Meta::named("shop", uid) },
+        meta: Lasting { uid: uid.into(), ..Lasting::named("shop", uid) }.into(),
         regarding: ObjectRef {
             kind: "Pod".into(),
             namespace: "shop".into(),
@@ -419,7 +419,7 @@ fn endpoints_of_all_slices_of_a_service_count() {
         let labels = [("kubernetes.io/service-name", service)].into_iter().collect();
         let endpoints =
             ready.iter().map(|r| Endpoint { ready: *r, serving: true, ..Endpoint::default() }).collect();
-        EndpointSlice { meta: Meta { labels, ..Meta::named("shop", name) }, endpoints, ports: Vec::new() }
+        EndpointSlice { meta: Lasting { labels, ..Lasting::named("shop", name) }.into(), endpoints, ports: Vec::new() }
     };
     let subject = |ready, serving| {
         Subject::Endpoints(EndpointsSubject {

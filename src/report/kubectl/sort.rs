@@ -81,7 +81,6 @@ fn compare(a: &Value, b: &Value) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Meta;
     use crate::testkit;
 
     fn sorted(path: &str) -> Result<Vec<String>, String> {
@@ -89,7 +88,7 @@ mod tests {
             .into_iter()
             .map(|(name, cpu, priority)| {
                 let mut pod = testkit::pod(name, "app=web");
-                pod.meta = Meta { labels: testkit::labels(&format!("cpu={cpu}")), ..pod.meta };
+                pod.meta.labels = testkit::labels(&format!("cpu={cpu}"));
                 let mut spec = crate::api::PodSpec::clone(&pod.spec);
                 spec.priority = priority;
                 pod.spec = std::sync::Arc::new(spec);

@@ -16,7 +16,7 @@ use super::evaluation::Evaluation;
 use super::framework::{PodInfo, Snapshot, Status};
 use super::placer::Placer;
 use crate::api::node::HOSTNAME_LABEL;
-use crate::api::{Meta, Node, Pod};
+use crate::api::{Node, Pod};
 use crate::base::Str;
 pub use chain::ClaimChain;
 pub use change::Change;
@@ -189,15 +189,11 @@ fn same_sort(a: &Node, b: &Node) -> bool {
 fn twin(model: &Node) -> Node {
     let name: Str = format!("{}-twin", model.meta.name).into();
     let mut twin = model.clone();
-    twin.meta = Meta {
-        name: name.clone(),
-        uid: name.clone(),
-        labels: match model.meta.labels.get(HOSTNAME_LABEL) {
-            Some(_) => model.meta.labels.with(HOSTNAME_LABEL, name),
-            None => model.meta.labels.clone(),
-        },
-        ..model.meta.clone()
-    };
+    twin.meta.name = name.clone();
+    twin.meta.uid = name.clone();
+    if model.meta.labels.contains_key(HOSTNAME_LABEL) {
+        twin.meta.labels = model.meta.labels.with(HOSTNAME_LABEL, name);
+    }
     twin.unschedulable = false;
     twin.taints.retain(|taint| !taint.key.starts_with("node.kubernetes.io/"));
     twin

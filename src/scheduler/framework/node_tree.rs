@@ -60,13 +60,13 @@ impl NodeTree {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Meta;
+    use crate::api::Lasting;
     use crate::api::node::ZONE_LABEL;
 
     fn node(zone: &str) -> Node {
         let labels =
             if zone.is_empty() { Default::default() } else { [(ZONE_LABEL, zone)].into_iter().collect() };
-        Node { meta: Meta { labels, ..Meta::named("", "n") }, ..Node::default() }
+        Node { meta: Lasting { labels, ..Lasting::named("", "n") }.into(), ..Node::default() }
     }
 
     fn ids(tree: &NodeTree) -> Vec<u32> {

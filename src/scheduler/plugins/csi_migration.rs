@@ -262,11 +262,11 @@ fn add_zones(affinity: &mut Option<NodeSelector>, key: &str, label: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Meta;
+    use crate::api::Lasting;
     use crate::testkit::labels;
 
     fn volume(source: PvSource, text: &str, zone_key: &str) -> PersistentVolume {
-        let meta = Meta { labels: labels(text), ..Meta::named("", "pv") };
+        let meta = Lasting { labels: labels(text), ..Lasting::named("", "pv") }.into();
         let affinity = (!zone_key.is_empty()).then(|| NodeSelector {
             terms: vec![NodeSelectorTerm {
                 expressions: vec![Requirement {
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn a_migrated_volume_is_placed_by_the_drivers_topology() {
         let annotations = [(MIGRATED_PLUGINS, "x,kubernetes.io/aws-ebs")].into_iter().collect();
-        let migrated = CsiNode { meta: Meta { annotations, ..Meta::default() }, ..CsiNode::default() };
+        let migrated = CsiNode { meta: Lasting { annotations, ..Lasting::default() }.into(), ..CsiNode::default() };
         let keys = |text: &str, zone_key: &str, node: Option<&CsiNode>| {
             let volume = volume(PvSource::AwsEbs("vol-1".into()), text, zone_key);
             let affinity = effective_affinity(&volume, node)?;

@@ -88,13 +88,13 @@ pub fn best(candidates: &[Candidate]) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{LabelSelector, Meta, PodSpec, PodStatus};
+    use crate::api::{LabelSelector, Lasting, Meta, PodSpec, PodStatus};
     use crate::testkit;
 
     fn pod(name: &str, priority: i32, start: i64, labels: &str) -> Arc<Pod> {
         let spec = PodSpec { priority, ..testkit::pod_spec("i") };
         Arc::new(Pod {
-            meta: Meta { labels: testkit::labels(labels), ..Meta::named("default", name) },
+            meta: Lasting { labels: testkit::labels(labels), ..Lasting::named("default", name) }.into(),
             spec: Arc::new(spec),
             node_name: Some("n".into()),
             status: PodStatus { start_time: Some(Timestamp::new(start)), ..PodStatus::default() },

@@ -6,7 +6,8 @@ use crate::api::condition::{self, Condition};
 use crate::api::pod::cond;
 use crate::api::storage::{self, ClaimPhase, ClaimRef, PersistentVolume, PersistentVolumeClaim};
 use crate::api::{ConditionStatus, EventType, Node, ObjectKey, Pod};
-use crate::base::{SimDuration, text::lit};
+use crate::base::SimDuration;
+use crate::base::text::{concat, lit};
 use crate::scheduler::{Binding, VolumeStep};
 use crate::sim::event::{Event, Placement};
 use crate::sim::world::World;
@@ -114,7 +115,7 @@ impl World {
         let node = placement.node.clone();
         let bound = self.store.update::<Pod>(&placement.pod, |pod| {
             pod.node_name = Some(node);
-            Binding::annotate(&placement.annotations, &mut pod.meta.annotations);
+            Binding::annotate(&placement.annotations, &mut pod.meta);
             pod.status.nominated_node = None;
             condition::set(
                 &mut pod.status.conditions,
@@ -124,7 +125,8 @@ impl World {
         match bound {
             Ok(pod) => {
                 self.scheduler.hear(now).finish_binding(now, &placement.pod, &placement.uid);
-                let message = format!("Successfully assigned {} to {}", placement.pod, placement.node);
+                let ObjectKey { namespace, name } = &placement.pod;
+                let message = concat(&["Successfully assigned ", namespace, "/", name, " to ", &placement.node]);
                 self.say_of_pod(
                     &pod,
                     &placement.scheduler_name,
@@ -191,7 +193,7 @@ mod tests {
     use super::*;
     use crate::api::selector::{NodeSelectorTerm, Operator, Requirement};
     use crate::api::storage::{PvSource, annotation};
-    use crate::api::{Labels, Meta, NodeSelector};
+    use crate::api::{Labels, Lasting, NodeSelector};
     use crate::testkit;
 
     fn volume(zone: &str, uid: &str) -> PersistentVolume {
@@ -209,7 +211,7 @@ mod tests {
     fn claim(annotations: &[(&str, &str)]) -> PersistentVolumeClaim {
         let annotations: Labels = annotations.iter().copied().collect();
         let bound = annotations.contains_key(annotation::BIND_COMPLETED);
-        let meta = Meta { annotations, ..Meta::named("default", "data") };
+        let meta = Lasting { annotations, ..Lasting::named("default", "data") }.into();
         let mut claim = PersistentVolumeClaim { meta, ..Default::default() };
         if bound {
             claim.phase = ClaimPhase::Bound;
@@ -251,7 +253,7 @@ mod tests {
             ),
         ] {
             let mut store = testkit::store();
-            let meta = Meta { labels: testkit::labels("zone=a"), ..Meta::named("", "n") };
+            let meta = Lasting { labels: testkit::labels("zone=a"), ..Lasting::named("", "n") }.into();
             let node = Node { meta, ..Node::default() };
             store.create(claim(annotations)).unwrap();
             pv.into_iter().for_each(|pv| {

@@ -24,11 +24,11 @@ fn the_oldest_of_equal_sets_is_the_new_one() {
     let mut h = ready(2);
     let first = (**h.store.list::<ReplicaSet>().next().unwrap()).clone();
     let mut twin = ReplicaSet { replicas: 1, ..first.clone() };
-    twin.meta = crate::api::Meta {
+    twin.meta = crate::api::meta::Lasting {
         labels: first.meta.labels.clone(),
         owners: first.meta.owners.clone(),
-        ..crate::api::Meta::named("default", "web-twin")
-    };
+        ..crate::api::meta::Lasting::named("default", "web-twin")
+    }.into();
     h.store.create(twin).unwrap();
     h.advance_secs(30);
     assert_eq!(sizes(&h), [2, 0], "the younger is an old one, and goes");

@@ -9,12 +9,12 @@ fn more_successes_than_asked_for_are_reported() {
     let mut h = harness(job("work"));
     let ours = active(&h)[0].clone();
     let mut stray = Pod::clone(&ours);
-    stray.meta = Meta {
+    stray.meta = crate::api::Lasting {
         labels: ours.meta.labels.clone(),
         owners: ours.meta.owners.clone(),
         finalizers: ours.meta.finalizers.clone(),
-        ..Meta::named("default", "work-stray")
-    };
+        ..crate::api::Lasting::named("default", "work-stray")
+    }.into();
     let stray = h.store.create(stray).unwrap().meta.key();
     for pod in [ours.key(), stray] {
         end(&mut h, &pod, 0);

@@ -352,7 +352,7 @@ fn what_cannot_be_deleted_fails_and_says_so() {
 fn a_volume_whose_claim_is_bound_elsewhere_is_given_back_or_dropped() {
     for (provisioned, expected) in [(false, "Available"), (true, "Released")] {
         let mut h = bound(ReclaimPolicy::Retain);
-        let uid = live_claim(&h, "data").meta.uid;
+        let uid = live_claim(&h, "data").meta.uid.clone();
         let mut other = volume("other", "static", "10Gi");
         other.claim_ref = reserved_for("data", &uid);
         other.reclaim_policy = ReclaimPolicy::Delete;

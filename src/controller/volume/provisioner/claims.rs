@@ -11,7 +11,7 @@ use crate::api::storage::{
     AccessMode, ClaimRef, CsiDriver, CsiNode, CsiStorageCapacity, PersistentVolume, PersistentVolumeClaim,
     PvSource, ReclaimPolicy, StorageClass, VolumePhase, annotation,
 };
-use crate::api::{EventType, Labels, Meta, Node, ObjectKey, ObjectRef, ResourceList};
+use crate::api::{EventType, Labels, Lasting, Node, ObjectKey, ObjectRef, ResourceList};
 use crate::base::{Quantity, Str};
 use crate::controller::framework::{Action, Ctx};
 use crate::params::Operation;
@@ -398,11 +398,11 @@ fn made(
     let annotations: Labels = [(annotation::PROVISIONED_BY, driver)].into_iter().collect();
     let is_csi = matches!(drivers::of(driver).makes, Makes::Csi(_));
     PersistentVolume {
-        meta: Meta {
+        meta: Lasting {
             annotations,
             finalizers: (delete && is_csi).then(|| super::volumes::FINALIZER.into()).into_iter().collect(),
-            ..Meta::named("", name.clone())
-        },
+            ..Lasting::named("", name.clone())
+        }.into(),
         capacity: size(claim, driver),
         access_modes: claim.spec.access_modes.clone(),
         claim_ref: Some(ClaimRef { key: claim.meta.key(), uid: claim.meta.uid.clone() }),

@@ -395,7 +395,7 @@ fn provisioned(policy: ReclaimPolicy) -> (Harness, ObjectKey) {
     h.store.create(claim("data", Some("gp3"))).unwrap();
     select(&mut h, "data", "node-b");
     h.advance_secs(2);
-    let name = volume_of(&h, "data").meta.name;
+    let name = volume_of(&h, "data").meta.name.clone();
     (h, ObjectKey::cluster(name))
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{CLASS, CONTENT, FINALIZER_CONTENT, SNAPSHOT, find, is_kind, is_ready, key, reference};
 use crate::api::storage::{ClaimPhase, PersistentVolume, PersistentVolumeClaim};
-use crate::api::{EventType, Inert, Kind, Meta, ObjectKey, Resource};
+use crate::api::{EventType, Inert, Kind, Lasting, ObjectKey, Resource};
 use crate::base::{Quantity, SimDuration, Str, Timestamp, text::lit};
 use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::store::{Change, DeleteOptions, Store};
@@ -171,7 +171,7 @@ fn content(snapshot: &Inert, class: &Inert, name: Str, handle: &str) -> Inert {
         },
     });
     Inert {
-        meta: Meta { finalizers: vec![FINALIZER_CONTENT.into()].into(), ..Meta::named("", name) },
+        meta: Lasting { finalizers: vec![FINALIZER_CONTENT.into()].into(), ..Lasting::named("", name) }.into(),
         api_version: snapshot.api_version.clone(),
         kind: CONTENT.into(),
         namespaced: false,

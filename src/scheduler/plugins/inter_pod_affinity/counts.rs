@@ -161,7 +161,7 @@ impl TrialCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Meta, Node};
+    use crate::api::{Lasting, Node};
     use crate::scheduler::framework::Snapshot;
     use crate::testkit::labels;
 
@@ -169,7 +169,7 @@ mod tests {
     fn a_trial_changes_alone_and_knows_when_nothing_is_left() {
         let mut snapshot = Snapshot::default();
         for (name, text) in [("a", "zone=a,host=1"), ("b", "zone=b")] {
-            let meta = Meta { labels: labels(text), ..Meta::named("", name) };
+            let meta = Lasting { labels: labels(text), ..Lasting::named("", name) }.into();
             snapshot.set_node(&Arc::new(Node { meta, ..Node::default() }));
         }
         let topology = snapshot.topology();

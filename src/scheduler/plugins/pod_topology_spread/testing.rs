@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::constraint::Constraint;
-use crate::api::{LabelSelector, Meta, Node};
+use crate::api::{LabelSelector, Lasting, Node};
 use crate::scheduler::framework::{NodeInfo, PodInfo, Snapshot};
 use crate::testkit;
 
@@ -19,7 +19,7 @@ impl Cluster {
     pub fn new(nodes: &[(&str, &str)], counts: &[u32]) -> Self {
         let mut snapshot = Snapshot::default();
         for ((name, labels), count) in nodes.iter().zip(counts) {
-            let meta = Meta { labels: testkit::labels(labels), ..Meta::named("", *name) };
+            let meta = Lasting { labels: testkit::labels(labels), ..Lasting::named("", *name) }.into();
             snapshot.set_node(&Arc::new(Node { meta, ..Node::default() }));
             for number in 0..*count {
                 let mut pod = testkit::pod(&format!("{name}-{number}"), "app=web");

@@ -326,7 +326,7 @@ impl Found {
 mod tests {
     use super::*;
     use crate::api::storage::{AccessMode, CsiDriver, PvSource, VolumePhase};
-    use crate::api::{LabelSelector, Meta, NodeSelector, Object};
+    use crate::api::{LabelSelector, Lasting, Meta, NodeSelector, Object};
     use crate::testkit::{self, labels};
 
     fn class(name: &str, provisioner: &str, allowed: &str) -> Object {
@@ -427,7 +427,7 @@ mod tests {
             return "unbound".to_owned();
         }
         let node =
-            Node { meta: Meta { labels: labels("zone=a"), ..Meta::named("", "n") }, ..Node::default() };
+            Node { meta: Lasting { labels: labels("zone=a"), ..Lasting::named("", "n") }.into(), ..Node::default() };
         match all.find(&node, None) {
             Ok(found) => {
                 let step = |step: &VolumeStep| match step {

@@ -98,7 +98,7 @@ fn is_free_for(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> bool
 mod tests {
     use super::*;
     use crate::api::storage::{AccessMode, ClaimRef, PvSource};
-    use crate::api::{LabelSelector, Meta, ObjectKey};
+    use crate::api::{LabelSelector, Lasting, Meta, ObjectKey};
     use crate::base::Quantity;
     use crate::testkit::labels;
 
@@ -111,7 +111,7 @@ mod tests {
             .strip_prefix("for=")
             .map(|claim| ClaimRef { key: ObjectKey::new("default", claim), uid: Str::new() });
         Arc::new(PersistentVolume {
-            meta: Meta { labels: labels(rest), ..Meta::named("", name) },
+            meta: Lasting { labels: labels(rest), ..Lasting::named("", name) }.into(),
             capacity: [("storage", Quantity::parse(size).unwrap())].into_iter().collect(),
             access_modes: modes.split('+').map(|m| AccessMode::parse(m).unwrap()).collect(),
             claim_ref: reserved,
