@@ -258,17 +258,8 @@ impl From<Lasting> for Meta {
 impl Hash for Meta {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self { resource_version, generation, deletion, lasting } = self;
-        let Lasting {
-            namespace,
-            name,
-            generate_name,
-            uid,
-            created,
-            labels,
-            annotations,
-            owners,
-            finalizers,
-        } = &**lasting;
+        let Lasting { namespace, name, generate_name, uid, created, labels, annotations, owners, finalizers } =
+            &**lasting;
         (namespace, name, generate_name, uid, resource_version, generation, created, deletion).hash(state);
         (labels, annotations, owners, finalizers).hash(state);
     }

@@ -44,8 +44,12 @@ impl ResourceList {
     /// Adds every amount of `other`.
     pub fn add(&mut self, other: &Self) {
         for (name, amount) in &other.0 {
-            let sum = self.0.get(name).map_or(*amount, |have| have.plus(*amount));
-            self.0.insert(name.clone(), sum);
+            match self.0.get_mut(name) {
+                Some(have) => *have = have.plus(*amount),
+                None => {
+                    self.0.insert(name.clone(), *amount);
+                }
+            }
         }
     }
 

@@ -48,7 +48,7 @@ impl<T: Clone> Paged<T> {
         if at >= self.pages.len() {
             self.pages.resize(at + 1, None);
         }
-        let page = self.pages[at].get_or_insert_with(|| {
+        let page: &mut Page<T> = self.pages[at].get_or_insert_with(|| {
             self.there.insert(at);
             Page { slots: [const { None }; PAGE as usize], len: 0 }.into()
         });
@@ -65,6 +65,7 @@ impl<T: Clone> Paged<T> {
         let (at, slot) = place(number);
         let page = self.pages.get_mut(at)?.as_mut()?;
         page.slots[slot].as_ref()?;
+        let page: &mut Page<T> = page;
         let old = page.slots[slot].take();
         page.len -= 1;
         self.len -= 1;

@@ -12,6 +12,9 @@ pub use arcstr::literal as lit;
 /// The parts one behind the other, as one text, which is allocated once: for texts that are made by the million.
 pub fn concat(parts: &[&str]) -> Str {
     let len = parts.iter().map(|part| part.len()).sum();
+    if len == 0 {
+        return Str::new();
+    }
     let joined = Str::init_with(len, |mut room| {
         for part in parts {
             let (own, rest) = room.split_at_mut(part.len());

@@ -152,7 +152,7 @@ impl Disks {
             Object::VolumeAttachment(attachment) if change.verb == Verb::Deleted => {
                 self.detached(attachment, change.at, store)
             }
-            Object::Pod(pod) if change.verb == Verb::Deleted => {
+            Object::Pod(pod) if change.verb == Verb::Deleted && !self.lying.is_empty() => {
                 let first = Place::Scratch { pod: pod.meta.uid.clone(), volume: Str::new() };
                 let own =
                     |place: &&Place| matches!(place, Place::Scratch { pod: of, .. } if *of == pod.meta.uid);

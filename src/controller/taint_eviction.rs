@@ -221,9 +221,8 @@ impl Controller for TaintEviction {
                 out.now(WorkKey::whole(LOOP));
             }
         } else if let Some((old, new)) = change.of::<Pod>() {
-            let key = change.object().key();
             let concerns = match (old, new) {
-                (_, None) => self.planned.contains_key(&key),
+                (_, None) => !self.planned.is_empty() && self.planned.contains_key(&change.object().key()),
                 (Some(old), Some(new))
                     if old.node_name == new.node_name && old.spec.tolerations == new.spec.tolerations =>
                 {
@@ -236,7 +235,7 @@ impl Controller for TaintEviction {
                     .is_some_and(|node| node.taints.iter().any(|t| t.effect == TaintEffect::NoExecute)),
             };
             if concerns {
-                self.pods.insert(key);
+                self.pods.insert(change.object().key());
                 out.now(WorkKey::whole(LOOP));
             }
         }

@@ -5,7 +5,7 @@ use super::machine::Machine;
 use super::worker::{Common, Worker};
 use crate::api::{EventType, Kind, ObjectRef};
 use crate::base::{Str, text::lit};
-use crate::store::{Emit, Voice};
+use crate::store::{Emit, Speaker, Words};
 
 const KUBELET: Str = lit!("kubelet");
 
@@ -62,25 +62,24 @@ impl Worker<'_, '_> {
         if !self.speaks() {
             return false;
         }
-        let emit = Emit {
+        let (host, pod) = (&self.machine.name, &mut *self.pod);
+        let (key, uid) = (&pod.key, &pod.uid);
+        let speaker = || Speaker {
             source: KUBELET,
-            host: self.machine.name.clone(),
+            host: host.clone(),
             regarding: ObjectRef {
                 kind: lit!("Pod"),
-                namespace: self.pod.key.namespace.clone(),
-                name: self.pod.key.name.clone(),
-                uid: self.pod.uid.clone(),
+                namespace: key.namespace.clone(),
+                name: key.name.clone(),
+                uid: uid.clone(),
             },
             event_type,
-            reason,
-            message,
-            series: false,
         };
         let voice = match event_type {
-            EventType::Normal => *self.pod.voice.get_or_insert_with(|| Voice::of(&emit)),
-            EventType::Warning => Voice::of(&emit),
+            EventType::Normal => *pod.voice.get_or_insert_with(|| speaker().voice()),
+            EventType::Warning => speaker().voice(),
         };
-        self.ctx.store.emit_in(voice, emit)
+        self.ctx.store.emit_in(voice, speaker, Words { reason, message })
     }
 }
 

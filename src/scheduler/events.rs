@@ -15,11 +15,7 @@ const ASSIGNED_DELETED: ClusterEvent = ClusterEvent::new(EventResource::Assigned
 pub(super) fn change(scheduler: &mut Scheduler, now: SimTime, old: Option<&Object>, new: Option<&Object>) {
     match (old, new) {
         (Some(Object::Pod(_)), _) | (_, Some(Object::Pod(_))) => {
-            let pod = |object: Option<&Object>| match object {
-                Some(Object::Pod(pod)) if !pod.is_terminal() => Some(pod.clone()),
-                _ => None,
-            };
-            pod_changed(scheduler, now, pod(old), pod(new));
+            pod_changed(scheduler, now, old, new);
         }
         (_, Some(Object::Node(node))) => {
             let before = match old {
@@ -57,6 +53,9 @@ fn node_set(
     new: Option<&Object>,
 ) {
     scheduler.cache.snapshot.set_node(node);
+    if !scheduler.queue.awaits_changes() {
+        return;
+    }
     let events = match before {
         None => vec![ClusterEvent::new(EventResource::Node, ActionType::ADD)],
         Some(before) => changes::of_node(before, node),
@@ -71,38 +70,51 @@ fn is_assigned(pod: &Pod) -> bool {
     pod.node_name.as_ref().is_some_and(|node| !node.is_empty())
 }
 
-fn pod_changed(scheduler: &mut Scheduler, now: SimTime, old: Option<Arc<Pod>>, new: Option<Arc<Pod>>) {
-    let assigned = |pod: &Option<Arc<Pod>>| pod.clone().filter(|p| is_assigned(p));
-    assigned_changed(scheduler, now, assigned(&old), assigned(&new));
-    let ours = |pod: &Option<Arc<Pod>>| {
-        let pod = pod.clone().filter(|p| !is_assigned(p))?;
+/// Pods that have ended are none to the scheduler, nor are those without a node that no profile of it places.
+fn pod_changed(scheduler: &mut Scheduler, now: SimTime, old: Option<&Object>, new: Option<&Object>) {
+    let with_node = |object: Option<&Object>| pod_of(object).is_some_and(|pod| is_assigned(pod));
+    let (was, is) = (with_node(old), with_node(new));
+    assigned_changed(scheduler, now, old.filter(|_| was), new.filter(|_| is));
+    let ours = |object: Option<&Object>| {
+        let pod = pod_of(object).filter(|pod| !is_assigned(pod))?;
         let known = scheduler.frameworks.iter().any(|f| f.profile_name == pod.spec.scheduler_name);
-        known.then_some(pod)
+        known.then(|| pod.clone())
     };
-    let (old, new) = (ours(&old), ours(&new));
+    let (old, new) = (ours(old), ours(new));
     waiting_changed(scheduler, now, old, new);
 }
 
-fn assigned_changed(scheduler: &mut Scheduler, now: SimTime, old: Option<Arc<Pod>>, new: Option<Arc<Pod>>) {
-    let events = match (&old, &new) {
+/// The Pod, unless it has ended.
+fn pod_of(object: Option<&Object>) -> Option<&Arc<Pod>> {
+    match object {
+        Some(Object::Pod(pod)) if !pod.is_terminal() => Some(pod),
+        _ => None,
+    }
+}
+
+fn assigned_changed(
+    scheduler: &mut Scheduler,
+    now: SimTime,
+    old_object: Option<&Object>,
+    new_object: Option<&Object>,
+) {
+    let (old, new) = (pod_of(old_object), pod_of(new_object));
+    match (old, new) {
         (None, None) => return,
-        (None, Some(new)) => {
-            scheduler.cache.set_pod(new);
-            vec![ClusterEvent::new(EventResource::AssignedPod, ActionType::ADD)]
-        }
-        (Some(old), Some(new)) => {
-            scheduler.cache.set_pod(new);
-            changes::of_pod(old, new)
-        }
-        (Some(old), None) => {
-            scheduler.cache.remove_pod(&old.meta.uid);
-            vec![ASSIGNED_DELETED]
-        }
+        (_, Some(new)) => scheduler.cache.set_pod(new),
+        (Some(old), None) => scheduler.cache.remove_pod(&old.meta.uid),
+    }
+    if !scheduler.queue.awaits_changes() {
+        return;
+    }
+    let events = match (old, new) {
+        (None, _) => vec![ClusterEvent::new(EventResource::AssignedPod, ActionType::ADD)],
+        (Some(old), Some(new)) => changes::of_pod(old, new),
+        (Some(_), None) => vec![ASSIGNED_DELETED],
     };
-    let (old, new) = (old.map(Object::Pod), new.map(Object::Pod));
     let (queue, env) = scheduler.split(now);
     for event in events {
-        queue.move_all(&env, event, old.as_ref(), new.as_ref(), |_| true);
+        queue.move_all(&env, event, old_object, new_object, |_| true);
     }
 }
 

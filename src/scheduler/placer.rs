@@ -233,7 +233,8 @@ impl Placer {
             meta: Lasting {
                 annotations: [(annotation::PROVISIONED_BY, class.provisioner.clone())].into_iter().collect(),
                 ..Lasting::named("", name.clone())
-            }.into(),
+            }
+            .into(),
             capacity: [("storage", claim.requested())].into_iter().collect(),
             access_modes: claim.spec.access_modes.clone(),
             claim_ref: None,

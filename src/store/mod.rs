@@ -30,7 +30,7 @@ pub mod write;
 use std::sync::Arc;
 
 pub use error::ApiError;
-pub use events::{Emit, Voice};
+pub use events::{Emit, Speaker, Voice, Words};
 pub use index::Alike;
 pub use log::{Change, Verb};
 pub use table::{Held, ObjId, Stored, Table, Tables};

@@ -88,10 +88,11 @@ impl Store {
         let id = ObjId(revision);
         let created = self.timestamp();
         let meta = object.meta_mut();
-        if meta.uid.is_empty() {
-            meta.uid = identity(&self.identities, id);
+        let lasting = &mut **meta;
+        if lasting.uid.is_empty() {
+            lasting.uid = identity(&self.identities, id);
         }
-        meta.created = meta.created.or(Some(created));
+        lasting.created = lasting.created.or(Some(created));
         meta.generation = meta.generation.max(i64::from(has_generation(T::KIND)));
         meta.resource_version = revision;
         super::job::complete(&mut object);

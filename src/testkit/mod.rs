@@ -7,8 +7,8 @@ use crate::api::service::{Namespace, Service, ServicePort};
 use crate::api::storage::{PersistentVolume, PvSource, ReclaimPolicy, VolumePhase};
 use crate::api::workload::{Deployment, DeploymentStrategy, IntOrPercent, ReplicaSet};
 use crate::api::{
-    Container, ContainerState, ContainerStatus, Inert, LabelSelector, Labels, Lasting, Meta, Pod, PodSpec, PodStatus,
-    PodTemplate, ResourceList, fingerprint, k8s, metav1,
+    Container, ContainerState, ContainerStatus, Inert, LabelSelector, Labels, Lasting, Meta, Pod, PodSpec,
+    PodStatus, PodTemplate, ResourceList, fingerprint, k8s, metav1,
 };
 use crate::base::time::Calendar;
 use crate::base::{Str, Timestamp};

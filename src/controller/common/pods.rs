@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use super::claim::Owner;
-use crate::api::{ContainerState, ContainerStatus, EventType, Lasting, ObjectKey, Pod, PodStatus, PodTemplate};
+use crate::api::{
+    ContainerState, ContainerStatus, EventType, Lasting, ObjectKey, Pod, PodStatus, PodTemplate,
+};
 use crate::base::{SimDuration, SimTime, Str, text::lit, time::Calendar};
 use crate::controller::Ctx;
 use crate::store::{ApiError, DeleteOptions};
@@ -23,7 +25,8 @@ pub fn pod_from_template(template: &PodTemplate, owner: &Owner) -> Pod {
         finalizers: template.finalizers.clone(),
         owners: vec![owner.reference.clone()].into(),
         ..Lasting::default()
-    }.into();
+    }
+    .into();
     let node_name = template.raw.spec.as_ref().and_then(|s| s.node_name.as_deref());
     Pod {
         meta,

@@ -127,7 +127,8 @@ fn job_for(cron_job: &CronJob, name: Str, time: Timestamp, clockwork: &Clockwork
             annotations,
             owners: vec![OwnerReference::controller_of(cron_job)].into(),
             ..Lasting::named(cron_job.meta.namespace.clone(), name)
-        }.into(),
+        }
+        .into(),
         ..template.clone()
     }
 }

@@ -62,7 +62,8 @@ fn snapshot(ctx: &mut Ctx<'_>, set: &DaemonSet, number: i64) -> Result<Arc<Contr
             annotations: set.meta.annotations.clone(),
             owners: vec![OwnerReference::controller_of(set)].into(),
             ..Lasting::named(set.meta.namespace.clone(), history::name(&set.meta.name, &hash))
-        }.into(),
+        }
+        .into(),
         template: set.template.clone(),
         revision: number,
     };

@@ -178,7 +178,8 @@ impl Sync<'_, '_> {
                 annotations: self.size_annotations(&annotations),
                 owners: vec![OwnerReference::controller_of(deployment)].into(),
                 ..Lasting::named(deployment.meta.namespace.clone(), hashed_name(&deployment.meta.name, &hash))
-            }.into(),
+            }
+            .into(),
             replicas,
             selector: with_requirement(&deployment.selector, &hash),
             match_labels: deployment.match_labels.with(POD_TEMPLATE_HASH, hash),

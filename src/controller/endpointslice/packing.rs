@@ -135,7 +135,8 @@ pub(super) fn new_slice(service: &Service, ports: Ports) -> EndpointSlice {
             labels: slice_labels(service),
             owners: vec![OwnerReference::controller_of(service)].into(),
             ..Lasting::default()
-        }.into(),
+        }
+        .into(),
         endpoints: Vec::new(),
         ports,
     }

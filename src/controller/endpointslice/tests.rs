@@ -13,7 +13,9 @@ fn harness() -> Harness {
 fn ready_pod(h: &mut Harness, name: &str) -> ObjectKey {
     if h.store.find::<Node>("", "n").is_none() {
         let labels = testkit::labels("topology.kubernetes.io/zone=z");
-        h.store.create(Node { meta: Lasting { labels, ..Lasting::named("", "n") }.into(), ..Node::default() }).unwrap();
+        h.store
+            .create(Node { meta: Lasting { labels, ..Lasting::named("", "n") }.into(), ..Node::default() })
+            .unwrap();
     }
     let mut pod = testkit::pod(name, "app=web");
     pod.node_name = Some("n".into());

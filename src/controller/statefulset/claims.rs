@@ -21,7 +21,8 @@ fn claim_for(set: &StatefulSet, template: &ClaimTemplate, ordinal: i32) -> Persi
             annotations: template.meta.annotations.clone(),
             finalizers: template.meta.finalizers.clone(),
             ..Lasting::named(set.meta.namespace.clone(), claim_name(&template.meta.name, set, ordinal))
-        }.into(),
+        }
+        .into(),
         spec: template.spec.clone(),
         ..PersistentVolumeClaim::default()
     }

@@ -74,7 +74,8 @@ fn create(
                 annotations: set.meta.annotations.clone(),
                 owners: vec![OwnerReference::controller_of(set)].into(),
                 ..Lasting::named(set.meta.namespace.clone(), history::name(&set.meta.name, &hash))
-            }.into(),
+            }
+            .into(),
             template: set.template.clone(),
             revision: number,
         };

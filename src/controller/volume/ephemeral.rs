@@ -102,7 +102,8 @@ fn make_claim(pod: &Arc<Pod>, volume: &Str, ctx: &mut Ctx<'_>) -> Result<(), Str
             annotations: labels(meta.and_then(|m| m.annotations.as_ref())),
             owners: vec![OwnerReference::controller_of(&**pod)].into(),
             ..Lasting::named(key.namespace, name.clone())
-        }.into(),
+        }
+        .into(),
         spec,
         ..PersistentVolumeClaim::default()
     };

@@ -8,7 +8,8 @@ use crate::api::pod::{
 use crate::api::service::{Endpoint, EndpointSlice};
 use crate::api::storage::{ClaimPhase, PersistentVolumeClaim};
 use crate::api::{
-    Condition, ConditionStatus, Event, EventType, Inert, LabelSelector, Labels, Lasting, Meta, Node, ObjectRef,
+    Condition, ConditionStatus, Event, EventType, Inert, LabelSelector, Labels, Lasting, Meta, Node,
+    ObjectRef,
 };
 use crate::base::{SimDuration, SourceId, Span, Timestamp};
 use crate::expect::Cause;
@@ -419,7 +420,11 @@ fn endpoints_of_all_slices_of_a_service_count() {
         let labels = [("kubernetes.io/service-name", service)].into_iter().collect();
         let endpoints =
             ready.iter().map(|r| Endpoint { ready: *r, serving: true, ..Endpoint::default() }).collect();
-        EndpointSlice { meta: Lasting { labels, ..Lasting::named("shop", name) }.into(), endpoints, ports: Vec::new() }
+        EndpointSlice {
+            meta: Lasting { labels, ..Lasting::named("shop", name) }.into(),
+            endpoints,
+            ports: Vec::new(),
+        }
     };
     let subject = |ready, serving| {
         Subject::Endpoints(EndpointsSubject {

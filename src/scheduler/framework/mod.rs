@@ -171,6 +171,12 @@ pub trait Filter: Debug + Send + Sync {
         node: &NodeInfo,
     ) -> Result<(), Status>;
 
+    /// A quick look for Pods of the same wishes as this one, for plugins that are [local](Extensions::local): it is taken at
+    /// every node that has changed. [`Self::filter`] is called for those that it does not take.
+    fn surely(&self, _state: &CycleState, _pod: &PodInfo) -> Option<Surely> {
+        None
+    }
+
     /// What [`Self::filter`] will say of all nodes in this cycle, if that can be told at once: gates are pushed, all of which a
     /// node must pass. Called after PreFilter, unless that said [`PreFiltered::Skip`]. A plugin that does not implement it is
     /// asked of every node. One that does says the same, here and in PreFilter, for all Pods of one spec, one namespace, equal
@@ -320,6 +326,28 @@ pub trait Score: Debug + Send + Sync {
         _scores: &mut [i64],
     ) -> Result<(), Status> {
         Ok(())
+    }
+}
+
+/// A quick look at nodes for Pods of the same wishes: those that it takes the Filter plugin lets pass, too.
+#[derive(Clone)]
+pub struct Surely(Arc<dyn Fn(&NodeInfo) -> bool + Send + Sync>);
+
+impl Surely {
+    /// Looks so.
+    pub fn new(passes: impl Fn(&NodeInfo) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(passes))
+    }
+
+    /// Whether the node surely passes.
+    pub fn passes(&self, node: &NodeInfo) -> bool {
+        (self.0)(node)
+    }
+}
+
+impl Debug for Surely {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Surely")
     }
 }
 

@@ -35,6 +35,18 @@ pub struct Relieved<'a> {
     named: Vec<Named>,
 }
 
+/// The position that comes after `nth` others in these segments.
+fn nth_of(segments: Vec<Segment>, mut nth: usize) -> Option<usize> {
+    for segment in segments {
+        let here = segment.bits.count_ones() as usize;
+        if nth < here {
+            return positions(segment).nth(nth);
+        }
+        nth -= here;
+    }
+    None
+}
+
 impl Row<'_> {
     fn bits(&self, segment: &Segment) -> u64 {
         self.words.map_or(segment.bits, |words| words[segment.word] & segment.bits)
@@ -112,12 +124,13 @@ impl<'a> Relieved<'a> {
                 best.push(Segment { word: segment.word, bits });
             }
         }
-        let mut tied = best.into_iter().flat_map(positions);
         let order = self.snapshot.order();
         let first = match choice {
-            Choice::Random(below) if ties > 1 => tied.nth(below(ties as u64) as usize),
-            Choice::Random(_) => tied.next(),
-            Choice::SmallestName => tied.min_by_key(|at| self.snapshot.node(order[*at]).name()),
+            Choice::Random(below) => nth_of(best, if ties > 1 { below(ties as u64) as usize } else { 0 }),
+            Choice::SmallestName => {
+                let tied = best.into_iter().flat_map(positions);
+                tied.min_by_key(|at| self.snapshot.node(order[*at]).name())
+            }
         };
         first.unwrap_or(0)
     }

@@ -3,7 +3,7 @@
 use crate::base::Str;
 use crate::scheduler::framework::runtime::{At, Weighted, run_filters};
 use crate::scheduler::framework::{
-    CycleState, Filter, Framework, MAX_NODE_SCORE, NodeId, NodeInfo, PodInfo, Ready, Snapshot, Status,
+    CycleState, Filter, Framework, MAX_NODE_SCORE, NodeId, NodeInfo, PodInfo, Ready, Snapshot, Status, Surely,
 };
 
 /// Positions that are looked at in one step: the bits of a word.
@@ -52,10 +52,10 @@ struct Scorer {
 struct Local {
     /// How many Filter plugins, of those that run first, look at the node's object alone.
     of_object: usize,
-    /// The places of those that run first and look at more than that.
-    first: Vec<usize>,
-    /// The places of those that run later, whose reasons are asked for when they are needed.
-    later: Vec<usize>,
+    /// The places of those that run first and look at more than that, with their quick looks.
+    first: Vec<(usize, Option<Surely>)>,
+    /// The same of those that run later, whose reasons are asked for when they are needed.
+    later: Vec<(usize, Option<Surely>)>,
     /// Score plugins whose scores are kept and change with the node's object only.
     staying: Vec<Scorer>,
     /// The others.
@@ -286,16 +286,24 @@ impl Table {
             self.versions[at] = info.version();
         }
         let mut verdict = self.of_object[at];
-        for place in &local.first {
+        let passes_at_once =
+            |surely: &Option<Surely>| surely.as_ref().is_some_and(|surely| surely.passes(info));
+        for (place, surely) in &local.first {
             if verdict != PASSES {
                 break;
+            }
+            if passes_at_once(surely) {
+                continue;
             }
             let filter = std::slice::from_ref(&framework.filter[*place]);
             verdict = self.heard(run_filters(filter, snapshot, state, pod, info))?;
         }
-        for place in &local.later {
+        for (place, surely) in &local.later {
             if verdict != PASSES {
                 break;
+            }
+            if passes_at_once(surely) {
+                continue;
             }
             match run_filters(std::slice::from_ref(&framework.filter[*place]), snapshot, state, pod, info) {
                 Ok(()) => {}
@@ -430,7 +438,10 @@ impl Local {
         let (of_object, first) = (framework.object_filters(), framework.local_filters());
         let asked = |from: usize, to: usize| {
             let asked = |at: &At<dyn Filter>| at.local && state.skip_filter & at.bit == 0;
-            (from..to).filter(|place| asked(&framework.filter[*place])).collect()
+            (from..to)
+                .filter(|place| asked(&framework.filter[*place]))
+                .map(|place| (place, framework.filter[place].plugin.surely(state, pod)))
+                .collect()
         };
         let mut local = Self {
             of_object,

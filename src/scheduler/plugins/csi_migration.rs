@@ -319,7 +319,8 @@ mod tests {
     #[test]
     fn a_migrated_volume_is_placed_by_the_drivers_topology() {
         let annotations = [(MIGRATED_PLUGINS, "x,kubernetes.io/aws-ebs")].into_iter().collect();
-        let migrated = CsiNode { meta: Lasting { annotations, ..Lasting::default() }.into(), ..CsiNode::default() };
+        let migrated =
+            CsiNode { meta: Lasting { annotations, ..Lasting::default() }.into(), ..CsiNode::default() };
         let keys = |text: &str, zone_key: &str, node: Option<&CsiNode>| {
             let volume = volume(PvSource::AwsEbs("vol-1".into()), text, zone_key);
             let affinity = effective_affinity(&volume, node)?;

@@ -9,6 +9,58 @@ use crate::scheduler::framework::NodeInfo;
 use crate::scheduler::framework::args::ResourceSpec;
 use crate::scheduler::framework::resources::is_scalar;
 
+/// How much of a resource that counts is there, and how much would be used.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// What the node has; never 0.
+    pub have: i64,
+    /// What is requested of it with the Pod on the node.
+    pub used: i64,
+    /// The weight of the resource.
+    pub weight: i64,
+}
+
+/// CPU and memory where these two are scored and nothing else, as nearly everywhere: their loads are at hand without looking
+/// for what is scored.
+#[derive(Clone, Copy, Debug)]
+pub struct CpuAndMemory {
+    weights: [i64; 2],
+    requests: [i64; 2],
+}
+
+impl CpuAndMemory {
+    /// These, if the resources are the two.
+    pub fn of(all: &[Scored], requests: &[i64]) -> Option<Self> {
+        let [a, b] = all else { return None };
+        let (cpu, memory) = match (&a.kind, &b.kind) {
+            (Kind::Cpu, Kind::Memory) => (0, 1),
+            (Kind::Memory, Kind::Cpu) => (1, 0),
+            _ => return None,
+        };
+        let [Some(for_cpu), Some(for_memory)] = [cpu, memory].map(|at| requests.get(at).copied()) else {
+            return None;
+        };
+        Some(Self { weights: [cpu, memory].map(|at| all[at].weight), requests: [for_cpu, for_memory] })
+    }
+
+    /// As [`Scored::loads`].
+    #[inline]
+    pub fn loads(self, node: &NodeInfo, real: bool) -> impl Iterator<Item = Load> {
+        let (have, requested) = (node.allocatable(), node.requested());
+        let used = if real {
+            [requested.milli_cpu, requested.memory]
+        } else {
+            [node.non_zero_milli_cpu(), node.non_zero_memory()]
+        };
+        let load = |at: usize, have: i64| Load {
+            have,
+            used: used[at].wrapping_add(self.requests[at]),
+            weight: self.weights[at],
+        };
+        [load(0, have.milli_cpu), load(1, have.memory)].into_iter().filter(|load| load.have != 0)
+    }
+}
+
 /// A resource that is scored.
 #[derive(Clone, Debug)]
 pub struct Scored {
@@ -44,9 +96,22 @@ impl Scored {
         }
     }
 
+    /// What nodes have of these resources, and how much of it is used with a Pod on them that requests so much of each.
+    pub fn loads<'a>(
+        all: &'a [Self],
+        requests: &'a [i64],
+        node: &'a NodeInfo,
+        real: bool,
+    ) -> impl Iterator<Item = Load> + 'a {
+        let each = all.iter().zip(requests);
+        each.filter_map(move |(scored, request)| {
+            let (have, used) = scored.on(node, *request, real)?;
+            Some(Load { have, used, weight: scored.weight })
+        })
+    }
+
     /// What the node has of it and what is requested with the Pod on it; nothing if it does not count there.
-    #[inline]
-    pub fn on(&self, node: &NodeInfo, request: i64, real: bool) -> Option<(i64, i64)> {
+    fn on(&self, node: &NodeInfo, request: i64, real: bool) -> Option<(i64, i64)> {
         let (have, used) = (node.allocatable(), node.requested());
         let (have, used) = match &self.kind {
             Kind::Cpu if real => (have.milli_cpu, used.milli_cpu),

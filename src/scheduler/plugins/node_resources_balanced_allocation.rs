@@ -2,7 +2,7 @@
 //!
 //! Upstream: `pkg/scheduler/framework/plugins/noderesources/balanced_allocation.go`, v1.34.
 
-use super::node_resources::Scored;
+use super::node_resources::{CpuAndMemory, Load, Scored};
 use crate::scheduler::framework::{
     CycleState, Extensions, MAX_NODE_SCORE, NodeInfo, PodInfo, PreScore, PreScored, Ready, Score, Setup,
     Snapshot, Status,
@@ -32,6 +32,11 @@ impl BalancedAllocation {
         let requests: Vec<i64> = self.resources.iter().map(|r| r.request(&pod.resources.list)).collect();
         requests.iter().any(|request| *request != 0).then_some(Requests(requests))
     }
+
+    /// The score of a node once a Pod with these requests is on it.
+    fn score_of(&self, Requests(requests): &Requests, node: &NodeInfo) -> i64 {
+        balance(|| Scored::loads(&self.resources, requests, node, true))
+    }
 }
 
 impl PreScore for BalancedAllocation {
@@ -51,16 +56,19 @@ impl PreScore for BalancedAllocation {
 impl Score for BalancedAllocation {
     fn score(&self, _: &Snapshot, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<i64, Status> {
         let requests = match state.read::<Requests>() {
-            Some(requests) => return Ok(balance(&self.resources, requests, node)),
+            Some(requests) => return Ok(self.score_of(requests, node)),
             // PreScore is disabled.
             None => self.requests(pod),
         };
-        Ok(requests.map_or(0, |requests| balance(&self.resources, &requests, node)))
+        Ok(requests.map_or(0, |requests| self.score_of(&requests, node)))
     }
 
     fn ready(&self, _: &CycleState, pod: &PodInfo) -> Option<Ready> {
-        let (resources, requests) = (self.resources.clone(), self.requests(pod)?);
-        Some(Ready::new(move |node| balance(&resources, &requests, node)))
+        let (resources, Requests(requests)) = (self.resources.clone(), self.requests(pod)?);
+        Some(match CpuAndMemory::of(&resources, &requests) {
+            Some(both) => Ready::new(move |node| balance(|| both.loads(node, true))),
+            None => Ready::new(move |node| balance(|| Scored::loads(&resources, &requests, node, true))),
+        })
     }
 
     fn normalizes(&self) -> bool {
@@ -68,14 +76,10 @@ impl Score for BalancedAllocation {
     }
 }
 
-/// The score of a node once a Pod with these requests is on it.
-fn balance(resources: &[Scored], Requests(requests): &Requests, node: &NodeInfo) -> i64 {
-    let fractions = || {
-        resources.iter().zip(requests).filter_map(|(resource, request)| {
-            let (have, used) = resource.on(node, *request, true)?;
-            Some((used as f64 / have as f64).min(1.0))
-        })
-    };
+/// The score of a node on which resources are used so.
+#[inline]
+fn balance<I: Iterator<Item = Load>>(loads: impl Fn() -> I) -> i64 {
+    let fractions = || loads().map(|Load { have, used, .. }| (used as f64 / have as f64).min(1.0));
     ((1.0 - deviation(fractions)) * MAX_NODE_SCORE as f64) as i64
 }
 

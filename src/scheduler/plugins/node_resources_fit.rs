@@ -3,7 +3,7 @@
 //! Upstream: `pkg/scheduler/framework/plugins/noderesources/{fit,least_allocated,most_allocated,
 //! requested_to_capacity_ratio}.go`, v1.34.
 
-use super::node_resources::Scored;
+use super::node_resources::{CpuAndMemory, Load, Scored};
 use crate::api::{Node, Object, Pod};
 use crate::base::Str;
 use crate::base::text::lit;
@@ -12,7 +12,7 @@ use crate::scheduler::framework::resources::{PodResources, is_extended};
 use crate::scheduler::framework::{
     ActionType, ClusterEvent, Code, CycleState, EnqueueExtensions, EventResource, Extensions, Filter, Hint,
     MAX_NODE_SCORE, NodeInfo, PodInfo, PreFilter, PreFiltered, PreScore, PreScored, Ready, Reason, Resources,
-    Score, Setup, Snapshot, Status, cause,
+    Score, Setup, Snapshot, Status, Surely, cause,
 };
 
 /// The plugin's name.
@@ -56,7 +56,7 @@ impl Fit {
             missing.add(lit!("Too many pods"), cause::TOO_MANY_PODS, false);
         }
         let mut check = |text: Str, cause, wanted: i64, used: i64, have: i64| {
-            if wanted > 0 && wanted > have.wrapping_sub(used) {
+            if lacks(wanted, used, have) {
                 missing.add(text, cause, wanted > have);
             }
         };
@@ -92,6 +92,12 @@ impl Fit {
     }
 }
 
+/// Whether a node has less left than is wanted.
+#[inline]
+const fn lacks(wanted: i64, used: i64, have: i64) -> bool {
+    wanted > 0 && wanted > have.wrapping_sub(used)
+}
+
 /// What is missing so far.
 #[derive(Default)]
 struct Missing {
@@ -118,6 +124,20 @@ impl PreFilter for Fit {
 impl Filter for Fit {
     fn filter(&self, _: &Snapshot, _: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Status> {
         self.check(&pod.resources.incoming, node.pods().len() as i64, node.requested(), node.allocatable())
+    }
+
+    fn surely(&self, _: &CycleState, pod: &PodInfo) -> Option<Surely> {
+        let Resources { milli_cpu, memory, ephemeral_storage, pods: _, scalars } =
+            pod.resources.incoming.clone();
+        scalars.is_empty().then(|| {
+            Surely::new(move |node| {
+                let (used, have) = (node.requested(), node.allocatable());
+                (node.pods().len() as i64) < have.pods
+                    && !lacks(milli_cpu, used.milli_cpu, have.milli_cpu)
+                    && !lacks(memory, used.memory, have.memory)
+                    && !lacks(ephemeral_storage, used.ephemeral_storage, have.ephemeral_storage)
+            })
+        })
     }
 }
 
@@ -149,7 +169,12 @@ impl Score for Fit {
 
     fn ready(&self, _: &CycleState, pod: &PodInfo) -> Option<Ready> {
         let (own, requests) = (self.clone(), self.requests(pod));
-        Some(Ready::new(move |node| own.total(&requests, node)))
+        Some(match (&self.strategy, CpuAndMemory::of(&self.resources, &requests.0)) {
+            (ScoringStrategy::LeastAllocated, Some(both)) => {
+                Ready::new(move |node| mean(both.loads(node, false), least_allocated))
+            }
+            _ => Ready::new(move |node| own.total(&requests, node)),
+        })
     }
 
     fn normalizes(&self) -> bool {
@@ -159,20 +184,13 @@ impl Score for Fit {
 
 impl Fit {
     /// The score of a node for what a Pod counts for of each resource.
-    fn total(&self, requests: &Requests, node: &NodeInfo) -> i64 {
-        let mean = |(score, weights): (i64, i64)| if weights == 0 { 0 } else { score / weights };
+    fn total(&self, Requests(requests): &Requests, node: &NodeInfo) -> i64 {
+        let loads = Scored::loads(&self.resources, requests, node, false);
         match &self.strategy {
-            ScoringStrategy::LeastAllocated => mean(self.sums(requests, node, |used, have| {
-                let free = have.wrapping_sub(used).max(0);
-                Some(free.wrapping_mul(MAX_NODE_SCORE) / have)
-            })),
-            ScoringStrategy::MostAllocated => {
-                mean(self.sums(requests, node, |used, have| {
-                    Some(used.min(have).wrapping_mul(MAX_NODE_SCORE) / have)
-                }))
-            }
+            ScoringStrategy::LeastAllocated => mean(loads, least_allocated),
+            ScoringStrategy::MostAllocated => mean(loads, most_allocated),
             ScoringStrategy::RequestedToCapacityRatio(shape) => {
-                let (score, weights) = self.sums(requests, node, |used, have| {
+                let (score, weights) = sums(loads, |Load { have, used, .. }| {
                     let percent = if used > have { 100 } else { used.wrapping_mul(100) / have };
                     Some(broken_line(shape, percent)).filter(|score| *score > 0)
                 });
@@ -181,30 +199,35 @@ impl Fit {
         }
     }
 
-    /// The scores of the resources that count on a node, times their weights, and those weights, added up. `score` is that of
-    /// one resource of which so much would be used and so much is there; none if it does not count after all.
-    #[inline]
-    fn sums(
-        &self,
-        Requests(requests): &Requests,
-        node: &NodeInfo,
-        score: impl Fn(i64, i64) -> Option<i64>,
-    ) -> (i64, i64) {
-        let (mut sum, mut weights) = (0i64, 0i64);
-        for (resource, request) in self.resources.iter().zip(requests) {
-            if let Some((have, used)) = resource.on(node, *request, false)
-                && let Some(score) = score(used, have)
-            {
-                sum = sum.wrapping_add(score.wrapping_mul(resource.weight));
-                weights += resource.weight;
-            }
-        }
-        (sum, weights)
-    }
-
     fn requests(&self, pod: &PodInfo) -> Requests {
         Requests(self.resources.iter().map(|r| r.request(&pod.resources.score_list)).collect())
     }
+}
+
+/// The scores of resources, times their weights, and those weights, added up. `score` is that of one of them; none if it does
+/// not count after all.
+#[inline]
+fn sums(loads: impl Iterator<Item = Load>, score: impl Fn(Load) -> Option<i64>) -> (i64, i64) {
+    loads.fold((0i64, 0i64), |(sum, weights), load| match score(load) {
+        Some(score) => (sum.wrapping_add(score.wrapping_mul(load.weight)), weights + load.weight),
+        None => (sum, weights),
+    })
+}
+
+#[inline]
+fn mean(loads: impl Iterator<Item = Load>, score: impl Fn(Load) -> i64) -> i64 {
+    let (sum, weights) = sums(loads, |load| Some(score(load)));
+    if weights == 0 { 0 } else { sum / weights }
+}
+
+#[inline]
+fn least_allocated(Load { have, used, .. }: Load) -> i64 {
+    have.wrapping_sub(used).max(0).wrapping_mul(MAX_NODE_SCORE) / have
+}
+
+#[inline]
+fn most_allocated(Load { have, used, .. }: Load) -> i64 {
+    used.min(have).wrapping_mul(MAX_NODE_SCORE) / have
 }
 
 /// The value of a broken line at `x`; scores of 0 to 10 are scaled to 0 to 100.

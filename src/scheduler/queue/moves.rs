@@ -59,7 +59,7 @@ impl Queue {
         new: Option<&Object>,
         pre_check: impl Fn(&Pod) -> bool,
     ) {
-        if self.unschedulable.is_empty() && self.in_flight.is_empty() {
+        if !self.awaits_changes() {
             return;
         }
         let interested: BTreeSet<&'static str> = env

@@ -126,7 +126,8 @@ impl World {
             Ok(pod) => {
                 self.scheduler.hear(now).finish_binding(now, &placement.pod, &placement.uid);
                 let ObjectKey { namespace, name } = &placement.pod;
-                let message = concat(&["Successfully assigned ", namespace, "/", name, " to ", &placement.node]);
+                let message =
+                    concat(&["Successfully assigned ", namespace, "/", name, " to ", &placement.node]);
                 self.say_of_pod(
                     &pod,
                     &placement.scheduler_name,

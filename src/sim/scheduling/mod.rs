@@ -26,7 +26,7 @@ use crate::api::pod::cond;
 use crate::api::{ConditionStatus, EventType, ObjectKey, ObjectRef, Pod};
 use crate::base::{SimDuration, SimTime, Str, text::lit};
 use crate::controller::ApiBudget;
-use crate::kernel::Seed;
+use crate::kernel::{Seed, Streams};
 use crate::plan::Plan;
 use crate::scheduler::{Attempt, Choice, Decision, Failure, Nomination, Scheduler, Skip};
 use crate::store::{Change, Emit};
@@ -51,6 +51,8 @@ pub struct SchedulerDriver {
     /// The earliest wake-up that has been asked for and has not come.
     wake: Alarm,
     attempts: u64,
+    /// What it draws from, a stream for each cycle.
+    draws: Streams,
 }
 
 impl SchedulerDriver {
@@ -67,6 +69,7 @@ impl SchedulerDriver {
             busy_until: SimTime::ZERO,
             wake: Alarm::default(),
             attempts: 0,
+            draws: Seed(plan.seed).streams("scheduler"),
         }
     }
 
@@ -139,8 +142,8 @@ impl World {
         driver.hear(now).wake(now);
         let Some(queued) = driver.inner.pop(now) else { return };
         driver.attempts += 1;
-        let (seed, attempts) = (self.store.seed(), driver.attempts);
-        let mut stream = LazyCell::new(|| seed.stream_of("scheduler", &[&attempts.to_le_bytes()]));
+        let (draws, attempts) = (&driver.draws, driver.attempts);
+        let mut stream = LazyCell::new(|| draws.of(&[&attempts.to_le_bytes()]));
         let mut draw = |bound: u64| stream.below(bound);
         let attempt = driver.inner.schedule_one(now, queued, &mut Choice::Random(&mut draw));
         driver.busy_until = now + CYCLE_TIME;

@@ -42,13 +42,35 @@ pub struct Emit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Voice([u64; 2]);
 
-impl Voice {
-    /// Who speaks of what in something that is said.
-    pub fn of(emit: &Emit) -> Self {
-        let ObjectRef { kind, namespace, name, uid } = &emit.regarding;
-        let hash = Digest::of(&(&emit.source, &emit.host, kind, namespace, name, uid, emit.event_type)).0;
-        Self([(hash >> 64) as u64, hash as u64])
+/// Who speaks of what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Speaker {
+    /// The component.
+    pub source: Str,
+    /// Its node, or nothing.
+    pub host: Str,
+    /// What it is about.
+    pub regarding: ObjectRef,
+    /// Good or bad news.
+    pub event_type: EventType,
+}
+
+impl Speaker {
+    /// Its voice.
+    pub fn voice(&self) -> Voice {
+        let ObjectRef { kind, namespace, name, uid } = &self.regarding;
+        let hash = Digest::of(&(&self.source, &self.host, kind, namespace, name, uid, self.event_type)).0;
+        Voice([(hash >> 64) as u64, hash as u64])
     }
+}
+
+/// What is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// A CamelCase word.
+    pub reason: Str,
+    /// A sentence.
+    pub message: Str,
 }
 
 impl Store {
@@ -60,16 +82,34 @@ impl Store {
     /// Says something about an object; repeats are folded as the component's recorder folds them. Whether the recorder
     /// let it through: it does not when a source says too much about one object.
     pub fn emit(&mut self, emit: Emit) -> bool {
-        self.emit_in(Voice::of(&emit), emit)
-    }
-
-    /// The same by somebody who knows its voice.
-    pub fn emit_in(&mut self, voice: Voice, emit: Emit) -> bool {
-        if emit.series {
-            self.emit_series(voice, &emit);
+        let Emit { source, host, regarding, event_type, reason, message, series } = emit;
+        let speaker = Speaker { source, host, regarding, event_type };
+        let (voice, words) = (speaker.voice(), Words { reason, message });
+        if series {
+            self.emit_series(voice, speaker, words);
             return true;
         }
-        self.emit_correlated(voice, emit)
+        self.emit_in(voice, || speaker, words)
+    }
+
+    /// The same, not through the `events.k8s.io` recorder, by somebody who knows its voice: who it is needs to be told only if
+    /// the recorder has not heard the voice before.
+    pub fn emit_in(&mut self, voice: Voice, speaker: impl FnOnce() -> Speaker, mut words: Words) -> bool {
+        let now = self.now;
+        let source = self.correlator.source(voice, speaker, now, self.seed);
+        let heard = source.hear(&words, now);
+        let allowed = source.allow(now);
+        if allowed {
+            let about = source.about.clone();
+            if heard.is_combined {
+                words.message = format!("(combined from similar events): {}", words.message).into();
+            }
+            if !self.repeat_event(heard.event, heard.count, Some(&words.message)) {
+                let event = self.create_event(about, words, heard.count, false);
+                self.correlator.set_event(voice, heard.place, event);
+            }
+        }
+        allowed
     }
 
     /// Nothing more will be said in this voice: its recorder need not remember what was.
@@ -77,35 +117,17 @@ impl Store {
         self.correlator.forget(voice);
     }
 
-    fn emit_correlated(&mut self, voice: Voice, mut emit: Emit) -> bool {
-        let now = self.now;
-        let source = self.correlator.source(voice, &emit, now, self.seed);
-        let heard = source.hear(&emit, now);
-        let allowed = source.allow(now);
-        if allowed {
-            let about = source.about.clone();
-            if heard.is_combined {
-                emit.message = format!("(combined from similar events): {}", emit.message).into();
-            }
-            if !self.repeat_event(heard.event, heard.count, Some(&emit.message)) {
-                let event = self.create_event(about, &emit, heard.count);
-                self.correlator.set_event(voice, heard.place, event);
-            }
-        }
-        allowed
-    }
-
-    fn emit_series(&mut self, voice: Voice, emit: &Emit) {
+    fn emit_series(&mut self, voice: Voice, speaker: Speaker, words: Words) {
         // Upstream's key holds the whole reference, its resourceVersion included: once the object was written (a
         // condition with a new message, say), what is said of it begins a new Event.
-        let version = self.by_uid(&emit.regarding.uid).map_or(0, |object| object.meta().resource_version);
+        let version = self.by_uid(&speaker.regarding.uid).map_or(0, |object| object.meta().resource_version);
         let now = self.now;
-        let source = self.correlator.source(voice, emit, now, self.seed);
-        let heard = source.hear_series(&emit.reason, version, now);
+        let source = self.correlator.source(voice, || speaker, now, self.seed);
+        let heard = source.hear_series(&words.reason, version, now);
         match heard.count {
             1 => {
                 let about = source.about.clone();
-                let event = self.create_event(about, emit, 1);
+                let event = self.create_event(about, words, 1, true);
                 self.correlator.set_event(voice, heard.place, event);
             }
             // Upstream writes the second occurrence; later ones stay in the recorder until the series is refreshed or
@@ -117,7 +139,7 @@ impl Store {
         }
     }
 
-    fn create_event(&mut self, about: Shared<About>, emit: &Emit, count: i32) -> ObjId {
+    fn create_event(&mut self, about: Shared<About>, words: Words, count: i32, series: bool) -> ObjId {
         self.expire_events();
         self.correlator.serial += 1;
         if self.indexes.is_terminating(about.namespace()) {
@@ -130,14 +152,14 @@ impl Store {
         let at = self.timestamp();
         let note = Note {
             about,
-            reason: emit.reason.clone(),
-            message: emit.message.clone(),
+            reason: words.reason,
+            message: words.message,
             suffix,
             first: at,
             last: at,
             revision: self.revision + 1,
             count,
-            series: emit.series,
+            series,
         };
         self.add_event(note.into())
     }

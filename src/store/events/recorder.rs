@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Emit, Voice};
+use super::{Speaker, Voice, Words};
 use crate::api::Event;
 use crate::base::{LookupMap, Shared, SimDuration, SimTime, Str, Timestamp};
 use crate::kernel::Seed;
@@ -99,20 +99,20 @@ impl Expiry {
 
 impl Correlator {
     /// What is remembered of who says this.
-    pub(super) fn source(&mut self, voice: Voice, emit: &Emit, now: SimTime, seed: Seed) -> &mut Source {
+    pub(super) fn source(
+        &mut self,
+        voice: Voice,
+        speaker: impl FnOnce() -> Speaker,
+        now: SimTime,
+        seed: Seed,
+    ) -> &mut Source {
         if self.sources.len() >= self.sweep_at.max(SWEEP_MIN) {
             self.sources.retain(|_, source| !source.is_idle(now));
             self.sweep_at = 2 * self.sources.len();
         }
         self.sources.or_insert_with(voice, || {
-            let about = About {
-                source: emit.source.clone(),
-                host: emit.host.clone(),
-                regarding: emit.regarding.clone(),
-                event_type: emit.event_type,
-                seed,
-                voice,
-            };
+            let Speaker { source, host, regarding, event_type } = speaker();
+            let about = About { source, host, regarding, event_type, seed, voice };
             Source { about: about.into(), bucket: Bucket::full(now), seen: Vec::new() }.into()
         })
     }
@@ -184,15 +184,15 @@ pub(super) struct Heard {
 
 impl Source {
     /// Counts something, for the recorder that combines and counts.
-    pub(super) fn hear(&mut self, emit: &Emit, now: SimTime) -> Heard {
-        let reason = &emit.reason;
+    pub(super) fn hear(&mut self, words: &Words, now: SimTime) -> Heard {
+        let reason = &words.reason;
         let is_of_reason = |seen: &Seen| seen.reason == *reason && !matches!(seen.what, What::Version(_));
         let last = self.seen.iter().filter(|seen| is_of_reason(seen)).map(|seen| seen.last).max();
         if last.is_some_and(|last| now.since(last) > AGGREGATE_WINDOW) {
             self.seen.iter_mut().filter(|seen| is_of_reason(seen)).for_each(|seen| seen.in_window = false);
             self.seen.retain(|seen| seen.in_window || seen.count > 0);
         }
-        let message = What::Message(emit.message.clone());
+        let message = What::Message(words.message.clone());
         let mut place = self.place(reason, message);
         if !self.seen[place].in_window {
             let seen = self.seen.remove(place);

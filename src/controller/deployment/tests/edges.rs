@@ -28,7 +28,8 @@ fn the_oldest_of_equal_sets_is_the_new_one() {
         labels: first.meta.labels.clone(),
         owners: first.meta.owners.clone(),
         ..crate::api::meta::Lasting::named("default", "web-twin")
-    }.into();
+    }
+    .into();
     h.store.create(twin).unwrap();
     h.advance_secs(30);
     assert_eq!(sizes(&h), [2, 0], "the younger is an old one, and goes");

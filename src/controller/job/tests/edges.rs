@@ -14,7 +14,8 @@ fn more_successes_than_asked_for_are_reported() {
         owners: ours.meta.owners.clone(),
         finalizers: ours.meta.finalizers.clone(),
         ..crate::api::Lasting::named("default", "work-stray")
-    }.into();
+    }
+    .into();
     let stray = h.store.create(stray).unwrap().meta.key();
     for pod in [ours.key(), stray] {
         end(&mut h, &pod, 0);

@@ -402,7 +402,8 @@ fn made(
             annotations,
             finalizers: (delete && is_csi).then(|| super::volumes::FINALIZER.into()).into_iter().collect(),
             ..Lasting::named("", name.clone())
-        }.into(),
+        }
+        .into(),
         capacity: size(claim, driver),
         access_modes: claim.spec.access_modes.clone(),
         claim_ref: Some(ClaimRef { key: claim.meta.key(), uid: claim.meta.uid.clone() }),

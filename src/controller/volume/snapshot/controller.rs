@@ -171,7 +171,8 @@ fn content(snapshot: &Inert, class: &Inert, name: Str, handle: &str) -> Inert {
         },
     });
     Inert {
-        meta: Lasting { finalizers: vec![FINALIZER_CONTENT.into()].into(), ..Lasting::named("", name) }.into(),
+        meta: Lasting { finalizers: vec![FINALIZER_CONTENT.into()].into(), ..Lasting::named("", name) }
+            .into(),
         api_version: snapshot.api_version.clone(),
         kind: CONTENT.into(),
         namespaced: false,

@@ -426,8 +426,10 @@ mod tests {
         if all.has_unbound_immediate {
             return "unbound".to_owned();
         }
-        let node =
-            Node { meta: Lasting { labels: labels("zone=a"), ..Lasting::named("", "n") }.into(), ..Node::default() };
+        let node = Node {
+            meta: Lasting { labels: labels("zone=a"), ..Lasting::named("", "n") }.into(),
+            ..Node::default()
+        };
         match all.find(&node, None) {
             Ok(found) => {
                 let step = |step: &VolumeStep| match step {
