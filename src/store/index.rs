@@ -133,7 +133,10 @@ impl Indexes {
 
     pub(super) fn replace<T: Stored>(&mut self, id: ObjId, old: &T, new: &T) {
         let (before, after) = (old.meta(), new.meta());
-        if before.owners != after.owners {
+        let other_meta = !after.shares_all_that_lasts(before);
+        let other_owners = other_meta && before.owners != after.owners;
+        let other_labels = other_meta && before.labels != after.labels;
+        if other_owners {
             self.remove_owners(id, before);
             for owner in &after.owners {
                 self.by_owner.or_insert_with(owner.uid.clone(), BTreeMap::new).insert(id, T::KIND);
@@ -147,18 +150,16 @@ impl Indexes {
         }
         let (Some(old), Some(new)) = (as_pod(old), as_pod(new)) else { return };
         let managed = before.controller().is_some() || after.controller().is_some();
-        let other = || {
-            before.owners != after.owners || before.labels != after.labels || standing(old) != standing(new)
-        };
+        let other = || other_owners || other_labels || standing(old) != standing(new);
         if managed && other() {
             self.uncount_alike(old);
             self.count_alike(new);
         }
-        if before.owners != after.owners {
+        if other_owners {
             self.remove_pod_owner(id, before);
             self.insert_pod_owner(id, after);
         }
-        if before.labels != after.labels {
+        if other_labels {
             self.remove_pod_labels(id, before);
             self.insert_pod_labels(id, after);
         }

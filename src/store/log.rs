@@ -48,8 +48,8 @@ pub(super) enum Logged {
 
 impl Logged {
     /// An object as it is.
-    pub(super) fn whole<T: Resource>(object: &Arc<T>) -> Self {
-        Self::Whole(T::wrap(object.clone()))
+    pub(super) fn whole<T: Resource>(object: Arc<T>) -> Self {
+        Self::Whole(T::wrap(object))
     }
 
     /// An Event as it is kept.

@@ -100,7 +100,7 @@ impl Store {
         self.indexes.insert(id, &*object);
         T::table_mut(&mut self.tables).insert(id, object.clone());
         self.objects += 1;
-        self.log_change(Verb::Added, id, None, Logged::whole(&object));
+        self.log_change(Verb::Added, id, None, Logged::whole(object.clone()));
         Ok(object)
     }
 
@@ -161,7 +161,7 @@ impl Store {
         }
         let new =
             Pod { meta: old.meta.clone(), spec: old.spec.clone(), node_name: old.node_name.clone(), status };
-        Some(self.commit(id, &old, new))
+        Some(self.commit(id, old, new))
     }
 
     fn write<T: Stored>(
@@ -190,23 +190,23 @@ impl Store {
                 new.meta_mut().generation = old.meta().generation + 1;
             }
         }
-        Ok(self.commit(id, &old, new))
+        Ok(self.commit(id, old, new))
     }
 
     /// Writes `new` over `old`, or removes it if nothing holds it any more.
     ///
     /// A write that lets go of a deleted object is not seen: watchers hear that it is gone, as it was before.
-    fn commit<T: Stored>(&mut self, id: ObjId, old: &Arc<T>, mut new: T) -> Arc<T> {
+    fn commit<T: Stored>(&mut self, id: ObjId, old: Arc<T>, mut new: T) -> Arc<T> {
         if may_vanish(&new) {
-            self.remove(id, old);
+            self.remove(id, &old);
             return Arc::new(new);
         }
         self.revision += 1;
         new.meta_mut().resource_version = self.revision;
         let new = Arc::new(new);
-        self.indexes.replace(id, &**old, &*new);
+        self.indexes.replace(id, &*old, &*new);
         T::table_mut(&mut self.tables).replace(id, new.clone());
-        self.log_change(Verb::Modified, id, Some(Logged::whole(old)), Logged::whole(&new));
+        self.log_change(Verb::Modified, id, Some(Logged::whole(old)), Logged::whole(new.clone()));
         new
     }
 
@@ -222,7 +222,7 @@ impl Store {
         super::service::release(self, &**object);
         T::table_mut(&mut self.tables).remove(id);
         self.objects -= 1;
-        self.log_change(Verb::Deleted, id, Some(Logged::whole(object)), Logged::whole(last));
+        self.log_change(Verb::Deleted, id, Some(Logged::whole(object.clone())), Logged::whole(last.clone()));
     }
 
     fn log_change(&mut self, verb: Verb, id: ObjId, old: Option<Logged>, object: Logged) {
@@ -279,7 +279,7 @@ impl Store {
             return Ok(Deleted::Gone);
         }
         let gone = may_vanish(&new);
-        self.commit(id, old, new);
+        self.commit(id, old.clone(), new);
         Ok(if gone { Deleted::Gone } else { Deleted::Accepted })
     }
 
