@@ -1,7 +1,7 @@
 //! Pending events in a total order that a person can state.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use crate::base::SimTime;
 
@@ -10,14 +10,27 @@ use crate::base::SimTime;
 pub struct Lane(pub u8);
 
 /// Pending events. Earlier time first; at equal times the lower lane; at equal lanes first scheduled first.
+///
+/// Those of the present slot of time are a heap, which is small as a rule; those of each later slot lie in a list until their
+/// slot has come.
 #[derive(Clone, Debug)]
 pub struct EventQueue<E> {
-    heap: BinaryHeap<Reverse<Entry>>,
-    /// The events, each in a place that its entry names; the heap moves entries, which are small.
+    /// Those of the present slot and of earlier ones; empty only if all are.
+    near: BinaryHeap<Reverse<Entry>>,
+    /// The others, by their slots.
+    far: BTreeMap<u64, Vec<Reverse<Entry>>>,
+    /// The present slot.
+    slot: u64,
+    /// The events, each in a place that its entry names; what is moved is entries, which are small.
     places: Vec<Option<E>>,
     free: Vec<u32>,
     sequence: u64,
     now: SimTime,
+}
+
+/// The slot of an instant: slots are 2³⁰ nanoseconds long, about a second.
+const fn slot_of(time: SimTime) -> u64 {
+    time.as_nanos() >> 30
 }
 
 /// Ordered as its fields are.
@@ -37,8 +50,15 @@ const ROOM_MIN: usize = 1024;
 
 impl<E> Default for EventQueue<E> {
     fn default() -> Self {
-        let (places, free) = (Vec::new(), Vec::new());
-        Self { heap: BinaryHeap::new(), places, free, sequence: 0, now: SimTime::ZERO }
+        Self {
+            near: BinaryHeap::new(),
+            far: BTreeMap::new(),
+            slot: 0,
+            places: Vec::new(),
+            free: Vec::new(),
+            sequence: 0,
+            now: SimTime::ZERO,
+        }
     }
 }
 
@@ -58,19 +78,36 @@ impl<E> EventQueue<E> {
             }
         };
         let rank = u64::from(lane.0) << SEQUENCE_BITS | self.sequence;
-        self.heap.push(Reverse(Entry { time, rank, place }));
+        let entry = Reverse(Entry { time, rank, place });
+        if slot_of(time) <= self.slot {
+            self.near.push(entry);
+        } else {
+            self.far.entry(slot_of(time)).or_default().push(entry);
+            self.advance();
+        }
+    }
+
+    /// Goes on to the next slot with events once those of the present one are over.
+    fn advance(&mut self) {
+        if self.near.is_empty()
+            && let Some((slot, entries)) = self.far.pop_first()
+        {
+            self.slot = slot;
+            self.near = entries.into();
+        }
     }
 
     /// Takes the next event if it is due no later than `until`, and moves the clock to it.
     pub fn pop_until(&mut self, until: SimTime) -> Option<(SimTime, E)> {
-        if self.heap.peek()?.0.time > until {
+        if self.near.peek()?.0.time > until {
             return None;
         }
-        let Reverse(Entry { time, place, .. }) = self.heap.pop()?;
+        let Reverse(Entry { time, place, .. }) = self.near.pop()?;
+        self.advance();
         let event = self.places[place as usize].take();
         self.free.push(place);
         self.now = time;
-        if self.places.len() > ROOM_MIN && self.heap.len() < self.places.len() / 8 {
+        if self.places.len() > ROOM_MIN && self.len() < self.places.len() / 8 {
             self.shrink();
         }
         Some((time, event?))
@@ -78,20 +115,20 @@ impl<E> EventQueue<E> {
 
     /// A rush is over: gives room back.
     fn shrink(&mut self) {
-        let mut places = Vec::with_capacity(self.heap.len() * 2);
-        let mut entries = std::mem::take(&mut self.heap).into_vec();
-        for Reverse(entry) in &mut entries {
+        let mut places = Vec::with_capacity(self.len() * 2);
+        let mut near = std::mem::take(&mut self.near).into_vec();
+        for Reverse(entry) in near.iter_mut().chain(self.far.values_mut().flatten()) {
             places.push(self.places[entry.place as usize].take());
             entry.place = (places.len() - 1) as u32;
         }
         (self.places, self.free) = (places, Vec::new());
-        self.heap = entries.into();
-        self.heap.shrink_to(self.heap.len() * 2);
+        near.shrink_to(near.len() * 2);
+        self.near = near.into();
     }
 
     /// When the next event is due.
     pub fn next_time(&self) -> Option<SimTime> {
-        self.heap.peek().map(|entry| entry.0.time)
+        self.near.peek().map(|entry| entry.0.time)
     }
 
     /// The instant of the last event taken.
@@ -101,12 +138,12 @@ impl<E> EventQueue<E> {
 
     /// How many are pending.
     pub fn len(&self) -> usize {
-        self.heap.len()
+        self.places.len() - self.free.len()
     }
 
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
-        self.heap.is_empty()
+        self.near.is_empty()
     }
 }
 
@@ -148,15 +185,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn order_is_that_of_a_stable_sort(events in prop::collection::vec((0u64..20, 0u8..3), 0..200)) {
+        fn order_is_that_of_a_stable_sort(
+            events in prop::collection::vec((0u64..6_000, 0u8..3, prop::bool::weighted(0.3)), 0..200),
+        ) {
             let mut queue = EventQueue::default();
-            for (index, (time, lane)) in events.iter().enumerate() {
-                queue.push(SimTime::from_secs(*time), Lane(*lane), index);
+            let mut model = std::collections::BTreeSet::new();
+            let mut now = 0;
+            for (index, (millis, lane, take)) in events.into_iter().enumerate() {
+                queue.push(SimTime::from_nanos(millis * 1_000_000), Lane(lane), index);
+                model.insert((millis.max(now), lane, index));
+                if take {
+                    let (time, _, next) = model.pop_first().unwrap();
+                    now = time;
+                    prop_assert_eq!(queue.next_time(), Some(SimTime::from_nanos(time * 1_000_000)));
+                    prop_assert_eq!(queue.pop_until(SimTime::MAX).map(|(_, index)| index), Some(next));
+                }
+                prop_assert_eq!((queue.len(), queue.is_empty()), (model.len(), model.is_empty()));
             }
-            let mut model: Vec<_> = events.iter().copied().enumerate().map(|(i, (t, l))| (t, l, i)).collect();
-            model.sort();
-            let got: Vec<_> = std::iter::from_fn(|| queue.pop_until(SimTime::MAX)).map(|(_, i)| i).collect();
-            prop_assert_eq!(got, model.into_iter().map(|(_, _, i)| i).collect::<Vec<_>>());
+            let rest: Vec<_> = std::iter::from_fn(|| queue.pop_until(SimTime::MAX)).map(|(_, i)| i).collect();
+            prop_assert_eq!(rest, model.into_iter().map(|(_, _, i)| i).collect::<Vec<_>>());
         }
     }
 }

@@ -149,8 +149,7 @@ impl<'a> Relieved<'a> {
                 // Those at the block's best have not passed, and the others may be no better than what was found.
                 0 if bits == 0 || best + row.more <= least => None,
                 0 => {
-                    let nodes = &self.snapshot.order()[segment.word * WORD..];
-                    let (total, bits) = self.table.best_of(nodes, bits);
+                    let (total, bits) = self.table.best_of(segment.word, bits);
                     Some((i64::from(total) + row.more, bits))
                 }
                 hit => Some((best + row.more, hit)),

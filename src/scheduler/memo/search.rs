@@ -98,7 +98,7 @@ impl Kept<'_> {
         };
         let check = |word, bits, left| asking.check(&passage, Segment { word, bits }, left);
         self.window.search(snapshot.len(), from % snapshot.len().max(1), wanted, passing, check)?;
-        self.table.find_best(snapshot.order(), self.window.segments.iter().map(|segment| segment.word));
+        self.table.find_best(self.window.segments.iter().map(|segment| segment.word));
         Ok(())
     }
 

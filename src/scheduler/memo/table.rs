@@ -94,6 +94,8 @@ pub struct Table {
     of_object: Vec<u16>,
     /// The same: the weighted scores of the plugins that do not normalise, added up.
     totals: Vec<i32>,
+    /// The same by position.
+    placed: Vec<i32>,
     refusals: Vec<Status>,
     raws: Vec<Raw>,
     /// By position.
@@ -124,6 +126,7 @@ impl Table {
             versions: Vec::new(),
             of_object: Vec::new(),
             totals: Vec::new(),
+            placed: Vec::new(),
             refusals: Vec::new(),
             raws: normalized.map(|w| Raw { bit: w.at.bit, scores: Vec::new(), others: 0 }).collect(),
             blocks: Vec::new(),
@@ -211,13 +214,15 @@ impl Table {
                 asked += 1;
             }
         }
+        self.placed.clear();
+        self.placed.extend(order.iter().map(|node| self.totals[node.index()]));
         self.blocks.clear();
-        for chunk in order.chunks(WORD) {
+        for (word, chunk) in order.chunks(WORD).enumerate() {
             let mut block = Block::default();
             for (bit, node) in chunk.iter().enumerate() {
                 block.passing |= u64::from(self.verdicts[node.index()] == PASSES) << bit;
             }
-            self.blocks.push(self.with_best(block, chunk));
+            self.blocks.push(self.with_best(block, word));
         }
         self.arrangement = Some(asking.snapshot.arrangement());
         Ok(asked)
@@ -230,6 +235,7 @@ impl Table {
         block.passing &= !bit;
         block.at_best &= !bit;
         let total = self.totals[node.index()];
+        self.placed[position] = total;
         if self.verdicts[node.index()] == PASSES {
             block.passing |= bit;
             if total > block.best {
@@ -242,28 +248,28 @@ impl Table {
     }
 
     /// Finds the best of blocks whose former best nodes have become worse. Others need not be looked at.
-    pub fn find_best(&mut self, order: &[NodeId], words: impl Iterator<Item = usize>) {
+    pub fn find_best(&mut self, words: impl Iterator<Item = usize>) {
         for word in words {
             let block = self.blocks[word];
             if block.at_best == 0 && block.passing != 0 {
-                let nodes = &order[word * WORD..order.len().min((word + 1) * WORD)];
-                self.blocks[word] = self.with_best(block, nodes);
+                self.blocks[word] = self.with_best(block, word);
             }
         }
     }
 
-    fn with_best(&self, block: Block, nodes: &[NodeId]) -> Block {
-        let (best, at_best) = self.best_of(nodes, block.passing);
+    fn with_best(&self, block: Block, word: usize) -> Block {
+        let (best, at_best) = self.best_of(word, block.passing);
         Block { best, at_best, ..block }
     }
 
-    /// The highest total of the nodes with these bits, and which of them have it.
-    pub fn best_of(&self, nodes: &[NodeId], mut bits: u64) -> (i32, u64) {
+    /// The highest total of the nodes with these bits of a word, and which of them have it.
+    pub fn best_of(&self, word: usize, mut bits: u64) -> (i32, u64) {
+        let totals = &self.placed[word * WORD..];
         let (mut best, mut at_best) = (i32::MIN, 0);
         while bits != 0 {
             let bit = bits.trailing_zeros();
             bits &= bits - 1;
-            let total = self.totals[nodes[bit as usize].index()];
+            let total = totals[bit as usize];
             if total > best {
                 (best, at_best) = (total, 1 << bit);
             } else if total == best {
