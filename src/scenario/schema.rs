@@ -84,7 +84,13 @@ fn of_type(takes: &Type, definitions: &mut Definitions) -> Value {
         Type::Integer(least) => json!({ "type": "integer", "minimum": least }),
         Type::Number => json!({ "type": "number", "minimum": 0 }),
         Type::Text | Type::Selector => json!({ "type": "string" }),
-        Type::Words(words) => json!({ "enum": words }),
+        // `True` is a boolean to YAML, and read as the word.
+        Type::Words(words) => {
+            let booleans = [("True", true), ("False", false)];
+            let booleans = booleans.into_iter().filter(|(word, _)| words.contains(word));
+            let all = words.iter().map(|word| json!(word)).chain(booleans.map(|(_, value)| json!(value)));
+            json!({ "enum": all.collect::<Vec<Value>>() })
+        }
         Type::Duration => json!({ "type": ["string", "integer"], "pattern": DURATION, "maximum": 0 }),
         Type::Delay => {
             let distribution = reference(DELAY_SHAPE, definitions);

@@ -261,6 +261,18 @@ fn the_schema_refuses_what_is_not_in_the_grammar() {
     }
 }
 
+/// `True` without quotes is a boolean to YAML; the reader takes it for the word, and so must an editor.
+#[test]
+fn words_that_look_like_booleans_are_taken_as_such() {
+    let text = std::fs::read_to_string("scenarios/bare-pods.yaml").unwrap();
+    assert!(text.contains("status: Unknown"));
+    for status in ["True", "False", "true", "\"True\""] {
+        let text = text.replace("status: Unknown", &format!("status: {status}"));
+        assert_eq!(codes("bare-pods.yaml", &text), Vec::<&str>::new(), "{status}");
+        assert_eq!(Validator::new().refuses(&json(&text).unwrap()), None, "{status}");
+    }
+}
+
 /// A way to a value inside another.
 fn paths(value: &Value, at: &mut Vec<String>, out: &mut Vec<Vec<String>>) {
     out.push(at.clone());

@@ -49,6 +49,11 @@ pub fn workload_line(object: &Object) -> Option<WorkloadLine> {
             let ReplicaSet { meta, status, replicas, .. } = &**r;
             Some(line(meta, "replicaset", *replicas, status.ready_replicas, status.available_replicas))
         }
+        Object::ReplicationController(r) => {
+            let ReplicaSet { meta, status, replicas, .. } = &r.0;
+            let (ready, available) = (status.ready_replicas, status.available_replicas);
+            Some(line(meta, "replicationcontroller", *replicas, ready, available))
+        }
         _ => None,
     }
 }
@@ -56,7 +61,8 @@ pub fn workload_line(object: &Object) -> Option<WorkloadLine> {
 /// How all workloads stand in a store, by namespace and name.
 pub fn closing(store: &Store) -> Vec<WorkloadLine> {
     use crate::api::Kind;
-    let kinds = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet];
+    let kinds =
+        [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::ReplicationController];
     let mut lines: Vec<WorkloadLine> =
         kinds.iter().flat_map(|kind| store.list_objects(*kind)).filter_map(|o| workload_line(&o)).collect();
     lines.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));

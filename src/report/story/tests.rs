@@ -33,6 +33,14 @@ fn count(story: &[String], part: &str) -> usize {
 }
 
 #[test]
+fn replication_controllers_are_workloads() {
+    let manifest = "apiVersion: v1\nkind: ReplicationController\nmetadata: {name: old}\nspec:\n  replicas: 2\n  \
+                    selector: {app: old}\n  template:\n    metadata: {labels: {app: old}}\n    spec: {containers: [{name: app, image: i}]}\n";
+    let told = story(60, manifest, "");
+    assert_eq!(count(&told, "replicationcontroller/old (2/2) has all its Pods available"), 1, "{told:#?}");
+}
+
+#[test]
 fn what_goes_round_in_circles_is_told_twice_and_then_counted() {
     let told = story(
         300,
