@@ -278,11 +278,6 @@ impl Meta {
         Lasting::named(namespace, name).into()
     }
 
-    /// Whether two states of an object share all that lasts, as they do unless it was written.
-    pub fn shares_all_that_lasts(&self, other: &Self) -> bool {
-        Shared::is_same(&self.lasting, &other.lasting)
-    }
-
     /// The object's key.
     pub fn key(&self) -> ObjectKey {
         ObjectKey { namespace: self.namespace.clone(), name: self.name.clone() }

@@ -10,13 +10,6 @@ use std::sync::Arc;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Shared<T>(Arc<T>);
 
-impl<T> Shared<T> {
-    /// Whether both are copies of one that has not changed since.
-    pub fn is_same(one: &Self, other: &Self) -> bool {
-        Arc::ptr_eq(&one.0, &other.0)
-    }
-}
-
 impl<T> Clone for Shared<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))

@@ -76,10 +76,9 @@ impl Aspects {
 
     fn between(old: &Arc<Pod>, new: &Arc<Pod>) -> Self {
         let (was, is) = (&old.meta, &new.meta);
-        let lasts = is.shares_all_that_lasts(was);
         let differs: Self = [
-            (!lasts && was.labels != is.labels, Self::LABELS),
-            (!lasts && was.owners != is.owners, Self::OWNERS),
+            (was.labels != is.labels, Self::LABELS),
+            (was.owners != is.owners, Self::OWNERS),
             (was.deletion != is.deletion, Self::DELETION),
             (old.is_ready() != new.is_ready(), Self::READY),
             (old.status.pod_ip != new.status.pod_ip, Self::ADDRESS),

@@ -66,18 +66,6 @@ impl Digest {
         self.writes
     }
 
-    /// Adds a number: what fits in goes in with one move.
-    #[inline]
-    fn number<const N: usize>(&mut self, bytes: [u8; N]) {
-        match self.gathered.get_mut(self.len..self.len + N) {
-            Some(place) => {
-                place.copy_from_slice(&bytes);
-                self.len += N;
-            }
-            None => self.write_on(&bytes),
-        }
-    }
-
     /// Adds what does not fit in.
     #[cold]
     fn write_on(&mut self, mut bytes: &[u8]) {
@@ -112,27 +100,27 @@ impl Hasher for Digest {
 
     #[inline]
     fn write_u8(&mut self, i: u8) {
-        self.number([i]);
+        self.write(&[i]);
     }
 
     #[inline]
     fn write_u16(&mut self, i: u16) {
-        self.number(i.to_le_bytes());
+        self.write(&i.to_le_bytes());
     }
 
     #[inline]
     fn write_u32(&mut self, i: u32) {
-        self.number(i.to_le_bytes());
+        self.write(&i.to_le_bytes());
     }
 
     #[inline]
     fn write_u64(&mut self, i: u64) {
-        self.number(i.to_le_bytes());
+        self.write(&i.to_le_bytes());
     }
 
     #[inline]
     fn write_u128(&mut self, i: u128) {
-        self.number(i.to_le_bytes());
+        self.write(&i.to_le_bytes());
     }
 
     #[inline]
@@ -142,27 +130,27 @@ impl Hasher for Digest {
 
     #[inline]
     fn write_i8(&mut self, i: i8) {
-        self.number(i.to_le_bytes());
+        self.write(&i.to_le_bytes());
     }
 
     #[inline]
     fn write_i16(&mut self, i: i16) {
-        self.number(i.to_le_bytes());
+        self.write(&i.to_le_bytes());
     }
 
     #[inline]
     fn write_i32(&mut self, i: i32) {
-        self.number(i.to_le_bytes());
+        self.write(&i.to_le_bytes());
     }
 
     #[inline]
     fn write_i64(&mut self, i: i64) {
-        self.number(i.to_le_bytes());
+        self.write(&i.to_le_bytes());
     }
 
     #[inline]
     fn write_i128(&mut self, i: i128) {
-        self.number(i.to_le_bytes());
+        self.write(&i.to_le_bytes());
     }
 
     #[inline]

@@ -133,9 +133,8 @@ impl Indexes {
 
     pub(super) fn replace<T: Stored>(&mut self, id: ObjId, old: &T, new: &T) {
         let (before, after) = (old.meta(), new.meta());
-        let other_meta = !after.shares_all_that_lasts(before);
-        let other_owners = other_meta && before.owners != after.owners;
-        let other_labels = other_meta && before.labels != after.labels;
+        let other_owners = before.owners != after.owners;
+        let other_labels = before.labels != after.labels;
         if other_owners {
             self.remove_owners(id, before);
             for owner in &after.owners {

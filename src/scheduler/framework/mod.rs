@@ -329,47 +329,36 @@ pub trait Score: Debug + Send + Sync {
     }
 }
 
-/// A quick look at nodes for Pods of the same wishes: those that it takes the Filter plugin lets pass, too.
-#[derive(Clone)]
-pub struct Surely(Arc<dyn Fn(&NodeInfo) -> bool + Send + Sync>);
+/// What a plugin says of nodes to Pods of the same wishes, worked out beforehand as far as it goes.
+pub struct Beforehand<T>(Arc<dyn Fn(&NodeInfo) -> T + Send + Sync>);
 
-impl Surely {
-    /// Looks so.
-    pub fn new(passes: impl Fn(&NodeInfo) -> bool + Send + Sync + 'static) -> Self {
-        Self(Arc::new(passes))
+/// What a Score plugin gives nodes.
+pub type Ready = Beforehand<i64>;
+
+/// A quick look at nodes: those that it takes the Filter plugin lets pass, too.
+pub type Surely = Beforehand<bool>;
+
+impl<T> Beforehand<T> {
+    /// Says so.
+    pub fn new(says: impl Fn(&NodeInfo) -> T + Send + Sync + 'static) -> Self {
+        Self(Arc::new(says))
     }
 
-    /// Whether the node surely passes.
-    pub fn passes(&self, node: &NodeInfo) -> bool {
+    /// What is said of a node.
+    pub fn of(&self, node: &NodeInfo) -> T {
         (self.0)(node)
     }
 }
 
-impl Debug for Surely {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Surely")
+impl<T> Clone for Beforehand<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }
 
-/// What a Score plugin gives nodes for Pods of the same wishes.
-#[derive(Clone)]
-pub struct Ready(Arc<dyn Fn(&NodeInfo) -> i64 + Send + Sync>);
-
-impl Ready {
-    /// Scores nodes so.
-    pub fn new(score: impl Fn(&NodeInfo) -> i64 + Send + Sync + 'static) -> Self {
-        Self(Arc::new(score))
-    }
-
-    /// The score of a node.
-    pub fn score(&self, node: &NodeInfo) -> i64 {
-        (self.0)(node)
-    }
-}
-
-impl Debug for Ready {
+impl<T> Debug for Beforehand<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Ready")
+        f.write_str("Beforehand")
     }
 }
 

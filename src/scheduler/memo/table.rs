@@ -1,9 +1,9 @@
 //! What local plugins say of every node to Pods of one sort of wishes.
 
 use crate::base::Str;
-use crate::scheduler::framework::runtime::{At, Weighted, run_filters};
+use crate::scheduler::framework::runtime::{Weighted, run_filters};
 use crate::scheduler::framework::{
-    CycleState, Filter, Framework, MAX_NODE_SCORE, NodeId, NodeInfo, PodInfo, Ready, Snapshot, Status, Surely,
+    CycleState, Framework, MAX_NODE_SCORE, NodeId, NodeInfo, PodInfo, Ready, Snapshot, Status, Surely,
 };
 
 /// Positions that are looked at in one step: the bits of a word.
@@ -47,15 +47,24 @@ struct Scorer {
     raw: Option<usize>,
 }
 
+/// A local Filter plugin that has to do with Pods of these wishes.
+#[derive(Clone, Debug)]
+struct Asked {
+    /// Its place in the profile.
+    place: usize,
+    /// A look that often spares the question.
+    surely: Option<Surely>,
+    /// It is one of those that run first; reasons of others are asked for when they are needed.
+    first: bool,
+}
+
 /// The local plugins that have to do with Pods of these wishes.
 #[derive(Clone, Debug, Default)]
 struct Local {
     /// How many Filter plugins, of those that run first, look at the node's object alone.
     of_object: usize,
-    /// The places of those that run first and look at more than that, with their quick looks.
-    first: Vec<(usize, Option<Surely>)>,
-    /// The same of those that run later, whose reasons are asked for when they are needed.
-    later: Vec<(usize, Option<Surely>)>,
+    /// The Filter plugins that look at more than that, or run later.
+    filters: Vec<Asked>,
     /// Score plugins whose scores are kept and change with the node's object only.
     staying: Vec<Scorer>,
     /// The others.
@@ -292,30 +301,18 @@ impl Table {
             self.versions[at] = info.version();
         }
         let mut verdict = self.of_object[at];
-        let passes_at_once =
-            |surely: &Option<Surely>| surely.as_ref().is_some_and(|surely| surely.passes(info));
-        for (place, surely) in &local.first {
+        for Asked { place, surely, first } in &local.filters {
             if verdict != PASSES {
                 break;
             }
-            if passes_at_once(surely) {
+            if surely.as_ref().is_some_and(|surely| surely.of(info)) {
                 continue;
             }
             let filter = std::slice::from_ref(&framework.filter[*place]);
-            verdict = self.heard(run_filters(filter, snapshot, state, pod, info))?;
-        }
-        for (place, surely) in &local.later {
-            if verdict != PASSES {
-                break;
-            }
-            if passes_at_once(surely) {
-                continue;
-            }
-            match run_filters(std::slice::from_ref(&framework.filter[*place]), snapshot, state, pod, info) {
-                Ok(()) => {}
-                Err(status) if status.is_rejected() => verdict = REFUSED,
-                Err(status) => return Err(status.plugin),
-            }
+            verdict = match run_filters(filter, snapshot, state, pod, info) {
+                Err(status) if status.is_rejected() && !first => REFUSED,
+                said => self.heard(said)?,
+            };
         }
         let passes = verdict == PASSES;
         let stays = same && before != UNKNOWN && (before == PASSES) == passes;
@@ -344,7 +341,7 @@ impl Table {
     ) -> Result<i64, Broken> {
         let score = match &scorer.ready {
             _ if !passes => 0,
-            Some(ready) => ready.score(info),
+            Some(ready) => ready.of(info),
             None => {
                 let at = &asking.framework.score[scorer.place].at;
                 at.plugin.score(asking.snapshot, asking.state, asking.pod, info).map_err(|_| at.name)?
@@ -358,7 +355,7 @@ impl Table {
         Ok(0)
     }
 
-    /// What plugins that run first have said of a node.
+    /// What plugins have said of a node whose reasons are kept.
     #[inline]
     fn heard(&mut self, said: Result<(), Status>) -> Result<u16, Broken> {
         match said {
@@ -442,19 +439,14 @@ impl Local {
     /// Those that have to do with Pods of these wishes. `state` is that after PreScore.
     fn new(framework: &Framework, state: &CycleState, pod: &PodInfo) -> Self {
         let (of_object, first) = (framework.object_filters(), framework.local_filters());
-        let asked = |from: usize, to: usize| {
-            let asked = |at: &At<dyn Filter>| at.local && state.skip_filter & at.bit == 0;
-            (from..to)
-                .filter(|place| asked(&framework.filter[*place]))
-                .map(|place| (place, framework.filter[place].plugin.surely(state, pod)))
-                .collect()
-        };
-        let mut local = Self {
-            of_object,
-            first: asked(of_object, first),
-            later: asked(first, framework.filter.len()),
-            ..Self::default()
-        };
+        let asked = framework.filter.iter().enumerate().skip(of_object);
+        let asked = asked.filter(|(_, at)| at.local && state.skip_filter & at.bit == 0);
+        let filters = asked.map(|(place, at)| Asked {
+            place,
+            surely: at.plugin.surely(state, pod),
+            first: place < first,
+        });
+        let mut local = Self { of_object, filters: filters.collect(), ..Self::default() };
         let mut raws = 0..;
         for (place, Weighted { at, weight }) in framework.score.iter().enumerate() {
             if !at.local {

@@ -46,19 +46,27 @@ impl CpuAndMemory {
     /// As [`Scored::loads`].
     #[inline]
     pub fn loads(self, node: &NodeInfo, real: bool) -> impl Iterator<Item = Load> {
-        let (have, requested) = (node.allocatable(), node.requested());
-        let used = if real {
-            [requested.milli_cpu, requested.memory]
-        } else {
-            [node.non_zero_milli_cpu(), node.non_zero_memory()]
-        };
-        let load = |at: usize, have: i64| Load {
+        let load = |at: usize, (have, used): (i64, i64)| Load {
             have,
-            used: used[at].wrapping_add(self.requests[at]),
+            used: used.wrapping_add(self.requests[at]),
             weight: self.weights[at],
         };
-        [load(0, have.milli_cpu), load(1, have.memory)].into_iter().filter(|load| load.have != 0)
+        [load(0, cpu(node, real)), load(1, memory(node, real))].into_iter().filter(|load| load.have != 0)
     }
+}
+
+/// The CPU that a node has, and what is requested of it: in truth, or with what those count for that request none.
+#[inline]
+fn cpu(node: &NodeInfo, real: bool) -> (i64, i64) {
+    let used = if real { node.requested().milli_cpu } else { node.non_zero_milli_cpu() };
+    (node.allocatable().milli_cpu, used)
+}
+
+/// The same of memory.
+#[inline]
+fn memory(node: &NodeInfo, real: bool) -> (i64, i64) {
+    let used = if real { node.requested().memory } else { node.non_zero_memory() };
+    (node.allocatable().memory, used)
 }
 
 /// A resource that is scored.
@@ -114,10 +122,8 @@ impl Scored {
     fn on(&self, node: &NodeInfo, request: i64, real: bool) -> Option<(i64, i64)> {
         let (have, used) = (node.allocatable(), node.requested());
         let (have, used) = match &self.kind {
-            Kind::Cpu if real => (have.milli_cpu, used.milli_cpu),
-            Kind::Cpu => (have.milli_cpu, node.non_zero_milli_cpu()),
-            Kind::Memory if real => (have.memory, used.memory),
-            Kind::Memory => (have.memory, node.non_zero_memory()),
+            Kind::Cpu => cpu(node, real),
+            Kind::Memory => memory(node, real),
             Kind::EphemeralStorage => (have.ephemeral_storage, used.ephemeral_storage),
             Kind::Scalar(_) if request == 0 => return None,
             Kind::Scalar(name) => (have.scalar(name), used.scalar(name)),
