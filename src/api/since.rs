@@ -6,21 +6,23 @@ use super::condition::Condition;
 use super::meta::{Lasting, Meta};
 use super::pod::{ContainerStatus, Pod, PodStatus};
 
-/// Hashes the fields that differ, after a number that says which they are.
+/// Hashes the fields that differ, after a number that says which they are. Those behind `if` are looked at only if that holds.
 macro_rules! fields_since {
     ($state:ident, $old:ident, $new:ident: $type:ident { $($field:ident),* } but { $($other:ident),* }) => {{
         // A field that is in neither list does not compile.
         let $type { $($field: _,)* $($other: _,)* } = $new;
         fields_since!($state, $old, $new: $($field),*);
     }};
-    ($state:ident, $old:ident, $new:ident: $($field:ident),*) => {{
-        let differs = [$($old.$field != $new.$field),*];
+    ($state:ident, $old:ident, $new:ident: $($field:ident $(if $may:ident)?),*) => {{
+        let differs = [$($($may &&)? $old.$field != $new.$field),*];
         let which = differs.iter().enumerate().fold(0u16, |bits, (at, differs)| bits | u16::from(*differs) << at);
         $state.write_u16(which);
-        let mut differs = differs.into_iter();
-        $(if differs.next() == Some(true) {
-            $new.$field.hash($state);
-        })*
+        if which != 0 {
+            let mut differs = differs.into_iter();
+            $(if differs.next() == Some(true) {
+                $new.$field.hash($state);
+            })*
+        }
     }};
 }
 
@@ -41,8 +43,11 @@ impl Meta {
             owners: _,
             finalizers: _,
         } = &**lasting;
+        // Most writes leave it where it is.
+        let other = !old.lasting.is(lasting);
         fields_since!(state, old, new:
-            namespace, name, generate_name, uid, generation, created, deletion, labels, annotations, owners, finalizers);
+            namespace if other, name if other, generate_name if other, uid if other, generation, created if other,
+            deletion, labels if other, annotations if other, owners if other, finalizers if other);
     }
 }
 

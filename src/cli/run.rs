@@ -63,7 +63,8 @@ fn one(scenario: &Scenario, last: bool, args: &Run, context: &Context) -> Result
         None => None,
     };
     let progress = Progress::of_run(&scenario.plan, context);
-    let mut watch = Onlookers { progress, stats: args.stats.then(Stats::begin), last };
+    let story = !(context.quiet && matches!(args.output, RunOutput::Text));
+    let mut watch = Onlookers { progress, stats: args.stats.then(Stats::begin), last, story };
     let ran = match &mut timeline {
         Some((_, timeline)) => execute(scenario, timeline, &mut watch),
         None => execute(scenario, &mut NullRecorder, &mut watch),
@@ -100,6 +101,11 @@ pub trait Watch {
     /// An event has been carried out with all that it set off, or the cluster has been set up.
     fn event(&mut self, world: &World);
 
+    /// Whether the story of the run is wanted.
+    fn wants_story(&self) -> bool {
+        true
+    }
+
     /// The run is over, and nobody needs the cluster any more.
     fn ended(&mut self, world: World) {
         drop(world);
@@ -116,6 +122,7 @@ struct Onlookers {
     stats: Option<Stats>,
     /// Whether no other run comes after this one.
     last: bool,
+    story: bool,
 }
 
 impl Watch for Onlookers {
@@ -124,6 +131,10 @@ impl Watch for Onlookers {
         if let Some(stats) = &mut self.stats {
             stats.event(world);
         }
+    }
+
+    fn wants_story(&self) -> bool {
+        self.story
     }
 
     fn ended(&mut self, world: World) {
@@ -161,19 +172,26 @@ fn carry_out(
     recorder: &mut dyn Recorder,
     watch: &mut dyn Watch,
 ) -> Result<RunReport, Fault> {
-    let mut narrator = Narrator::default();
+    let mut narrator = watch.wants_story().then(Narrator::default);
     let plan: &Plan = &scenario.plan;
-    let mut tee = crate::facts::Tee(&mut narrator, recorder);
-    let mut world = World::new(plan, &mut tee);
-    world.run_until_watched(world.end(), &mut tee, &mut |world| watch.event(world))?;
-    world.run_to_end(&mut tee)?;
+    let mut tee;
+    let recorder: &mut dyn Recorder = match &mut narrator {
+        Some(narrator) => {
+            tee = crate::facts::Tee(narrator, recorder);
+            &mut tee
+        }
+        None => recorder,
+    };
+    let mut world = World::new(plan, recorder);
+    world.run_until_watched(world.end(), recorder, &mut |world| watch.event(world))?;
+    world.run_to_end(recorder)?;
     let mut notes = scenario.notes.clone();
     notes.dedup();
     let report = RunReport {
         source: scenario.path.clone(),
         description: plan.description.clone(),
         outcome: world.outcome(),
-        story: narrator.into_story(),
+        story: narrator.map(Narrator::into_story).unwrap_or_default(),
         closing: story::closing(world.store()),
         waiting: story::waiting(world.store()),
         notes,

@@ -4,7 +4,7 @@ use std::ops::BitOr;
 use std::sync::Arc;
 
 use crate::api::pod::cond;
-use crate::api::{Pod, condition};
+use crate::api::{ConditionStatus, Pod};
 use crate::store::Change;
 
 /// Some of what can be another about a Pod.
@@ -62,13 +62,16 @@ impl Aspects {
 
     /// What holds for every write of a Pod.
     fn of_pod(pod: &Pod) -> Self {
-        let disrupted = condition::find(&pod.status.conditions, cond::DISRUPTION_TARGET).is_some();
+        Self::of_lasting(pod) | Said::of(pod).aspects()
+    }
+
+    /// What of it most writes leave as it was.
+    fn of_lasting(pod: &Pod) -> Self {
         [
             (true, Self::ANY),
             (pod.meta.controller().is_some(), Self::CONTROLLED),
             (!pod.meta.finalizers.is_empty(), Self::FINALIZED),
             (!pod.spec.volumes.is_empty(), Self::VOLUMES),
-            (disrupted, Self::DISRUPTED),
         ]
         .into_iter()
         .collect()
@@ -76,24 +79,52 @@ impl Aspects {
 
     fn between(old: &Arc<Pod>, new: &Arc<Pod>) -> Self {
         let (was, is) = (&old.meta, &new.meta);
+        let (said, says) = (Said::of(old), Said::of(new));
+        let (same_owners, same_spec) = (was.owners == is.owners, Arc::ptr_eq(&old.spec, &new.spec));
         let differs: Self = [
             (was.labels != is.labels, Self::LABELS),
-            (was.owners != is.owners, Self::OWNERS),
+            (!same_owners, Self::OWNERS),
             (was.deletion != is.deletion, Self::DELETION),
-            (old.is_ready() != new.is_ready(), Self::READY),
+            (said.ready != says.ready, Self::READY),
             (old.status.pod_ip != new.status.pod_ip, Self::ADDRESS),
             (old.node_name != new.node_name, Self::NODE),
             (old.is_terminal() != new.is_terminal(), Self::ENDED),
-            (!Arc::ptr_eq(&old.spec, &new.spec), Self::SPEC),
+            (!same_spec, Self::SPEC),
         ]
         .into_iter()
         .collect();
-        differs | Self::of_pod(old) | Self::of_pod(new)
+        let lasts = same_owners && same_spec && was.finalizers == is.finalizers;
+        let before = if lasts { Self::NONE } else { Self::of_lasting(old) };
+        differs | before | Self::of_lasting(new) | said.aspects() | says.aspects()
     }
 
     /// Whether the two have something in common.
     pub const fn touches(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+}
+
+/// What the conditions of a Pod say.
+struct Said {
+    ready: bool,
+    disrupted: bool,
+}
+
+impl Said {
+    fn of(pod: &Pod) -> Self {
+        let mut said = Self { ready: false, disrupted: false };
+        for condition in &pod.status.conditions {
+            match condition.kind.as_str() {
+                cond::READY => said.ready = condition.status == ConditionStatus::True,
+                cond::DISRUPTION_TARGET => said.disrupted = true,
+                _ => {}
+            }
+        }
+        said
+    }
+
+    fn aspects(&self) -> Aspects {
+        if self.disrupted { Aspects::DISRUPTED } else { Aspects::NONE }
     }
 }
 

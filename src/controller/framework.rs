@@ -48,7 +48,7 @@ pub enum Action {
 }
 
 /// Where a controller puts keys when it hears of a change.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Enqueue {
     pub(super) keys: Vec<(WorkKey, SimDuration)>,
     pub(super) late: Vec<(WorkKey, SimDuration)>,

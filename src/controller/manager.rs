@@ -4,7 +4,7 @@
 //! Upstream's informers deliver every object again after 12 to 24 hours (`--min-resync-period`). Here no watch loses
 //! anything, so that nothing is delivered twice.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::ApiBudget;
 use super::aspects::Aspects;
@@ -54,11 +54,15 @@ pub struct Manager {
     slots: Vec<Slot>,
     /// For each kind, in the order of [`KINDS`], the controllers that hear of it, in their order.
     watchers: Vec<Vec<Watcher>>,
+    /// The kinds of which some of them need objects.
+    needed: Vec<Kind>,
+    /// Which of them writes have concerned of late.
+    concerned: Vec<Concerned>,
     config: ManagerConfig,
     watch: Watch,
     /// Instants at which a controller wants to run, collected until the simulator fetches them.
     wakes: VecDeque<(SimTime, ControllerId)>,
-    scratch: Vec<(WorkKey, SimDuration)>,
+    scratch: Enqueue,
 }
 
 /// A controller that hears of a kind.
@@ -82,6 +86,21 @@ impl Watcher {
         self.aspects.touches(touched)
             && self.needs.is_none_or(|(kind, anyway)| anyway.touches(touched) || store.count_of(kind) > 0)
     }
+}
+
+/// Writes of one sort are kept at most.
+const SORTS_MAX: usize = 64;
+
+/// Whom writes of one sort concern.
+#[derive(Clone, Debug)]
+struct Concerned {
+    kind: Kind,
+    /// What they touch.
+    touched: Aspects,
+    /// Of which of the needed kinds there are objects, a bit for each.
+    there: u64,
+    /// The places of those whom they concern, in their order.
+    who: Vec<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -114,9 +133,19 @@ impl Manager {
             })
             .collect();
         let watch = Watch::new(config.watch_delay);
-        let watchers = KINDS.iter().map(|info| watchers(&slots, info.kind)).collect();
-        let mut manager =
-            Self { slots, watchers, config, watch, wakes: VecDeque::new(), scratch: Vec::new() };
+        let watchers: Vec<Vec<Watcher>> = KINDS.iter().map(|info| watchers(&slots, info.kind)).collect();
+        let needed = watchers.iter().flatten().filter_map(|watcher| Some(watcher.needs?.0));
+        let needed: BTreeSet<Kind> = needed.collect();
+        let mut manager = Self {
+            slots,
+            watchers,
+            needed: needed.into_iter().collect(),
+            concerned: Vec::new(),
+            config,
+            watch,
+            wakes: VecDeque::new(),
+            scratch: Enqueue::default(),
+        };
         for index in 0..manager.slots.len() {
             let mut out = Enqueue::default();
             manager.slots[index].controller.start(&mut out);
@@ -143,6 +172,7 @@ impl Manager {
                 watchers.clone_from(&all);
             }
         }
+        self.concerned.clear();
     }
 
     /// Hears of a change at the instant of its write.
@@ -152,34 +182,49 @@ impl Manager {
         if self.watchers[kind].is_empty() {
             return;
         }
-        let watchers = std::mem::take(&mut self.watchers[kind]);
-        let mut out =
-            Enqueue { keys: std::mem::take(&mut self.scratch), late: Vec::new(), fixed: Vec::new() };
-        let touched = Aspects::of(change);
-        for watcher in &watchers {
-            if !watcher.is_concerned(touched, store) {
-                continue;
-            }
-            let index = watcher.index;
-            self.slots[index].controller.on_change(change, store, &mut out);
-            if out.is_empty() {
-                continue;
-            }
-            if !out.keys.is_empty() {
-                let keys = std::mem::take(&mut out.keys);
-                out.keys = self.enqueue_at(index, keys, delivered, change.at);
-            }
-            for (key, at) in out.fixed.drain(..) {
-                self.slots[index].queue.add_at(key, at.max(delivered), change.at);
-                self.ask_for_wake(index, change.at);
-            }
-            for (key, by) in out.late.drain(..) {
-                self.slots[index].queue.deliver_at(key, delivered + by, change.at);
-                self.ask_for_wake(index, change.at);
+        let sort = self.sort_of(change, store);
+        for at in 0..self.concerned[sort].who.len() {
+            let index = self.concerned[sort].who[at];
+            self.slots[index].controller.on_change(change, store, &mut self.scratch);
+            if !self.scratch.is_empty() {
+                self.enqueue_all(index, delivered, change.at);
             }
         }
-        self.scratch = out.keys;
-        self.watchers[kind] = watchers;
+    }
+
+    /// The place among the sorts of writes of the one that this is of.
+    fn sort_of(&mut self, change: &Change, store: &Store) -> usize {
+        let (kind, touched) = (change.kind(), Aspects::of(change));
+        let there = self.needed.iter().enumerate();
+        let there = there.fold(0, |bits, (at, kind)| bits | u64::from(store.count_of(*kind) > 0) << at);
+        let is = |sort: &Concerned| sort.touched == touched && sort.there == there && sort.kind == kind;
+        if let Some(known) = self.concerned.iter().position(is) {
+            return known;
+        }
+        if self.concerned.len() >= SORTS_MAX {
+            self.concerned.clear();
+        }
+        let concerned = self.watchers[kind as usize].iter().filter(|w| w.is_concerned(touched, store));
+        let who = concerned.map(|watcher| watcher.index).collect();
+        self.concerned.push(Concerned { kind, touched, there, who });
+        self.concerned.len() - 1
+    }
+
+    /// Puts what a controller wants to look at after a change into its queue.
+    fn enqueue_all(&mut self, index: usize, delivered: SimTime, now: SimTime) {
+        let mut out = std::mem::take(&mut self.scratch);
+        if !out.keys.is_empty() {
+            out.keys = self.enqueue_at(index, out.keys, delivered, now);
+        }
+        for (key, at) in out.fixed.drain(..) {
+            self.slots[index].queue.add_at(key, at.max(delivered), now);
+            self.ask_for_wake(index, now);
+        }
+        for (key, by) in out.late.drain(..) {
+            self.slots[index].queue.deliver_at(key, delivered + by, now);
+            self.ask_for_wake(index, now);
+        }
+        self.scratch = out;
     }
 
     /// Hears that the answers of metrics APIs about these Pods, or about any, change from `at` on.

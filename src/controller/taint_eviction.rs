@@ -26,6 +26,8 @@ const LOOP: &str = "loop";
 /// The taint eviction controller.
 #[derive(Clone, Debug, Default)]
 pub struct TaintEviction {
+    /// How many nodes have such taints.
+    tainted: usize,
     /// Nodes whose `NoExecute` taints changed.
     nodes: BTreeSet<Str>,
     /// Pods that came to a tainted node, or vanished before their eviction.
@@ -214,8 +216,11 @@ impl Controller for TaintEviction {
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
         if let Some((old, new)) = change.of::<Node>() {
             let taints = |n: Option<&Arc<Node>>| n.map(|n| no_execute_taints(n)).unwrap_or_default();
+            let (was, is) = (taints(old), taints(new));
+            self.tainted =
+                (self.tainted + usize::from(!is.is_empty())).saturating_sub(usize::from(!was.is_empty()));
             if let Some(node) = new
-                && taints(old) != taints(new)
+                && was != is
             {
                 self.nodes.insert(node.meta.name.clone());
                 out.now(WorkKey::whole(LOOP));
@@ -228,6 +233,7 @@ impl Controller for TaintEviction {
                 {
                     false
                 }
+                (_, Some(_)) if self.tainted == 0 => false,
                 (_, Some(new)) => new
                     .node_name
                     .as_ref()

@@ -33,7 +33,7 @@ pub struct RunReport {
     pub description: Str,
     /// What the run came to.
     pub outcome: Outcome,
-    /// What happened when.
+    /// What happened when; empty if nobody wanted to know.
     pub story: Vec<Beat>,
     /// How the workloads stand at the end.
     pub closing: Vec<story::WorkloadLine>,

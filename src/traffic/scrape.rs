@@ -95,8 +95,12 @@ impl History {
 }
 
 impl Levels {
-    /// From `at` on a Pod uses so many millicores. What ended before `oldest` is forgotten.
+    /// From `at` on a Pod uses so many millicores. What ended before `oldest` is forgotten. A Pod of which nothing is known
+    /// uses nothing, so that one which never does is not put down.
     pub fn set(&mut self, pod: ObjId, at: SimTime, milli: f64, oldest: SimTime) {
+        if milli == 0.0 && !self.of.contains_key(&pod) {
+            return;
+        }
         let new = || History { since: at, milli, earlier: Few::new() };
         let history = self.of.or_insert_with(pod, new);
         if history.milli == milli {

@@ -275,22 +275,24 @@ impl Usage {
     /// Hears of a change; requests follow one of endpoints after the latency `routing`.
     pub fn on_change(&mut self, change: &Change, store: &Store, routing: &Delay) {
         self.traffic.on_change(change, store, routing);
-        let Some((_, new)) = change.of::<Pod>() else { return };
+        let Some((old, new)) = change.of::<Pod>() else { return };
         if let Some(tally) = &mut self.tally {
             tally.unsettle(change.id);
         }
-        let runs = new.is_some_and(|pod| runs(pod));
-        match (runs, self.running.get(&change.id).copied()) {
-            (true, None) => {
+        match [old, new].map(|pod| pod.is_some_and(|pod| runs(pod))) {
+            [false, true] => {
                 self.running.insert(change.id, change.at);
                 self.level(store, &[change.id]);
             }
-            (false, Some(_)) => {
+            [true, false] => {
                 self.running.remove(&change.id);
                 self.levels.forget(change.id);
                 self.in_flight.forget(change.id);
             }
-            (true, Some(_)) | (false, None) => {}
+            [true, true] | [false, false] => {}
+        }
+        if self.loads.is_empty() {
+            return;
         }
         let meta = change.object().meta();
         let mut changed: Vec<(Str, LabelSelector)> = Vec::new();

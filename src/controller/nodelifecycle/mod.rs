@@ -83,6 +83,8 @@ pub struct NodeLifecycle {
     tainter_free: SimTime,
     /// Nodes that were tainted while a pass was under way: it does not know of that.
     tainted_meanwhile: BTreeSet<Str>,
+    /// How many nodes are not ready.
+    not_ready: usize,
 }
 
 impl NodeLifecycle {
@@ -102,6 +104,7 @@ impl NodeLifecycle {
             tick: None,
             tainter_free: SimTime::ZERO,
             tainted_meanwhile: BTreeSet::new(),
+            not_ready: 0,
         }
     }
 
@@ -408,6 +411,8 @@ impl Controller for NodeLifecycle {
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
         if let Some((old, new)) = change.of::<Node>() {
+            let not_ready = |n: Option<&Arc<Node>>| usize::from(n.is_some_and(|n| !n.is_ready()));
+            self.not_ready = (self.not_ready + not_ready(new)).saturating_sub(not_ready(old));
             if self.node_changed(change, old, new) {
                 out.now(WorkKey::whole(LOOP));
             }
@@ -432,7 +437,8 @@ impl Controller for NodeLifecycle {
                     out.now(WorkKey::whole(LOOP));
                 }
             }
-        } else if let Some((old, Some(pod))) = change.of::<Pod>()
+        } else if self.not_ready > 0
+            && let Some((old, Some(pod))) = change.of::<Pod>()
             && let Some(node) = &pod.node_name
             && old.is_none_or(|old| old.node_name != pod.node_name)
             && store.find::<Node>("", node).is_some_and(|n| !n.is_ready())

@@ -34,16 +34,18 @@ pub struct Looks {
     /// By namespace, label and value.
     by_label: LookupMap<(Str, Str, Str), BTreeSet<usize>>,
     free: Vec<usize>,
+    /// The one that was looked for last: often the next one is it again.
+    last: usize,
 }
 
 impl Looks {
     /// A Pod is on a node, whose places are given.
     pub(super) fn add(&mut self, node: NodeId, info: &PodInfo, site: &Site) {
-        let meta = &info.pod.meta;
-        let key = (meta.namespace.clone(), meta.labels.clone(), meta.is_deleting());
-        let at = match self.index.get(&key) {
-            Some(at) => *at,
+        let at = match self.find(info) {
+            Some(at) => at,
             None => {
+                let meta = &info.pod.meta;
+                let key = (meta.namespace.clone(), meta.labels.clone(), meta.is_deleting());
                 let at = self.free.pop().unwrap_or(self.looks.len());
                 let look = Some(Look {
                     namespace: key.0.clone(),
@@ -67,11 +69,10 @@ impl Looks {
 
     /// A Pod is on a node no more.
     pub(super) fn remove(&mut self, node: NodeId, info: &PodInfo, site: &Site) {
-        let meta = &info.pod.meta;
-        let key = (meta.namespace.clone(), meta.labels.clone(), meta.is_deleting());
-        let Some(at) = self.index.get(&key).copied() else { return };
+        let Some(at) = self.find(info) else { return };
         let Some(look) = &mut self.looks[at] else { return };
         if look.whereabouts.remove(node, site) {
+            let key = (look.namespace.clone(), look.labels.clone(), look.deleting);
             self.looks[at] = None;
             self.free.push(at);
             self.leave(&key, at);
@@ -86,10 +87,23 @@ impl Looks {
 
     /// The whereabouts of Pods that look like this one.
     pub(super) fn like(&mut self, info: &PodInfo) -> Option<&mut Whereabouts> {
-        let meta = &info.pod.meta;
-        let key = (meta.namespace.clone(), meta.labels.clone(), meta.is_deleting());
-        let at = *self.index.get(&key)?;
+        let at = self.find(info)?;
         self.looks[at].as_mut().map(|look| &mut look.whereabouts)
+    }
+
+    /// Where the look of a Pod is.
+    fn find(&mut self, info: &PodInfo) -> Option<usize> {
+        let meta = &info.pod.meta;
+        let is = |look: &Look| {
+            look.namespace == meta.namespace
+                && look.labels == meta.labels
+                && look.deleting == meta.is_deleting()
+        };
+        if !self.looks.get(self.last)?.as_ref().is_some_and(is) {
+            let key = (meta.namespace.clone(), meta.labels.clone(), meta.is_deleting());
+            self.last = *self.index.get(&key)?;
+        }
+        Some(self.last)
     }
 
     fn enter(&mut self, (namespace, labels, _): &(Str, Labels, bool), at: usize) {

@@ -330,7 +330,7 @@ pub trait Score: Debug + Send + Sync {
 }
 
 /// What a plugin says of nodes to Pods of the same wishes, worked out beforehand as far as it goes.
-pub struct Beforehand<T>(Arc<dyn Fn(&NodeInfo) -> T + Send + Sync>);
+pub struct Beforehand<T>(Arc<dyn Fn(&[&NodeInfo], &mut Vec<T>) + Send + Sync>);
 
 /// What a Score plugin gives nodes.
 pub type Ready = Beforehand<i64>;
@@ -339,14 +339,15 @@ pub type Ready = Beforehand<i64>;
 pub type Surely = Beforehand<bool>;
 
 impl<T> Beforehand<T> {
-    /// Says so.
+    /// Says so of a node.
     pub fn new(says: impl Fn(&NodeInfo) -> T + Send + Sync + 'static) -> Self {
-        Self(Arc::new(says))
+        Self(Arc::new(move |nodes, said| said.extend(nodes.iter().map(|node| says(node)))))
     }
 
-    /// What is said of a node.
-    pub fn of(&self, node: &NodeInfo) -> T {
-        (self.0)(node)
+    /// Puts down what is said of nodes, in their order.
+    pub fn of(&self, nodes: &[&NodeInfo], said: &mut Vec<T>) {
+        said.clear();
+        (self.0)(nodes, said);
     }
 }
 

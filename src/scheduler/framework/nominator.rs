@@ -46,6 +46,9 @@ impl Nominator {
 
     /// Forgets the nomination of a Pod.
     pub fn remove(&mut self, uid: &str) {
+        if self.is_empty() {
+            return;
+        }
         let Some(node) = self.node_of.remove(uid) else { return };
         let Some(pods) = self.by_node.get_mut(&node) else { return };
         pods.retain(|p| p.uid() != uid);

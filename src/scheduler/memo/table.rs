@@ -45,6 +45,8 @@ struct Scorer {
     ready: Option<Ready>,
     /// Where its scores are kept, if they will be normalised.
     raw: Option<usize>,
+    /// Those that are kept change with the node's object only.
+    stays: bool,
 }
 
 /// A local Filter plugin that has to do with Pods of these wishes.
@@ -65,10 +67,9 @@ struct Local {
     of_object: usize,
     /// The Filter plugins that look at more than that, or run later.
     filters: Vec<Asked>,
-    /// Score plugins whose scores are kept and change with the node's object only.
-    staying: Vec<Scorer>,
-    /// The others.
-    moving: Vec<Scorer>,
+    scorers: Vec<Scorer>,
+    /// All of them have worked out beforehand what they say of a node that passed and still does, whose object is the same.
+    is_ready: bool,
 }
 
 /// Sixty-four positions.
@@ -80,6 +81,50 @@ pub struct Block {
     pub best: i32,
     /// Those that have it; none until [`Table::find_best`], if those that had it have become worse.
     pub at_best: u64,
+}
+
+/// What local plugins have said of a node.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    /// The version of its object at which they were last asked.
+    version: u64,
+    /// The weighted scores of those that do not normalise, added up.
+    total: i32,
+    /// What those say that look at the object alone and run first.
+    of_object: u16,
+    /// What all say.
+    verdict: u16,
+}
+
+impl Said {
+    const NOTHING: Self = Self { version: 0, total: 0, of_object: UNKNOWN, verdict: UNKNOWN };
+}
+
+/// What local plugins say of a node that they are being asked of.
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    verdict: u16,
+    /// The node's object is the one that they were asked of the last time.
+    same: bool,
+    /// And it passes, or does not, as it did then: what was kept and changes with the object only stays.
+    stays: bool,
+    total: i64,
+}
+
+impl Answer {
+    const fn passes(&self) -> bool {
+        self.verdict == PASSES
+    }
+}
+
+/// Room in which nodes are asked of, kept from one time to the next.
+#[derive(Clone, Debug, Default)]
+struct Scratch {
+    changed: Vec<NodeId>,
+    answers: Vec<Answer>,
+    sure: Vec<bool>,
+    scores: Vec<i64>,
+    totals: Vec<Option<i64>>,
 }
 
 /// What is kept for Pods of the same wishes.
@@ -96,19 +141,14 @@ pub struct Table {
     /// How many changes of nodes have been followed.
     followed: u64,
     /// By the node's place in the scheduler's tables.
-    verdicts: Vec<u16>,
-    /// The same: the version of the node's object at which it was last asked for.
-    versions: Vec<u64>,
-    /// The same: what those plugins said of it that look at the object alone and run first.
-    of_object: Vec<u16>,
-    /// The same: the weighted scores of the plugins that do not normalise, added up.
-    totals: Vec<i32>,
-    /// The same by position.
+    said: Vec<Said>,
+    /// The totals by position.
     placed: Vec<i32>,
     refusals: Vec<Status>,
     raws: Vec<Raw>,
     /// By position.
     blocks: Vec<Block>,
+    scratch: Scratch,
 }
 
 /// What is needed to ask plugins.
@@ -131,14 +171,12 @@ impl Table {
             own: None,
             arrangement: None,
             followed: 0,
-            verdicts: Vec::new(),
-            versions: Vec::new(),
-            of_object: Vec::new(),
-            totals: Vec::new(),
+            said: Vec::new(),
             placed: Vec::new(),
             refusals: Vec::new(),
             raws: normalized.map(|w| Raw { bit: w.at.bit, scores: Vec::new(), others: 0 }).collect(),
             blocks: Vec::new(),
+            scratch: Scratch::default(),
         }
     }
 
@@ -179,13 +217,12 @@ impl Table {
     fn follow(&mut self, asking: &Asking<'_>) -> Result<usize, Broken> {
         let snapshot = asking.snapshot;
         let mut asked = 0;
+        let mut changed = std::mem::take(&mut self.scratch.changed);
+        changed.clear();
         let changes = snapshot.touched().since(self.followed).filter(|_| self.arrangement.is_some());
         let known = changes.is_some();
         let rearranged = self.arrangement != Some(snapshot.arrangement());
-        self.verdicts.resize(snapshot.slots(), UNKNOWN);
-        self.of_object.resize(snapshot.slots(), UNKNOWN);
-        self.versions.resize(snapshot.slots(), 0);
-        self.totals.resize(snapshot.slots(), 0);
+        self.said.resize(snapshot.slots(), Said::NOTHING);
         let layout = snapshot.layout();
         let mut last = None;
         if let Some(changes) = changes {
@@ -195,46 +232,49 @@ impl Table {
                 }
                 last = Some(node);
                 if rearranged {
-                    self.verdicts[node.index()] = UNKNOWN;
-                } else if let Some(position) = layout.position(node) {
-                    self.ask(asking, node)?;
-                    self.place(node, position);
-                    asked += 1;
+                    self.said[node.index()].verdict = UNKNOWN;
+                } else if layout.position(node).is_some() {
+                    changed.push(node);
                 }
             }
         }
+        asked += changed.len();
+        self.look(asking, &mut changed);
+        self.ask(asking, &changed)?;
+        for node in &changed {
+            if let Some(position) = layout.position(*node) {
+                self.place(*node, position);
+            }
+        }
         if !known {
-            self.verdicts.fill(UNKNOWN);
+            self.said.iter_mut().for_each(|said| said.verdict = UNKNOWN);
         }
         if !known || rearranged {
             asked += self.arrange(asking)?;
         }
         self.followed = snapshot.touched().count();
+        self.scratch.changed = changed;
         Ok(asked)
     }
 
     /// Puts all nodes in their positions, and asks of those of which nothing is known.
     fn arrange(&mut self, asking: &Asking<'_>) -> Result<usize, Broken> {
         let order = asking.snapshot.order();
-        let mut asked = 0;
-        for node in order {
-            if self.verdicts[node.index()] == UNKNOWN {
-                self.ask(asking, *node)?;
-                asked += 1;
-            }
-        }
+        let unknown = order.iter().filter(|node| self.said[node.index()].verdict == UNKNOWN);
+        let unknown: Vec<NodeId> = unknown.copied().collect();
+        self.ask(asking, &unknown)?;
         self.placed.clear();
-        self.placed.extend(order.iter().map(|node| self.totals[node.index()]));
+        self.placed.extend(order.iter().map(|node| self.said[node.index()].total));
         self.blocks.clear();
         for (word, chunk) in order.chunks(WORD).enumerate() {
             let mut block = Block::default();
             for (bit, node) in chunk.iter().enumerate() {
-                block.passing |= u64::from(self.verdicts[node.index()] == PASSES) << bit;
+                block.passing |= u64::from(self.said[node.index()].verdict == PASSES) << bit;
             }
             self.blocks.push(self.with_best(block, word));
         }
         self.arrangement = Some(asking.snapshot.arrangement());
-        Ok(asked)
+        Ok(unknown.len())
     }
 
     /// Puts what is known of the node at a position in its block.
@@ -243,9 +283,9 @@ impl Table {
         let block = &mut self.blocks[word];
         block.passing &= !bit;
         block.at_best &= !bit;
-        let total = self.totals[node.index()];
+        let Said { total, verdict, .. } = self.said[node.index()];
         self.placed[position] = total;
-        if self.verdicts[node.index()] == PASSES {
+        if verdict == PASSES {
             block.passing |= bit;
             if total > block.best {
                 (block.best, block.at_best) = (total, 0);
@@ -288,71 +328,133 @@ impl Table {
         (best, at_best)
     }
 
-    /// Asks all local plugins of a node: those that look at its object alone only if it is another one.
-    fn ask(&mut self, asking: &Asking<'_>, node: NodeId) -> Result<(), Broken> {
+    /// Looks at nodes as far as plugins have worked out beforehand what they say, and leaves those of which they must be asked.
+    fn look(&mut self, asking: &Asking<'_>, nodes: &mut Vec<NodeId>) {
+        let Asking { snapshot, local, .. } = *asking;
+        if !local.is_ready || nodes.is_empty() {
+            return;
+        }
+        let infos: Vec<&NodeInfo> = nodes.iter().map(|node| snapshot.node(*node)).collect();
+        let Scratch { answers, mut sure, mut scores, mut totals, changed } =
+            std::mem::take(&mut self.scratch);
+        totals.clear();
+        totals.resize(infos.len(), Some(0));
+        for surely in local.filters.iter().filter_map(|asked| asked.surely.as_ref()) {
+            surely.of(&infos, &mut sure);
+            for (total, _) in totals.iter_mut().zip(&sure).filter(|(_, sure)| !**sure) {
+                *total = None;
+            }
+        }
+        for (ready, weight) in
+            local.scorers.iter().filter_map(|scorer| Some((scorer.ready.as_ref()?, scorer.weight)))
+        {
+            ready.of(&infos, &mut scores);
+            for (total, score) in totals.iter_mut().zip(&scores) {
+                let is_score = (0..=MAX_NODE_SCORE).contains(score);
+                *total = total.filter(|_| is_score).map(|total| total + score * weight);
+            }
+        }
+        let mut said = infos.iter().zip(&totals);
+        nodes.retain(|node| {
+            let Some((info, Some(total))) = said.next() else { return true };
+            let (known, total) = (self.said[node.index()], i32::try_from(*total));
+            let (Ok(total), Some(position)) = (total, snapshot.layout().position(*node)) else { return true };
+            let passed =
+                known.version == info.version() && known.of_object == PASSES && known.verdict == PASSES;
+            if passed {
+                self.said[node.index()].total = total;
+                self.place(*node, position);
+            }
+            !passed
+        });
+        self.scratch = Scratch { answers, sure, scores, totals, changed };
+    }
+
+    /// Asks all local plugins of nodes, one plugin after the other: those that look at a node's object alone only if it is
+    /// another one.
+    fn ask(&mut self, asking: &Asking<'_>, nodes: &[NodeId]) -> Result<(), Broken> {
         let Asking { framework, snapshot, state, local, pod } = *asking;
-        let at = node.index();
-        let before = std::mem::replace(&mut self.verdicts[at], UNKNOWN);
-        let info = snapshot.node(node);
-        let same = self.versions[at] == info.version();
-        if !same {
-            let said = run_filters(&framework.filter[..local.of_object], snapshot, state, pod, info);
-            self.of_object[at] = self.heard(said)?;
-            self.versions[at] = info.version();
+        if nodes.is_empty() {
+            return Ok(());
         }
-        let mut verdict = self.of_object[at];
+        let nodes: Vec<&NodeInfo> = nodes.iter().map(|node| snapshot.node(*node)).collect();
+        let Scratch { mut answers, mut sure, mut scores, totals, changed } =
+            std::mem::take(&mut self.scratch);
+        answers.clear();
+        for info in &nodes {
+            let (at, version) = (info.id.index(), info.version());
+            let same = self.said[at].version == version;
+            if !same {
+                let said = run_filters(&framework.filter[..local.of_object], snapshot, state, pod, info);
+                let of_object = self.heard(said)?;
+                self.said[at] = Said { version, of_object, ..self.said[at] };
+            }
+            answers.push(Answer { verdict: self.said[at].of_object, same, stays: false, total: 0 });
+        }
         for Asked { place, surely, first } in &local.filters {
-            if verdict != PASSES {
-                break;
+            sure.clear();
+            if let Some(surely) = surely {
+                surely.of(&nodes, &mut sure);
             }
-            if surely.as_ref().is_some_and(|surely| surely.of(info)) {
-                continue;
-            }
-            let filter = std::slice::from_ref(&framework.filter[*place]);
-            verdict = match run_filters(filter, snapshot, state, pod, info) {
-                Err(status) if status.is_rejected() && !first => REFUSED,
-                said => self.heard(said)?,
-            };
-        }
-        let passes = verdict == PASSES;
-        let stays = same && before != UNKNOWN && (before == PASSES) == passes;
-        let mut total = 0;
-        for scorer in &local.moving {
-            total += self.score(scorer, asking, info, passes)?;
-        }
-        if !stays {
-            for scorer in &local.staying {
-                total += self.score(scorer, asking, info, passes)?;
+            sure.resize(nodes.len(), false);
+            for ((answer, info), sure) in answers.iter_mut().zip(&nodes).zip(&sure) {
+                if *sure || !answer.passes() {
+                    continue;
+                }
+                let filter = std::slice::from_ref(&framework.filter[*place]);
+                answer.verdict = match run_filters(filter, snapshot, state, pod, info) {
+                    Err(status) if status.is_rejected() && !first => REFUSED,
+                    said => self.heard(said)?,
+                };
             }
         }
-        self.totals[at] = i32::try_from(total).map_err(|_| "a total beyond 32 bits")?;
-        self.verdicts[at] = verdict;
+        for (answer, info) in answers.iter_mut().zip(&nodes) {
+            let before = std::mem::replace(&mut self.said[info.id.index()].verdict, answer.verdict);
+            answer.stays = answer.same && before != UNKNOWN && (before == PASSES) == answer.passes();
+        }
+        let all_stay = answers.iter().all(|answer| answer.stays);
+        for scorer in local.scorers.iter().filter(|scorer| !(scorer.stays && all_stay)) {
+            self.score(scorer, asking, &nodes, &mut answers, &mut scores)?;
+        }
+        for (answer, info) in answers.iter().zip(&nodes) {
+            self.said[info.id.index()].total =
+                i32::try_from(answer.total).map_err(|_| "a total beyond 32 bits")?;
+        }
+        self.scratch = Scratch { answers, sure, scores, totals, changed };
         Ok(())
     }
 
-    /// What a plugin adds to the total of a node; its score is put down if it will be normalised.
-    #[inline]
+    /// What a plugin adds to the totals of nodes; its scores are put down if they will be normalised.
     fn score(
         &mut self,
         scorer: &Scorer,
         asking: &Asking<'_>,
-        info: &NodeInfo,
-        passes: bool,
-    ) -> Result<i64, Broken> {
-        let score = match &scorer.ready {
-            _ if !passes => 0,
-            Some(ready) => ready.of(info),
+        nodes: &[&NodeInfo],
+        answers: &mut [Answer],
+        scores: &mut Vec<i64>,
+    ) -> Result<(), Broken> {
+        let at = &asking.framework.score[scorer.place].at;
+        let counts = |answer: &Answer| answer.passes() && !(scorer.stays && answer.stays);
+        match &scorer.ready {
+            Some(ready) => ready.of(nodes, scores),
             None => {
-                let at = &asking.framework.score[scorer.place].at;
-                at.plugin.score(asking.snapshot, asking.state, asking.pod, info).map_err(|_| at.name)?
+                scores.clear();
+                for (answer, info) in answers.iter().zip(nodes) {
+                    let score = || at.plugin.score(asking.snapshot, asking.state, asking.pod, info);
+                    scores.push(if counts(answer) { score().map_err(|_| at.name)? } else { 0 });
+                }
             }
-        };
-        match scorer.raw {
-            Some(raw) => self.raws[raw].set(info.id.index(), score),
-            None if (0..=MAX_NODE_SCORE).contains(&score) => return Ok(score * scorer.weight),
-            None => return Err(asking.framework.score[scorer.place].at.name),
         }
-        Ok(0)
+        for ((answer, info), score) in answers.iter_mut().zip(nodes).zip(&*scores) {
+            let score = if answer.passes() { *score } else { 0 };
+            match scorer.raw {
+                Some(_) if scorer.stays && answer.stays => {}
+                Some(raw) => self.raws[raw].set(info.id.index(), score),
+                None if (0..=MAX_NODE_SCORE).contains(&score) => answer.total += score * scorer.weight,
+                None => return Err(at.name),
+            }
+        }
+        Ok(())
     }
 
     /// What plugins have said of a node whose reasons are kept.
@@ -382,7 +484,7 @@ impl Table {
     /// What the local plugins that run first say of a node, if it is known; some then refuse it for the reason given, or
     /// all let it pass.
     pub fn verdict(&self, node: NodeId) -> Option<Result<(), &Status>> {
-        match self.verdicts.get(node.index()).copied().unwrap_or(UNKNOWN) {
+        match self.said.get(node.index()).map_or(UNKNOWN, |said| said.verdict) {
             PASSES => Some(Ok(())),
             REFUSED | UNKNOWN => None,
             number => self.refusals.get(usize::from(number - FIRST)).map(Err),
@@ -396,7 +498,7 @@ impl Table {
 
     /// The weighted scores of a node by local plugins that do not normalise, added up.
     pub fn total(&self, node: NodeId) -> i64 {
-        i64::from(self.totals[node.index()])
+        i64::from(self.said[node.index()].total)
     }
 
     /// Whether a local plugin gives the same score to all nodes, whichever pass.
@@ -454,11 +556,15 @@ impl Local {
             }
             let raw = if at.plugin.normalizes() { raws.next() } else { None };
             if state.skip_score & at.bit == 0 {
-                let scorer = Scorer { place, weight: *weight, ready: at.plugin.ready(state, pod), raw };
-                let stays = at.of_object && raw.is_some();
-                if stays { local.staying.push(scorer) } else { local.moving.push(scorer) }
+                let (ready, stays) = (at.plugin.ready(state, pod), at.of_object && raw.is_some());
+                local.scorers.push(Scorer { place, weight: *weight, ready, raw, stays });
             }
         }
+        local.is_ready = local.filters.iter().all(|asked| asked.surely.is_some())
+            && local
+                .scorers
+                .iter()
+                .all(|scorer| scorer.stays || scorer.ready.is_some() && scorer.raw.is_none());
         local
     }
 }

@@ -46,12 +46,23 @@ impl CpuAndMemory {
     /// As [`Scored::loads`].
     #[inline]
     pub fn loads(self, node: &NodeInfo, real: bool) -> impl Iterator<Item = Load> {
+        self.all(node, real).into_iter().filter(|load| load.have != 0)
+    }
+
+    /// The loads if the node has both.
+    #[inline]
+    pub fn both(self, node: &NodeInfo, real: bool) -> Option<[Load; 2]> {
+        Some(self.all(node, real)).filter(|[a, b]| a.have != 0 && b.have != 0)
+    }
+
+    #[inline]
+    fn all(self, node: &NodeInfo, real: bool) -> [Load; 2] {
         let load = |at: usize, (have, used): (i64, i64)| Load {
             have,
             used: used.wrapping_add(self.requests[at]),
             weight: self.weights[at],
         };
-        [load(0, cpu(node, real)), load(1, memory(node, real))].into_iter().filter(|load| load.have != 0)
+        [load(0, cpu(node, real)), load(1, memory(node, real))]
     }
 }
 

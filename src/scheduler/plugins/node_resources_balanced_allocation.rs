@@ -66,7 +66,10 @@ impl Score for BalancedAllocation {
     fn ready(&self, _: &CycleState, pod: &PodInfo) -> Option<Ready> {
         let (resources, Requests(requests)) = (self.resources.clone(), self.requests(pod)?);
         Some(match CpuAndMemory::of(&resources, &requests) {
-            Some(both) => Ready::new(move |node| balance(|| both.loads(node, true))),
+            Some(two) => Ready::new(move |node| match two.both(node, true) {
+                Some(loads) => balance_of_two(loads.map(fraction)),
+                None => balance(|| two.loads(node, true)),
+            }),
             None => Ready::new(move |node| balance(|| Scored::loads(&resources, &requests, node, true))),
         })
     }
@@ -79,8 +82,29 @@ impl Score for BalancedAllocation {
 /// The score of a node on which resources are used so.
 #[inline]
 fn balance<I: Iterator<Item = Load>>(loads: impl Fn() -> I) -> i64 {
-    let fractions = || loads().map(|Load { have, used, .. }| (used as f64 / have as f64).min(1.0));
-    ((1.0 - deviation(fractions)) * MAX_NODE_SCORE as f64) as i64
+    score(deviation(|| loads().map(fraction)))
+}
+
+/// The same where two resources are.
+#[inline]
+fn balance_of_two(fractions: [f64; 2]) -> i64 {
+    score(deviation_of_two(fractions))
+}
+
+#[inline]
+fn score(deviation: f64) -> i64 {
+    ((1.0 - deviation) * MAX_NODE_SCORE as f64) as i64
+}
+
+#[inline]
+fn fraction(Load { have, used, .. }: Load) -> f64 {
+    (used as f64 / have as f64).min(1.0)
+}
+
+/// The standard deviation of two fractions.
+#[inline]
+fn deviation_of_two([a, b]: [f64; 2]) -> f64 {
+    ((a - b) / 2.0).abs()
 }
 
 /// The standard deviation of the fractions, in the order of operations that upstream has.
@@ -96,7 +120,7 @@ fn deviation<I: Iterator<Item = f64>>(fractions: impl Fn() -> I) -> f64 {
     }
     match n {
         0 | 1 => 0.0,
-        2 => ((first[0] - first[1]) / 2.0).abs(),
+        2 => deviation_of_two(first),
         _ => {
             let mean = total / n as f64;
             let sum = fractions().fold(0.0, |sum, f| sum + (f - mean) * (f - mean));

@@ -170,8 +170,11 @@ impl Score for Fit {
     fn ready(&self, _: &CycleState, pod: &PodInfo) -> Option<Ready> {
         let (own, requests) = (self.clone(), self.requests(pod));
         Some(match (&self.strategy, CpuAndMemory::of(&self.resources, &requests.0)) {
-            (ScoringStrategy::LeastAllocated, Some(both)) => {
-                Ready::new(move |node| mean(both.loads(node, false), least_allocated))
+            (ScoringStrategy::LeastAllocated, Some(two)) => {
+                Ready::new(move |node| match two.both(node, false) {
+                    Some(loads) => mean(loads.into_iter(), least_allocated),
+                    None => mean(two.loads(node, false), least_allocated),
+                })
             }
             _ => Ready::new(move |node| own.total(&requests, node)),
         })
