@@ -371,8 +371,10 @@ impl World {
             uses: &mut self.volume_uses,
         };
         let result = call(&mut self.kubelets, &mut ctx);
-        for used in std::mem::take(&mut self.volume_uses) {
-            self.volumes_used(&used);
+        if !self.volume_uses.is_empty() {
+            for used in std::mem::take(&mut self.volume_uses) {
+                self.volumes_used(&used);
+            }
         }
         result
     }
@@ -390,6 +392,9 @@ impl World {
 
     /// Says what happened to data.
     pub(super) fn data(&mut self, said: Vec<DataFact>) {
+        if said.is_empty() {
+            return;
+        }
         self.facts.extend(said.into_iter().map(Fact::Data));
     }
 

@@ -71,11 +71,13 @@ pub enum ApiError {
 
 impl ApiError {
     /// The object is not there.
+    #[cold]
     pub fn not_found(kind: Kind, key: &ObjectKey) -> Self {
         Self::NotFound { kind, name: key.name.clone() }
     }
 
     /// A refusal by a rule.
+    #[cold]
     pub fn forbidden(kind: Kind, name: &Str, why: impl Into<Str>) -> Self {
         Self::Forbidden { kind, name: name.clone(), why: why.into(), namespace_terminating: false }
     }

@@ -26,7 +26,7 @@ pub mod updater;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::api::{Container as Spec, EventType, Inert, LabelSelector, ObjectKey, ObjectRef, Pod};
+use crate::api::{Container as Spec, EventType, Inert, Kind, LabelSelector, ObjectKey, ObjectRef, Pod};
 use crate::base::text::lit;
 use crate::base::{Quantity, SimDuration, SimTime, Str, Timestamp};
 use crate::params::settings::{Settings, VpaRecommender, VpaUpdater};
@@ -99,7 +99,15 @@ impl Vertical {
     }
 
     /// Hears of a change.
+    #[inline]
     pub fn on_change(&mut self, change: &Change) {
+        // Of the kinds without a type of their own are its objects; Pods are its business while there are some.
+        if self.objects > 0 || change.kind() == Kind::Inert {
+            self.follow(change);
+        }
+    }
+
+    fn follow(&mut self, change: &Change) {
         if let Some((old, new)) = change.of::<Inert>() {
             let is_ours = |object: Option<&Arc<Inert>>| {
                 object.is_some_and(|o| object::concerns(o) && o.kind != CHECKPOINT_KIND)
@@ -108,9 +116,7 @@ impl Vertical {
             self.objects = self.objects + usize::from(is) - usize::from(was);
             self.changed |= was || is;
             self.orphans |= was && !is && self.aggregates.values().any(|known| !known.is_empty());
-        } else if self.objects > 0
-            && let Some((Some(old), new)) = change.of::<Pod>()
-        {
+        } else if let Some((Some(old), new)) = change.of::<Pod>() {
             match new {
                 Some(new) => {
                     self.note_ooms(old, new, change.at);
