@@ -57,6 +57,47 @@ pub struct KindInfo {
     pub namespaced: bool,
 }
 
+/// A set of kinds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KindSet(u64);
+
+const _: () = assert!(KINDS.len() <= u64::BITS as usize, "a kind has a bit of its own");
+
+impl KindSet {
+    const fn bit(kind: Kind) -> u64 {
+        1 << kind as u64
+    }
+
+    /// Puts a kind in, or takes it out.
+    pub const fn set(&mut self, kind: Kind, is_in: bool) {
+        if is_in {
+            self.0 |= Self::bit(kind);
+        } else {
+            self.0 &= !Self::bit(kind);
+        }
+    }
+
+    /// Whether a kind is in it.
+    pub const fn contains(self, kind: Kind) -> bool {
+        self.0 & Self::bit(kind) != 0
+    }
+
+    /// Those that are in both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
+impl FromIterator<Kind> for KindSet {
+    fn from_iter<I: IntoIterator<Item = Kind>>(kinds: I) -> Self {
+        kinds.into_iter().fold(Self::default(), |mut set, kind| {
+            set.set(kind, true);
+            set
+        })
+    }
+}
+
 macro_rules! kinds {
     ($($variant:ident => $plural:literal, [$($short:literal),*], $api:literal, $namespaced:literal, $meta:ident $(. $inner:tt)*, $name:literal;)*) => {
         /// Every kind that the store has a table for.

@@ -4,14 +4,14 @@
 //! Upstream's informers deliver every object again after 12 to 24 hours (`--min-resync-period`). Here no watch loses
 //! anything, so that nothing is delivered twice.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::ApiBudget;
 use super::aspects::Aspects;
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use super::queue::WorkQueue;
 use crate::api::Kind;
-use crate::api::object::KINDS;
+use crate::api::object::{KINDS, KindSet};
 use crate::base::{SimDuration, SimTime};
 use crate::params::{Delay, Latencies, Watch};
 use crate::store::metrics::MetricsApi;
@@ -55,7 +55,7 @@ pub struct Manager {
     /// For each kind, in the order of [`KINDS`], the controllers that hear of it, in their order.
     watchers: Vec<Vec<Watcher>>,
     /// The kinds of which some of them need objects.
-    needed: Vec<Kind>,
+    needed: KindSet,
     /// Which of them writes have concerned of late.
     concerned: Vec<Concerned>,
     config: ManagerConfig,
@@ -82,9 +82,9 @@ impl Watcher {
     }
 
     /// Whether a write of a Pod that touches these concerns the controller.
-    fn is_concerned(&self, touched: Aspects, store: &Store) -> bool {
+    fn is_concerned(&self, touched: Aspects, there: KindSet) -> bool {
         self.aspects.touches(touched)
-            && self.needs.is_none_or(|(kind, anyway)| anyway.touches(touched) || store.count_of(kind) > 0)
+            && self.needs.is_none_or(|(kind, anyway)| anyway.touches(touched) || there.contains(kind))
     }
 }
 
@@ -97,8 +97,8 @@ struct Concerned {
     kind: Kind,
     /// What they touch.
     touched: Aspects,
-    /// Of which of the needed kinds there are objects, a bit for each.
-    there: u64,
+    /// Of which of the needed kinds there are objects.
+    there: KindSet,
     /// The places of those whom they concern, in their order.
     who: Vec<usize>,
 }
@@ -134,12 +134,11 @@ impl Manager {
             .collect();
         let watch = Watch::new(config.watch_delay);
         let watchers: Vec<Vec<Watcher>> = KINDS.iter().map(|info| watchers(&slots, info.kind)).collect();
-        let needed = watchers.iter().flatten().filter_map(|watcher| Some(watcher.needs?.0));
-        let needed: BTreeSet<Kind> = needed.collect();
+        let needed = watchers.iter().flatten().filter_map(|watcher| Some(watcher.needs?.0)).collect();
         let mut manager = Self {
             slots,
             watchers,
-            needed: needed.into_iter().collect(),
+            needed,
             concerned: Vec::new(),
             config,
             watch,
@@ -195,8 +194,7 @@ impl Manager {
     /// The place among the sorts of writes of the one that this is of.
     fn sort_of(&mut self, change: &Change, store: &Store) -> usize {
         let (kind, touched) = (change.kind(), Aspects::of(change));
-        let there = self.needed.iter().enumerate();
-        let there = there.fold(0, |bits, (at, kind)| bits | u64::from(store.count_of(*kind) > 0) << at);
+        let there = store.kinds().and(self.needed);
         let is = |sort: &Concerned| sort.touched == touched && sort.there == there && sort.kind == kind;
         if let Some(known) = self.concerned.iter().position(is) {
             return known;
@@ -204,7 +202,7 @@ impl Manager {
         if self.concerned.len() >= SORTS_MAX {
             self.concerned.clear();
         }
-        let concerned = self.watchers[kind as usize].iter().filter(|w| w.is_concerned(touched, store));
+        let concerned = self.watchers[kind as usize].iter().filter(|w| w.is_concerned(touched, there));
         let who = concerned.map(|watcher| watcher.index).collect();
         self.concerned.push(Concerned { kind, touched, there, who });
         self.concerned.len() - 1

@@ -36,6 +36,7 @@ pub use log::{Change, Verb};
 pub use table::{Held, ObjId, Stored, Table, Tables};
 pub use write::{DeleteOptions, Deleted, Propagation};
 
+use crate::api::object::KindSet;
 use crate::api::{Event, EventType, Kind, LabelSelector, Object, ObjectKey, ObjectRef, Pod, Uid};
 use crate::base::time::Calendar;
 use crate::base::{NumberSet, SimTime, Str, Timestamp};
@@ -55,6 +56,8 @@ pub struct Store {
     identities: Streams,
     revision: u64,
     tables: Tables,
+    /// The kinds of which there are objects.
+    kinds: KindSet,
     indexes: Indexes,
     admission: Admission,
     correlator: Correlator,
@@ -73,6 +76,7 @@ impl Store {
             identities: write::identities(seed),
             revision: 0,
             tables: Tables::default(),
+            kinds: KindSet::default(),
             indexes: Indexes::default(),
             admission: Admission::default(),
             correlator: Correlator::default(),
@@ -203,9 +207,9 @@ impl Store {
         T::table(&self.tables).len()
     }
 
-    /// How many objects of a kind known only at run time there are.
-    pub fn count_of(&self, kind: Kind) -> usize {
-        self.tables.count(kind)
+    /// The kinds of which there are objects.
+    pub const fn kinds(&self) -> KindSet {
+        self.kinds
     }
 
     /// An object of a kind known only at run time.

@@ -192,11 +192,6 @@ macro_rules! tables {
                 match kind { $(Kind::$kind => Some($kind::wrap(self.$kind.kept(id)?.object(id))),)* }
             }
 
-            /// How many objects of `kind` there are.
-            pub fn count(&self, kind: Kind) -> usize {
-                match kind { $(Kind::$kind => self.$kind.len(),)* }
-            }
-
             /// All objects of `kind` in the order of their creation.
             pub fn list_objects(&self, kind: Kind) -> Vec<Object> {
                 match kind { $(Kind::$kind => self.$kind.objects().map(|(_, o)| $kind::wrap(o)).collect(),)* }

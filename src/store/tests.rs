@@ -44,6 +44,22 @@ fn creation_assigns_identity_and_refuses_doubles() {
 
 /// Facts §0.3, §13.53: suffixes.
 #[test]
+fn it_is_known_of_which_kinds_there_are_objects() {
+    let mut store = store();
+    store.create(thing("a")).unwrap();
+    store.create(thing("b")).unwrap();
+    let there =
+        |store: &Store| [Kind::Inert, Kind::Namespace, Kind::Pod].map(|kind| store.kinds().contains(kind));
+    assert_eq!(there(&store), [true, true, false]);
+    store.delete::<Inert>(&key("a"), &DeleteOptions::default()).unwrap();
+    assert_eq!(there(&store), [true, true, false]);
+    store.delete::<Inert>(&key("b"), &DeleteOptions::default()).unwrap();
+    assert_eq!(there(&store), [false, true, false]);
+    let some = [Kind::Pod, Kind::Namespace].into_iter().collect();
+    assert_eq!(store.kinds().and(some), [Kind::Namespace].into_iter().collect());
+}
+
+#[test]
 fn names_are_generated_from_their_prefix() {
     let mut store = store();
     let mut object = thing("");

@@ -99,6 +99,7 @@ impl Store {
         let object = Arc::new(object);
         self.indexes.insert(id, &*object);
         T::table_mut(&mut self.tables).insert(id, object.clone());
+        self.kinds.set(T::KIND, true);
         self.objects += 1;
         self.log_change(Verb::Added, id, None, Logged::whole(object.clone()));
         Ok(object)
@@ -109,6 +110,7 @@ impl Store {
         self.revision += 1;
         let id = ObjId(self.revision);
         Event::table_mut(&mut self.tables).put(id, event.clone());
+        self.kinds.set(Kind::Event, true);
         self.objects += 1;
         self.log_change(Verb::Added, id, None, Logged::packed(event));
         id
@@ -124,7 +126,7 @@ impl Store {
     /// Removes an Event whose time is over.
     pub(super) fn forget_event(&mut self, id: ObjId, last: KeptEvent) {
         self.revision += 1;
-        Event::table_mut(&mut self.tables).remove(id);
+        self.take_out::<Event>(id);
         self.objects -= 1;
         self.log_change(Verb::Deleted, id, Some(Logged::packed(last.clone())), Logged::packed(last));
     }
@@ -220,9 +222,15 @@ impl Store {
         self.revision += 1;
         self.indexes.remove(id, &**object);
         super::service::release(self, &**object);
-        T::table_mut(&mut self.tables).remove(id);
+        self.take_out::<T>(id);
         self.objects -= 1;
         self.log_change(Verb::Deleted, id, Some(Logged::whole(object.clone())), Logged::whole(last.clone()));
+    }
+
+    fn take_out<T: Stored>(&mut self, id: ObjId) {
+        let table = T::table_mut(&mut self.tables);
+        table.remove(id);
+        self.kinds.set(T::KIND, !table.is_empty());
     }
 
     fn log_change(&mut self, verb: Verb, id: ObjId, old: Option<Logged>, object: Logged) {
