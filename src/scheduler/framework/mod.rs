@@ -330,7 +330,7 @@ pub trait Score: Debug + Send + Sync {
 }
 
 /// What a plugin says of nodes to Pods of the same wishes, worked out beforehand as far as it goes.
-pub struct Beforehand<T>(Arc<dyn Fn(&[&NodeInfo], &mut Vec<T>) + Send + Sync>);
+pub struct Beforehand<T>(Arc<dyn Fn(&[&NodeInfo], &mut [T]) + Send + Sync>);
 
 /// What a Score plugin gives nodes.
 pub type Ready = Beforehand<i64>;
@@ -341,12 +341,13 @@ pub type Surely = Beforehand<bool>;
 impl<T> Beforehand<T> {
     /// Says so of a node.
     pub fn new(says: impl Fn(&NodeInfo) -> T + Send + Sync + 'static) -> Self {
-        Self(Arc::new(move |nodes, said| said.extend(nodes.iter().map(|node| says(node)))))
+        Self(Arc::new(move |nodes, said| {
+            said.iter_mut().zip(nodes).for_each(|(said, node)| *said = says(node));
+        }))
     }
 
-    /// Puts down what is said of nodes, in their order.
-    pub fn of(&self, nodes: &[&NodeInfo], said: &mut Vec<T>) {
-        said.clear();
+    /// Puts down what is said of nodes, in their order; `said` has as many places.
+    pub fn of(&self, nodes: &[&NodeInfo], said: &mut [T]) {
         (self.0)(nodes, said);
     }
 }

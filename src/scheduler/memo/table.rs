@@ -9,6 +9,9 @@ use crate::scheduler::framework::{
 /// Positions that are looked at in one step: the bits of a word.
 pub const WORD: usize = 64;
 
+/// Nodes that are looked at together.
+const AT_ONCE: usize = 16;
+
 /// Refusals of different wording that are kept; those beyond are asked for again.
 const REFUSALS_MAX: usize = 1000;
 
@@ -124,7 +127,6 @@ struct Scratch {
     answers: Vec<Answer>,
     sure: Vec<bool>,
     scores: Vec<i64>,
-    totals: Vec<Option<i64>>,
 }
 
 /// What is kept for Pods of the same wishes.
@@ -330,44 +332,36 @@ impl Table {
 
     /// Looks at nodes as far as plugins have worked out beforehand what they say, and leaves those of which they must be asked.
     fn look(&mut self, asking: &Asking<'_>, nodes: &mut Vec<NodeId>) {
-        let Asking { snapshot, local, .. } = *asking;
-        if !local.is_ready || nodes.is_empty() {
+        if !asking.local.is_ready {
             return;
         }
-        let infos: Vec<&NodeInfo> = nodes.iter().map(|node| snapshot.node(*node)).collect();
-        let Scratch { answers, mut sure, mut scores, mut totals, changed } =
-            std::mem::take(&mut self.scratch);
-        totals.clear();
-        totals.resize(infos.len(), Some(0));
-        for surely in local.filters.iter().filter_map(|asked| asked.surely.as_ref()) {
-            surely.of(&infos, &mut sure);
-            for (total, _) in totals.iter_mut().zip(&sure).filter(|(_, sure)| !**sure) {
-                *total = None;
+        let mut left = 0;
+        for from in (0..nodes.len()).step_by(AT_ONCE) {
+            let to = nodes.len().min(from + AT_ONCE);
+            let totals = quick_totals(asking, &nodes[from..to]);
+            for (at, total) in (from..to).zip(totals) {
+                if !total.is_some_and(|total| self.renew(asking.snapshot, nodes[at], total)) {
+                    nodes[left] = nodes[at];
+                    left += 1;
+                }
             }
         }
-        for (ready, weight) in
-            local.scorers.iter().filter_map(|scorer| Some((scorer.ready.as_ref()?, scorer.weight)))
-        {
-            ready.of(&infos, &mut scores);
-            for (total, score) in totals.iter_mut().zip(&scores) {
-                let is_score = (0..=MAX_NODE_SCORE).contains(score);
-                *total = total.filter(|_| is_score).map(|total| total + score * weight);
-            }
+        nodes.truncate(left);
+    }
+
+    /// Puts down another total of a node that passes. False if it had not passed with the same object before.
+    fn renew(&mut self, snapshot: &Snapshot, node: NodeId, total: i64) -> bool {
+        let said = &mut self.said[node.index()];
+        let (Ok(total), Some(position)) = (i32::try_from(total), snapshot.layout().position(node)) else {
+            return false;
+        };
+        let version = snapshot.node(node).version();
+        if said.version != version || said.of_object != PASSES || said.verdict != PASSES {
+            return false;
         }
-        let mut said = infos.iter().zip(&totals);
-        nodes.retain(|node| {
-            let Some((info, Some(total))) = said.next() else { return true };
-            let (known, total) = (self.said[node.index()], i32::try_from(*total));
-            let (Ok(total), Some(position)) = (total, snapshot.layout().position(*node)) else { return true };
-            let passed =
-                known.version == info.version() && known.of_object == PASSES && known.verdict == PASSES;
-            if passed {
-                self.said[node.index()].total = total;
-                self.place(*node, position);
-            }
-            !passed
-        });
-        self.scratch = Scratch { answers, sure, scores, totals, changed };
+        said.total = total;
+        self.place(node, position);
+        true
     }
 
     /// Asks all local plugins of nodes, one plugin after the other: those that look at a node's object alone only if it is
@@ -378,8 +372,7 @@ impl Table {
             return Ok(());
         }
         let nodes: Vec<&NodeInfo> = nodes.iter().map(|node| snapshot.node(*node)).collect();
-        let Scratch { mut answers, mut sure, mut scores, totals, changed } =
-            std::mem::take(&mut self.scratch);
+        let Scratch { mut answers, mut sure, mut scores, changed } = std::mem::take(&mut self.scratch);
         answers.clear();
         for info in &nodes {
             let (at, version) = (info.id.index(), info.version());
@@ -393,10 +386,10 @@ impl Table {
         }
         for Asked { place, surely, first } in &local.filters {
             sure.clear();
+            sure.resize(nodes.len(), false);
             if let Some(surely) = surely {
                 surely.of(&nodes, &mut sure);
             }
-            sure.resize(nodes.len(), false);
             for ((answer, info), sure) in answers.iter_mut().zip(&nodes).zip(&sure) {
                 if *sure || !answer.passes() {
                     continue;
@@ -420,7 +413,7 @@ impl Table {
             self.said[info.id.index()].total =
                 i32::try_from(answer.total).map_err(|_| "a total beyond 32 bits")?;
         }
-        self.scratch = Scratch { answers, sure, scores, totals, changed };
+        self.scratch = Scratch { answers, sure, scores, changed };
         Ok(())
     }
 
@@ -435,10 +428,13 @@ impl Table {
     ) -> Result<(), Broken> {
         let at = &asking.framework.score[scorer.place].at;
         let counts = |answer: &Answer| answer.passes() && !(scorer.stays && answer.stays);
+        scores.clear();
         match &scorer.ready {
-            Some(ready) => ready.of(nodes, scores),
+            Some(ready) => {
+                scores.resize(nodes.len(), 0);
+                ready.of(nodes, scores);
+            }
             None => {
-                scores.clear();
                 for (answer, info) in answers.iter().zip(nodes) {
                     let score = || at.plugin.score(asking.snapshot, asking.state, asking.pod, info);
                     scores.push(if counts(answer) { score().map_err(|_| at.name)? } else { 0 });
@@ -567,6 +563,33 @@ impl Local {
                 .all(|scorer| scorer.stays || scorer.ready.is_some() && scorer.raw.is_none());
         local
     }
+}
+
+/// The totals of at most [`AT_ONCE`] nodes by what plugins have worked out beforehand; none of those that they may not let
+/// pass.
+fn quick_totals(asking: &Asking<'_>, nodes: &[NodeId]) -> [Option<i64>; AT_ONCE] {
+    let Asking { snapshot, local, .. } = *asking;
+    let Some(first) = nodes.first() else { return [None; AT_ONCE] };
+    let mut infos = [snapshot.node(*first); AT_ONCE];
+    infos.iter_mut().zip(nodes).for_each(|(info, node)| *info = snapshot.node(*node));
+    let (infos, mut totals) = (&infos[..nodes.len()], [Some(0); AT_ONCE]);
+    let mut sure = [true; AT_ONCE];
+    for surely in local.filters.iter().filter_map(|asked| asked.surely.as_ref()) {
+        surely.of(infos, &mut sure[..infos.len()]);
+        for (total, _) in totals.iter_mut().zip(sure).filter(|(_, sure)| !sure) {
+            *total = None;
+        }
+    }
+    let mut scores = [0; AT_ONCE];
+    for scorer in local.scorers.iter().filter(|scorer| !scorer.stays) {
+        let Some(ready) = &scorer.ready else { return [None; AT_ONCE] };
+        ready.of(infos, &mut scores[..infos.len()]);
+        for (total, score) in totals.iter_mut().zip(scores) {
+            let is_score = (0..=MAX_NODE_SCORE).contains(&score);
+            *total = total.filter(|_| is_score).map(|total| total + score * scorer.weight);
+        }
+    }
+    totals
 }
 
 /// What local plugins remember in a cycle for Pods of these wishes, PreScore included.
