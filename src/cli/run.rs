@@ -63,7 +63,7 @@ fn one(scenario: &Scenario, last: bool, args: &Run, context: &Context) -> Result
         None => None,
     };
     let progress = Progress::of_run(&scenario.plan, context);
-    let story = !(context.quiet && matches!(args.output, RunOutput::Text));
+    let story = !context.quiet && matches!(args.output, RunOutput::Text);
     let mut watch = Onlookers { progress, stats: args.stats.then(Stats::begin), last, story };
     let ran = match &mut timeline {
         Some((_, timeline)) => execute(scenario, timeline, &mut watch),
@@ -122,6 +122,7 @@ struct Onlookers {
     stats: Option<Stats>,
     /// Whether no other run comes after this one.
     last: bool,
+    /// Whether the output tells the story.
     story: bool,
 }
 

@@ -113,7 +113,8 @@ struct Said {
 impl Said {
     fn of(pod: &Pod) -> Self {
         let mut said = Self { ready: false, disrupted: false };
-        for condition in &pod.status.conditions {
+        // Of several of one kind the first counts.
+        for condition in pod.status.conditions.iter().rev() {
             match condition.kind.as_str() {
                 cond::READY => said.ready = condition.status == ConditionStatus::True,
                 cond::DISRUPTION_TARGET => said.disrupted = true,
