@@ -101,9 +101,9 @@ pub trait Watch {
     /// An event has been carried out with all that it set off, or the cluster has been set up.
     fn event(&mut self, world: &World);
 
-    /// Whether the story of the run is wanted.
+    /// Whether the story of the run will be shown.
     fn wants_story(&self) -> bool {
-        true
+        false
     }
 
     /// The run is over, and nobody needs the cluster any more.

@@ -80,22 +80,20 @@ impl Aspects {
     fn between(old: &Arc<Pod>, new: &Arc<Pod>) -> Self {
         let (was, is) = (&old.meta, &new.meta);
         let (said, says) = (Said::of(old), Said::of(new));
-        let (same_owners, same_spec) = (was.owners == is.owners, Arc::ptr_eq(&old.spec, &new.spec));
         let differs: Self = [
             (was.labels != is.labels, Self::LABELS),
-            (!same_owners, Self::OWNERS),
+            (was.owners != is.owners, Self::OWNERS),
             (was.deletion != is.deletion, Self::DELETION),
             (said.ready != says.ready, Self::READY),
             (old.status.pod_ip != new.status.pod_ip, Self::ADDRESS),
             (old.node_name != new.node_name, Self::NODE),
             (old.is_terminal() != new.is_terminal(), Self::ENDED),
-            (!same_spec, Self::SPEC),
+            (!Arc::ptr_eq(&old.spec, &new.spec), Self::SPEC),
         ]
         .into_iter()
         .collect();
-        let lasts = same_owners && same_spec && was.finalizers == is.finalizers;
-        let before = if lasts { Self::NONE } else { Self::of_lasting(old) };
-        differs | before | Self::of_lasting(new) | said.aspects() | says.aspects()
+        let lasting = Self::of_lasting(old) | Self::of_lasting(new);
+        differs | lasting | said.aspects() | says.aspects()
     }
 
     /// Whether the two have something in common.

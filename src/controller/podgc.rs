@@ -17,6 +17,7 @@ use crate::api::pod::cond;
 use crate::api::{Condition, ConditionStatus, Kind, Node, Phase, Pod, condition};
 use crate::base::{SimDuration, SimTime, Str};
 use crate::controller::aspects::Aspects;
+use crate::controller::common::recount;
 use crate::params::settings::ControllerManager;
 use crate::store::{Change, DeleteOptions, Store};
 
@@ -197,8 +198,8 @@ impl Controller for PodGc {
                 || (out_of_service(new) && old.map(|o| o.is_ready()) != new.map(|n| n.is_ready()))
                 || out_of_service(new) && !out_of_service(old)
         } else if let Some((old, new)) = change.of::<Pod>() {
-            let ended = |p: Option<&Arc<Pod>>| usize::from(p.is_some_and(|p| p.is_terminal()));
-            self.ended = (self.ended + ended(new)).saturating_sub(ended(old));
+            let ended = |p: Option<&Arc<Pod>>| p.is_some_and(|p| p.is_terminal());
+            recount(&mut self.ended, ended(old), ended(new));
             self.too_many_ended() || new.is_some_and(|pod| concerns_pod(old, pod, store))
         } else {
             false

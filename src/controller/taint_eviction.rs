@@ -18,6 +18,7 @@ use crate::api::{
 };
 use crate::base::{SimDuration, SimTime, Str};
 use crate::controller::aspects::Aspects;
+use crate::controller::common::recount;
 use crate::store::{Change, DeleteOptions, Store};
 
 /// The one loop over changed nodes, changed Pods and evictions that have come due.
@@ -217,8 +218,7 @@ impl Controller for TaintEviction {
         if let Some((old, new)) = change.of::<Node>() {
             let taints = |n: Option<&Arc<Node>>| n.map(|n| no_execute_taints(n)).unwrap_or_default();
             let (was, is) = (taints(old), taints(new));
-            self.tainted =
-                (self.tainted + usize::from(!is.is_empty())).saturating_sub(usize::from(!was.is_empty()));
+            recount(&mut self.tainted, !was.is_empty(), !is.is_empty());
             if let Some(node) = new
                 && was != is
             {

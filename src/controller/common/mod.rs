@@ -17,3 +17,8 @@ pub use pods::{create_pod, delete_pod, next_availability, pod_from_template};
 pub use rank::{colocated_ranks, sort_for_deletion};
 pub use restart::{RESTARTED_AT, restarted};
 pub use slow_start::{Progress, SlowStart};
+
+/// Brings a count of objects of some sort up to date after a write of one that was, or is now, of that sort.
+pub fn recount(count: &mut usize, was: bool, is: bool) {
+    *count = (*count + usize::from(is)).saturating_sub(usize::from(was));
+}

@@ -35,6 +35,7 @@ use crate::api::{
 };
 use crate::base::{SimDuration, SimTime, Str};
 use crate::controller::aspects::Aspects;
+use crate::controller::common::recount;
 use crate::params::settings::ControllerManager;
 use crate::store::census::{ZoneKey, zone_key};
 use crate::store::{Change, ObjId, Store};
@@ -411,8 +412,8 @@ impl Controller for NodeLifecycle {
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
         if let Some((old, new)) = change.of::<Node>() {
-            let not_ready = |n: Option<&Arc<Node>>| usize::from(n.is_some_and(|n| !n.is_ready()));
-            self.not_ready = (self.not_ready + not_ready(new)).saturating_sub(not_ready(old));
+            let not_ready = |n: Option<&Arc<Node>>| n.is_some_and(|n| !n.is_ready());
+            recount(&mut self.not_ready, not_ready(old), not_ready(new));
             if self.node_changed(change, old, new) {
                 out.now(WorkKey::whole(LOOP));
             }

@@ -44,8 +44,7 @@ impl Looks {
         let at = match self.find(info) {
             Some(at) => at,
             None => {
-                let meta = &info.pod.meta;
-                let key = (meta.namespace.clone(), meta.labels.clone(), meta.is_deleting());
+                let key = key(info);
                 let at = self.free.pop().unwrap_or(self.looks.len());
                 let look = Some(Look {
                     namespace: key.0.clone(),
@@ -100,8 +99,7 @@ impl Looks {
                 && look.deleting == meta.is_deleting()
         };
         if !self.looks.get(self.last)?.as_ref().is_some_and(is) {
-            let key = (meta.namespace.clone(), meta.labels.clone(), meta.is_deleting());
-            self.last = *self.index.get(&key)?;
+            self.last = *self.index.get(&key(info))?;
         }
         Some(self.last)
     }
@@ -170,6 +168,12 @@ impl Looks {
         let least = named.min_by_key(|sets| sets.iter().map(|set| set.len()).sum::<usize>());
         least.unwrap_or_else(|| self.by_namespace.get(namespace).into_iter().collect())
     }
+}
+
+/// What the look of a Pod is found by.
+fn key(info: &PodInfo) -> (Str, Labels, bool) {
+    let meta = &info.pod.meta;
+    (meta.namespace.clone(), meta.labels.clone(), meta.is_deleting())
 }
 
 #[cfg(test)]

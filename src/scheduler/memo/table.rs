@@ -120,15 +120,6 @@ impl Answer {
     }
 }
 
-/// Room in which nodes are asked of, kept from one time to the next.
-#[derive(Clone, Debug, Default)]
-struct Scratch {
-    changed: Vec<NodeId>,
-    answers: Vec<Answer>,
-    sure: Vec<bool>,
-    scores: Vec<i64>,
-}
-
 /// What is kept for Pods of the same wishes.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -150,7 +141,8 @@ pub struct Table {
     raws: Vec<Raw>,
     /// By position.
     blocks: Vec<Block>,
-    scratch: Scratch,
+    /// Room for the nodes that have changed, kept from one time to the next.
+    changed: Vec<NodeId>,
 }
 
 /// What is needed to ask plugins.
@@ -178,7 +170,7 @@ impl Table {
             refusals: Vec::new(),
             raws: normalized.map(|w| Raw { bit: w.at.bit, scores: Vec::new(), others: 0 }).collect(),
             blocks: Vec::new(),
-            scratch: Scratch::default(),
+            changed: Vec::new(),
         }
     }
 
@@ -218,8 +210,7 @@ impl Table {
 
     fn follow(&mut self, asking: &Asking<'_>) -> Result<usize, Broken> {
         let snapshot = asking.snapshot;
-        let mut asked = 0;
-        let mut changed = std::mem::take(&mut self.scratch.changed);
+        let mut changed = std::mem::take(&mut self.changed);
         changed.clear();
         let changes = snapshot.touched().since(self.followed).filter(|_| self.arrangement.is_some());
         let known = changes.is_some();
@@ -240,7 +231,7 @@ impl Table {
                 }
             }
         }
-        asked += changed.len();
+        let mut asked = changed.len();
         self.look(asking, &mut changed);
         self.ask(asking, &changed)?;
         for node in &changed {
@@ -255,7 +246,7 @@ impl Table {
             asked += self.arrange(asking)?;
         }
         self.followed = snapshot.touched().count();
-        self.scratch.changed = changed;
+        self.changed = changed;
         Ok(asked)
     }
 
@@ -372,8 +363,7 @@ impl Table {
             return Ok(());
         }
         let nodes: Vec<&NodeInfo> = nodes.iter().map(|node| snapshot.node(*node)).collect();
-        let Scratch { mut answers, mut sure, mut scores, changed } = std::mem::take(&mut self.scratch);
-        answers.clear();
+        let mut answers = Vec::with_capacity(nodes.len());
         for info in &nodes {
             let (at, version) = (info.id.index(), info.version());
             let same = self.said[at].version == version;
@@ -385,8 +375,7 @@ impl Table {
             answers.push(Answer { verdict: self.said[at].of_object, same, stays: false, total: 0 });
         }
         for Asked { place, surely, first } in &local.filters {
-            sure.clear();
-            sure.resize(nodes.len(), false);
+            let mut sure = vec![false; nodes.len()];
             if let Some(surely) = surely {
                 surely.of(&nodes, &mut sure);
             }
@@ -407,13 +396,12 @@ impl Table {
         }
         let all_stay = answers.iter().all(|answer| answer.stays);
         for scorer in local.scorers.iter().filter(|scorer| !(scorer.stays && all_stay)) {
-            self.score(scorer, asking, &nodes, &mut answers, &mut scores)?;
+            self.score(scorer, asking, &nodes, &mut answers)?;
         }
         for (answer, info) in answers.iter().zip(&nodes) {
             self.said[info.id.index()].total =
                 i32::try_from(answer.total).map_err(|_| "a total beyond 32 bits")?;
         }
-        self.scratch = Scratch { answers, sure, scores, changed };
         Ok(())
     }
 
@@ -424,25 +412,23 @@ impl Table {
         asking: &Asking<'_>,
         nodes: &[&NodeInfo],
         answers: &mut [Answer],
-        scores: &mut Vec<i64>,
     ) -> Result<(), Broken> {
         let at = &asking.framework.score[scorer.place].at;
         let counts = |answer: &Answer| answer.passes() && !(scorer.stays && answer.stays);
-        scores.clear();
+        let mut scores = vec![0; nodes.len()];
         match &scorer.ready {
-            Some(ready) => {
-                scores.resize(nodes.len(), 0);
-                ready.of(nodes, scores);
-            }
+            Some(ready) => ready.of(nodes, &mut scores),
             None => {
-                for (answer, info) in answers.iter().zip(nodes) {
-                    let score = || at.plugin.score(asking.snapshot, asking.state, asking.pod, info);
-                    scores.push(if counts(answer) { score().map_err(|_| at.name)? } else { 0 });
+                for ((answer, info), score) in answers.iter().zip(nodes).zip(&mut scores) {
+                    if counts(answer) {
+                        let said = at.plugin.score(asking.snapshot, asking.state, asking.pod, info);
+                        *score = said.map_err(|_| at.name)?;
+                    }
                 }
             }
         }
-        for ((answer, info), score) in answers.iter_mut().zip(nodes).zip(&*scores) {
-            let score = if answer.passes() { *score } else { 0 };
+        for ((answer, info), score) in answers.iter_mut().zip(nodes).zip(scores) {
+            let score = if answer.passes() { score } else { 0 };
             match scorer.raw {
                 Some(_) if scorer.stays && answer.stays => {}
                 Some(raw) => self.raws[raw].set(info.id.index(), score),
