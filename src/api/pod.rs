@@ -10,6 +10,7 @@ use super::resources::ResourceList;
 use super::selector::{LabelSelector, NodeSelector, NodeSelectorTerm};
 use super::taint::Toleration;
 use super::volume::Volume;
+use crate::base::fetch::{Skim, mix};
 use crate::base::{Str, Timestamp};
 
 /// A Pod.
@@ -61,6 +62,36 @@ impl Pod {
                 && (min_ready_seconds == 0
                     || c.transition.is_some_and(|t| t.plus_secs(min_ready_seconds) <= now))
         })
+    }
+}
+
+impl Skim for Pod {
+    fn skim(&self) -> u64 {
+        let Self { meta, spec: _, node_name, status } = self;
+        let PodStatus { phase, conditions, start_time, containers, init_containers, .. } = status;
+        mix([
+            meta.resource_version,
+            meta.generation as u64,
+            u64::from(node_name.is_some()),
+            *phase as u64,
+            conditions.len() as u64,
+            u64::from(start_time.is_some()),
+            status.pod_ip.len() as u64,
+            containers.len() as u64,
+            init_containers.len() as u64,
+            status.resize.len() as u64,
+        ])
+    }
+}
+
+impl Pod {
+    /// The same of what it alone points to.
+    pub fn skim_parts(&self) -> u64 {
+        let meta = &*self.meta.lasting;
+        let conditions = self.status.conditions.iter().map(|condition| condition.status as u64);
+        let containers = self.status.containers.iter().map(|container| u64::from(container.ready));
+        let own = [meta.name.skim(), meta.uid.skim(), meta.owners.len() as u64, meta.finalizers.len() as u64];
+        mix(own) ^ mix(conditions) ^ mix(containers)
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod diag;
 pub mod diag_codes;
+pub mod fetch;
 pub mod few;
 pub mod lookup;
 pub mod number_set;
@@ -15,6 +16,7 @@ pub mod text;
 pub mod time;
 
 pub use diag::{Diagnostic, Severity, SourceId, SourceMap, Span};
+pub use fetch::{Skim, fetch};
 pub use few::{Few, Sparse};
 pub use lookup::{LookupMap, LookupSet};
 pub use number_set::NumberSet;

@@ -11,14 +11,18 @@ pub struct Lane(pub u8);
 
 /// Pending events. Earlier time first; at equal times the lower lane; at equal lanes first scheduled first.
 ///
-/// Those of the present slot of time are a heap, which is small as a rule; those of each later slot lie in a list until their
-/// slot has come.
+/// Those of each later slot of time lie in a list until their slot has come; then they are put in order. Those that are added
+/// to the present slot afterwards are a heap, which is small as a rule.
 #[derive(Clone, Debug)]
 pub struct EventQueue<E> {
-    /// Those of the present slot and of earlier ones; empty only if all are.
-    near: BinaryHeap<Reverse<Entry>>,
-    /// The others, by their slots.
-    far: BTreeMap<u64, Vec<Reverse<Entry>>>,
+    /// Those that lay in the list of the present slot, the next one last.
+    in_order: Vec<Entry>,
+    /// So many of them, the next ones, have been told of by [`EventQueue::upcoming`].
+    told: usize,
+    /// Those that were added to the present slot or to an earlier one.
+    added: BinaryHeap<Reverse<Entry>>,
+    /// Those of later slots; there are some only if there are some of the present one.
+    far: BTreeMap<u64, Vec<Entry>>,
     /// The present slot.
     slot: u64,
     /// The events, each in a place that its entry names; what is moved is entries, which are small.
@@ -48,10 +52,15 @@ const SEQUENCE_BITS: u32 = 56;
 /// Room for as many events is never given back.
 const ROOM_MIN: usize = 1024;
 
+/// So many events are told of together before they are due.
+const TOLD_TOGETHER: usize = 16;
+
 impl<E> Default for EventQueue<E> {
     fn default() -> Self {
         Self {
-            near: BinaryHeap::new(),
+            in_order: Vec::new(),
+            told: 0,
+            added: BinaryHeap::new(),
             far: BTreeMap::new(),
             slot: 0,
             places: Vec::new(),
@@ -78,9 +87,9 @@ impl<E> EventQueue<E> {
             }
         };
         let rank = u64::from(lane.0) << SEQUENCE_BITS | self.sequence;
-        let entry = Reverse(Entry { time, rank, place });
+        let entry = Entry { time, rank, place };
         if slot_of(time) <= self.slot {
-            self.near.push(entry);
+            self.added.push(Reverse(entry));
         } else {
             self.far.entry(slot_of(time)).or_default().push(entry);
             self.advance();
@@ -89,20 +98,35 @@ impl<E> EventQueue<E> {
 
     /// Goes on to the next slot with events once those of the present one are over.
     fn advance(&mut self) {
-        if self.near.is_empty()
-            && let Some((slot, entries)) = self.far.pop_first()
+        if self.is_empty()
+            && let Some((slot, mut entries)) = self.far.pop_first()
         {
-            self.slot = slot;
-            self.near = entries.into();
+            entries.sort_unstable_by(|a, b| b.cmp(a));
+            (self.slot, self.in_order, self.told) = (slot, entries, 0);
+        }
+    }
+
+    /// The next entry, and whether it is one that was added.
+    fn peek(&self) -> Option<(&Entry, bool)> {
+        match (self.in_order.last(), self.added.peek()) {
+            (Some(first), Some(Reverse(added))) if added < first => Some((added, true)),
+            (Some(first), _) => Some((first, false)),
+            (None, added) => added.map(|added| (&added.0, true)),
         }
     }
 
     /// Takes the next event if it is due no later than `until`, and moves the clock to it.
     pub fn pop_until(&mut self, until: SimTime) -> Option<(SimTime, E)> {
-        if self.near.peek()?.0.time > until {
+        let (&Entry { time, place, .. }, was_added) = self.peek()?;
+        if time > until {
             return None;
         }
-        let Reverse(Entry { time, place, .. }) = self.near.pop()?;
+        if was_added {
+            self.added.pop();
+        } else {
+            self.in_order.pop();
+            self.told = self.told.saturating_sub(1);
+        }
         self.advance();
         let event = self.places[place as usize].take();
         self.free.push(place);
@@ -113,22 +137,37 @@ impl<E> EventQueue<E> {
         Some((time, event?))
     }
 
+    /// The events that come next of those that have long been waiting: each is told of once, some of them together. None
+    /// before those that were told of last are over.
+    pub fn upcoming(&mut self) -> impl Iterator<Item = &E> {
+        let next = if self.told == 0 {
+            self.told = self.in_order.len().min(TOLD_TOGETHER);
+            self.told
+        } else {
+            0
+        };
+        let entries = self.in_order.iter().rev().take(next);
+        entries.filter_map(|entry| self.places[entry.place as usize].as_ref())
+    }
+
     /// A rush is over: gives room back.
     fn shrink(&mut self) {
         let mut places = Vec::with_capacity(self.len() * 2);
-        let mut near = std::mem::take(&mut self.near).into_vec();
-        for Reverse(entry) in near.iter_mut().chain(self.far.values_mut().flatten()) {
+        let mut added = std::mem::take(&mut self.added).into_vec();
+        let near = self.in_order.iter_mut().chain(added.iter_mut().map(|entry| &mut entry.0));
+        for entry in near.chain(self.far.values_mut().flatten()) {
             places.push(self.places[entry.place as usize].take());
             entry.place = (places.len() - 1) as u32;
         }
         (self.places, self.free) = (places, Vec::new());
-        near.shrink_to(near.len() * 2);
-        self.near = near.into();
+        added.shrink_to(added.len() * 2);
+        self.added = added.into();
+        self.in_order.shrink_to(self.in_order.len() * 2);
     }
 
     /// When the next event is due.
     pub fn next_time(&self) -> Option<SimTime> {
-        self.near.peek().map(|entry| entry.0.time)
+        self.peek().map(|(entry, _)| entry.time)
     }
 
     /// The instant of the last event taken.
@@ -143,13 +182,14 @@ impl<E> EventQueue<E> {
 
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
-        self.near.is_empty()
+        self.in_order.is_empty() && self.added.is_empty()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::SimDuration;
     use proptest::prelude::*;
 
     #[test]
@@ -171,6 +211,22 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_next_is_told_of_once_and_in_order() {
+        let mut queue = EventQueue::default();
+        let count = TOLD_TOGETHER + 3;
+        queue.push(SimTime::ZERO, Lane(0), 0);
+        (1..=count)
+            .rev()
+            .for_each(|n| queue.push(SimTime::from_secs(60) + SimDuration::from_nanos(n as u64), Lane(0), n));
+        let mut told = Vec::new();
+        while let Some((_, event)) = queue.pop_until(SimTime::MAX) {
+            assert!(event == 0 || told.contains(&event), "{event} comes, and nobody was told of it");
+            told.extend(queue.upcoming().copied());
+        }
+        assert_eq!(told, (1..=count).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn a_rush_leaves_no_room_behind_and_no_event() {
         let mut queue = EventQueue::default();
         (0..8 * ROOM_MIN).rev().for_each(|n| queue.push(SimTime::from_secs(n as u64), Lane(0), n));
@@ -184,9 +240,11 @@ mod tests {
     }
 
     proptest! {
+        /// Whoever asks what comes next changes nothing by it, and is told of nothing that is over.
         #[test]
         fn order_is_that_of_a_stable_sort(
             events in prop::collection::vec((0u64..6_000, 0u8..3, prop::bool::weighted(0.3)), 0..200),
+            asks in any::<bool>(),
         ) {
             let mut queue = EventQueue::default();
             let mut model = std::collections::BTreeSet::new();
@@ -194,6 +252,11 @@ mod tests {
             for (index, (millis, lane, take)) in events.into_iter().enumerate() {
                 queue.push(SimTime::from_nanos(millis * 1_000_000), Lane(lane), index);
                 model.insert((millis.max(now), lane, index));
+                if asks {
+                    for told in queue.upcoming() {
+                        prop_assert!(model.iter().any(|(_, _, index)| index == told));
+                    }
+                }
                 if take {
                     let (time, _, next) = model.pop_first().unwrap();
                     now = time;

@@ -9,10 +9,10 @@ use super::worker::{Common, Worker};
 use super::{Ctx, KubeletEvent, NodeStep, VolumeUse, say};
 use crate::api::storage::{CsiNode, PersistentVolumeClaim, VolumeAttachment};
 use crate::api::{EventType, Kind, Node, ObjectKey, Pod};
-use crate::base::{LookupMap, Shared, SimDuration, SimTime, Str};
+use crate::base::{LookupMap, Shared, SimDuration, SimTime, Skim, Str, fetch};
 use crate::params::Delay;
 use crate::params::traffic::Health;
-use crate::store::{ApiError, Change, ObjId, Verb};
+use crate::store::{ApiError, Change, ObjId, Verb, Voice};
 
 /// The kubelets and container runtimes of all nodes.
 #[derive(Clone, Debug, Default)]
@@ -278,6 +278,19 @@ impl Kubelets {
             self.retry_resizes(number, ctx);
         }
         Some(result)
+    }
+
+    /// Has fetched what these Pods' timers will need, which are due soon.
+    pub fn fetch(&self, ids: &[ObjId]) {
+        let pods: Vec<&LocalPod> = ids.iter().filter_map(|id| self.pods.get(id)).map(|pod| &**pod).collect();
+        fetch(pods.iter().map(|pod| pod.skim()));
+        let machine_of = |pod: &LocalPod| &self.machines[pod.node as usize];
+        fetch(pods.iter().map(|pod| pod.containers.skim() ^ machine_of(pod).skim_for(pod.id)));
+    }
+
+    /// In which voice good news of a Pod have been told; none if none were.
+    pub fn voice(&self, pod: ObjId) -> Option<Voice> {
+        self.pods.get(&pod)?.voice
     }
 
     /// A timer is due.

@@ -15,6 +15,7 @@ use crate::api::{
     Condition, ConditionStatus, EventType, Meta, Node, ObjectKey, OwnerReference, ResourceList, Taint,
     condition,
 };
+use crate::base::fetch::mix;
 use crate::base::text::{concat, lit};
 use crate::base::{SimDuration, SimTime, Str, Timestamp};
 use crate::store::{ApiError, ObjId};
@@ -126,6 +127,22 @@ impl Machine {
             addresses: BTreeSet::new(),
             network_prefix,
         }
+    }
+
+    /// Has fetched what the end of a Pod on it takes.
+    pub fn skim_for(&self, pod: ObjId) -> u64 {
+        mix([
+            u64::from(self.hears()),
+            u64::from(self.pods.contains(&pod)),
+            u64::from(self.addresses.contains(&0)),
+            self.used.0.len() as u64,
+            self.admitted as u64,
+            self.users.len() as u64,
+            self.host_ports.len() as u64,
+            self.volumes.len() as u64,
+            self.sole.len() as u64,
+            self.admitting.len() as u64,
+        ])
     }
 
     /// Whether its agent works, heard or not.

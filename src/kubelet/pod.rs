@@ -9,6 +9,7 @@ use super::resize::Resize;
 use super::usage::{Level, Uses};
 use crate::api::pod::{RUNS_FOR, Terminated};
 use crate::api::{Container, Labels, ObjectKey, Pod, PodSpec};
+use crate::base::fetch::{Skim, mix};
 use crate::base::{Few, SimDuration, SimTime, Str, Timestamp, text::lit};
 use crate::store::{ObjId, Voice};
 
@@ -249,6 +250,41 @@ impl LocalPod {
     /// How Events and waiting reasons name it: `pod_namespace(uid)`.
     pub fn long_name(&self) -> String {
         format!("{}_{}({})", self.key.name, self.key.namespace, self.uid)
+    }
+}
+
+impl Skim for LocalPod {
+    fn skim(&self) -> u64 {
+        mix([
+            self.id.0,
+            u64::from(self.node),
+            self.containers.len() as u64,
+            self.seen.as_nanos(),
+            u64::from(self.runs_for.is_some()),
+            self.ip.len() as u64,
+            self.burden.from.as_nanos(),
+            self.volumes.len() as u64,
+            u64::from(self.sigterm.is_some()),
+            u64::from(self.verdict.is_some()),
+            u64::from(self.resize.is_some()),
+            u64::from(self.mount_failures),
+            u64::from(self.is_user),
+            self.reported,
+        ])
+    }
+}
+
+impl Skim for Life {
+    fn skim(&self) -> u64 {
+        mix([
+            u64::from(self.is_running()),
+            u64::from(self.starts),
+            self.ended.as_nanos(),
+            self.backoff.used.as_nanos(),
+            self.pull_backoff.used.as_nanos(),
+            u64::from(self.over_limit.is_some()),
+            u64::from(self.probes.is_some()),
+        ])
     }
 }
 

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use super::decision::Binding;
-use super::framework::{PodInfo, Shapes, Snapshot};
+use super::framework::{NodeInfo, PodInfo, Shapes, Snapshot};
 use crate::api::{Pod, Uid};
-use crate::base::{LookupMap, Str};
+use crate::base::{LookupMap, Skim, Str, fetch};
 
 /// A Pod that takes room on a node.
 #[derive(Clone, Debug)]
@@ -68,6 +68,18 @@ impl Cache {
         self.take(&pod.meta.uid);
         let info = self.info(pod.clone());
         self.put(info, node, false);
+    }
+
+    /// Has fetched what these Pods' ends will need.
+    pub fn fetch(&self, pods: &[&Pod]) {
+        let known = pods.iter().filter_map(|pod| Some((*pod, self.placed.get(&pod.meta.uid)?)));
+        let placed: Vec<(&Pod, &NodeInfo)> =
+            known.filter_map(|(pod, placed)| Some((pod, self.snapshot.get(&placed.node)?))).collect();
+        fetch(placed.iter().map(|(_, node)| node.skim()));
+        fetch(placed.iter().map(|(pod, node)| {
+            let found = node.place_of(&pod.meta.uid).map(|at| &node.pods()[at]);
+            found.map_or(0, |info| u64::from(info.shape.has_affinity()))
+        }));
     }
 
     /// A Pod with a node went or ended.

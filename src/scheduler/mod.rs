@@ -132,6 +132,11 @@ impl Scheduler {
         &self.frameworks
     }
 
+    /// Has fetched what it will need once it hears that these Pods have ended.
+    pub fn fetch(&self, pods: &[&Pod]) {
+        self.cache.fetch(pods);
+    }
+
     /// Whether a Pod has been given a node that is not written yet.
     pub fn is_assumed(&self, uid: &str) -> bool {
         self.cache.is_assumed(uid)

@@ -7,6 +7,7 @@
 //!
 //! *Invariant*: a run is a function of (plan, seed). Nothing here reads a file, a clock or a thread's identity.
 
+mod ahead;
 mod alarm;
 mod autoscaling;
 pub mod bootstrap;

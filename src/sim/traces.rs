@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::ahead::GONE_TOGETHER;
 use super::alarm::Alarm;
 use super::event::Event;
 use super::outcome::TraceOutcome;
@@ -31,6 +32,8 @@ struct Feed {
     next: Option<Arrival>,
     /// Ended Pods, and when they go.
     ended: VecDeque<(SimTime, ObjId)>,
+    /// So many of them, the first ones, have been fetched from memory.
+    fetched: usize,
     alarm: Alarm,
     /// How many Pods the API server refused, and what it said of the first.
     refused: (u64, Str),
@@ -55,8 +58,8 @@ impl Feeds {
             }
             let mut stream = Stream::new(trace, seed);
             let next = stream.next();
-            let (ended, alarm) = (VecDeque::new(), Alarm::default());
-            feeds.feeds.push(Feed { stream, next, ended, alarm, refused: (0, Str::new()) });
+            let (ended, fetched, alarm) = (VecDeque::new(), 0, Alarm::default());
+            feeds.feeds.push(Feed { stream, next, ended, fetched, alarm, refused: (0, Str::new()) });
         }
         feeds
     }
@@ -108,6 +111,12 @@ impl World {
             if feed.ended.front().is_none_or(|(at, _)| *at > now) {
                 break;
             }
+            if feed.fetched == 0 {
+                let next: Vec<ObjId> = feed.ended.iter().take(GONE_TOGETHER).map(|(_, id)| *id).collect();
+                feed.fetched = next.len();
+                self.store.fetch_for_removal(&next);
+            }
+            feed.fetched -= 1;
             let Some((_, id)) = feed.ended.pop_front() else { break };
             // Somebody else may have deleted it by now.
             let _ = self.store.delete_at::<Pod>(id, &DeleteOptions::force());

@@ -27,7 +27,7 @@ use crate::params::Operations;
 use crate::plan::{Plan, Step};
 use crate::scheduler::Scheduler;
 use crate::scheduler::plugins::registry::Registry;
-use crate::store::{Change, Store};
+use crate::store::{Change, ObjId, Store};
 use crate::traffic::tally::Sum;
 use crate::traffic::{Adapter, Traffic, Usage};
 use crate::vertical::Vertical;
@@ -42,6 +42,8 @@ const LAST_EVENTS: usize = 6;
 pub struct World {
     pub(super) plan: Plan,
     pub(super) queue: EventQueue<Event>,
+    /// Room for [`World::look_ahead`].
+    pub(super) upcoming: Vec<ObjId>,
     pub(super) store: Store,
     pub(super) manager: Manager,
     pub(super) scheduler: SchedulerDriver,
@@ -121,6 +123,7 @@ impl World {
         let fleet = Fleet::new(&plan.node_groups);
         let mut world = Self {
             queue: EventQueue::default(),
+            upcoming: Vec::new(),
             store,
             manager: bootstrap::controllers(plan),
             scheduler: SchedulerDriver::new(scheduler, plan),
@@ -285,6 +288,7 @@ impl World {
     }
 
     fn step_until(&mut self, until: SimTime, recorder: &mut dyn Recorder) -> Result<bool, Fault> {
+        self.look_ahead();
         let Some((now, event)) = self.queue.pop_until(until) else { return Ok(false) };
         if now > self.store.now() {
             self.store.advance(now);

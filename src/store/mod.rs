@@ -39,7 +39,7 @@ pub use write::{DeleteOptions, Deleted, Propagation};
 use crate::api::object::KindSet;
 use crate::api::{Event, EventType, Kind, LabelSelector, Object, ObjectKey, ObjectRef, Pod, Uid};
 use crate::base::time::Calendar;
-use crate::base::{NumberSet, SimTime, Str, Timestamp};
+use crate::base::{NumberSet, SimTime, Skim, Str, Timestamp, fetch};
 use crate::kernel::{Seed, Streams};
 use admission::Admission;
 use events::Correlator;
@@ -160,6 +160,24 @@ impl Store {
     /// The object with this id.
     pub fn get_id<T: Held>(&self, id: ObjId) -> Option<&Arc<T>> {
         T::table(&self.tables).kept(id)
+    }
+
+    /// These Pods, of which everything has been fetched that belongs to them alone.
+    pub fn fetch_pods(&self, ids: &[ObjId]) -> Vec<&Pod> {
+        let pods: Vec<&Pod> = ids.iter().filter_map(|id| self.get_id::<Pod>(*id)).map(|pod| &**pod).collect();
+        fetch(pods.iter().map(|pod| pod.skim()));
+        fetch(pods.iter().map(|pod| pod.skim_parts()));
+        pods
+    }
+
+    /// The same, with what is needed to remove them.
+    pub fn fetch_for_removal(&self, ids: &[ObjId]) {
+        let pods = self.fetch_pods(ids);
+        let known = |pod: &Pod| {
+            let by_name = Pod::table(&self.tables).find(&pod.meta.namespace, &pod.meta.name).is_some();
+            u64::from(by_name) ^ u64::from(self.indexes.contains_uid(&pod.meta.uid))
+        };
+        fetch(pods.iter().map(|pod| known(pod)));
     }
 
     /// The object with this id, whatever its kind.

@@ -117,6 +117,11 @@ impl Store {
         self.correlator.forget(voice);
     }
 
+    /// Has fetched what is remembered of what was said in these voices.
+    pub fn fetch_voices(&self, voices: impl Iterator<Item = Voice>) {
+        self.correlator.fetch(voices);
+    }
+
     fn emit_series(&mut self, voice: Voice, speaker: Speaker, words: Words) {
         // Upstream's key holds the whole reference, its resourceVersion included: once the object was written (a
         // condition with a new message, say), what is said of it begins a new Event.

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use super::{Speaker, Voice, Words};
 use crate::api::Event;
-use crate::base::{LookupMap, Shared, SimDuration, SimTime, Str, Timestamp};
+use crate::base::fetch::mix;
+use crate::base::{LookupMap, Shared, SimDuration, SimTime, Str, Timestamp, fetch};
 use crate::kernel::Seed;
 use crate::store::kept::About;
 use crate::store::{ObjId, Table};
@@ -120,6 +121,17 @@ impl Correlator {
     /// Forgets what was said in a voice.
     pub(super) fn forget(&mut self, voice: Voice) {
         self.sources.remove(&voice);
+    }
+
+    /// Has fetched what is remembered of these voices.
+    pub(super) fn fetch(&self, voices: impl Iterator<Item = Voice>) {
+        let sources: Vec<&Source> =
+            voices.filter_map(|voice| self.sources.get(&voice)).map(|source| &**source).collect();
+        fetch(sources.iter().map(|source| source.bucket.tokens ^ source.seen.len() as u64));
+        fetch(sources.iter().map(|source| {
+            let seen = source.seen.iter().map(|seen| seen.event.0 ^ u64::from(seen.in_window));
+            mix(seen) ^ source.about.host.len() as u64 ^ source.about.regarding.uid.len() as u64
+        }));
     }
 
     /// Remembers where the Event of what was said is.
