@@ -221,6 +221,7 @@ impl Kubelets {
 
     /// An agent sees a Pod for the first time.
     fn arrive(&mut self, id: ObjId, pod: &Arc<Pod>, number: u32, ctx: &mut Ctx<'_>) {
+        fetch([self.machines[number as usize].skim_for(id)]);
         let recipe = self.common.recipe(&pod.spec);
         let local = LocalPod::new(id, pod, number, recipe, ctx.store.now(), ctx.store.timestamp());
         self.pods.insert(id, local.into());

@@ -32,7 +32,10 @@ const IMAGES_MAX: usize = 50;
 const POD_ADDRESSES: usize = 254;
 
 /// A machine with its agent and its container runtime.
+// The fields lie in this order, and begin where a line of the processor's memory does: what each Pod that comes or goes needs lies
+// together at the beginning.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub struct Machine {
     /// The node's name.
     pub name: Str,
@@ -50,45 +53,75 @@ pub struct Machine {
     pub network: bool,
     /// It has lost power since its containers were started.
     pub rebooted: bool,
+    /// Room has become free since those of [`Machine::deferred`] were last looked at.
+    pub freed: bool,
+    /// Whether a status that says which volumes are in use is planned.
+    pub report_planned: bool,
+    /// It has said that nothing may be scheduled on it.
+    pub cordoned: bool,
     /// The address that its Pods show as `hostIP`.
     pub ip: Str,
-    /// Its Pods.
-    pub pods: BTreeSet<ObjId>,
-    /// Those of them that use memory, disk or process numbers, now or later.
-    pub users: BTreeSet<ObjId>,
-    /// Its images.
-    pub images: Images,
+    /// How the addresses of its Pods begin.
+    network_prefix: Str,
     /// What its admitted Pods request.
     pub used: ResourceList,
     /// How many those are.
     pub admitted: i64,
+    addresses: Addresses,
+    /// Its Pods.
+    pub pods: BTreeSet<ObjId>,
+    /// Its images.
+    pub images: Images,
+    /// Memory, disk and process numbers that run short.
+    pub pressure: Pressure,
     /// Pods whose resize waits for room, in the order of asking.
     pub deferred: Vec<ObjId>,
-    /// Room has become free since they were last looked at.
-    pub freed: bool,
+    /// Critical Pods for which others are being ended.
+    pub admitting: Vec<Admitting>,
+    /// Those of its Pods that use memory, disk or process numbers, now or later.
+    pub users: BTreeSet<ObjId>,
     /// Ports of the node that are taken.
     pub host_ports: BTreeMap<(i32, Str), u32>,
     /// Attachable volumes in use, by unique name, with the number of Pods.
     pub volumes: BTreeMap<Str, u32>,
-    /// Whether a status that says so is planned.
-    pub report_planned: bool,
     /// Volumes that one Pod alone may use (`ReadWriteOncePod`), by name, with the Pod that has mounted them.
     pub sole: BTreeMap<Str, ObjId>,
     /// CSI drivers that have not registered yet.
     pub drivers: Vec<CsiNodeDriver>,
-    /// Memory, disk and process numbers that run short.
-    pub pressure: Pressure,
-    /// Critical Pods for which others are being ended.
-    pub admitting: Vec<Admitting>,
-    /// It has said that nothing may be scheduled on it.
-    pub cordoned: bool,
     /// It is being shut down, with time for its Pods to end.
     pub shutdown: Option<Shutdown>,
     renewals: Option<Renewals>,
-    next_address: usize,
-    addresses: BTreeSet<usize>,
-    /// How the addresses of its Pods begin.
-    network_prefix: Str,
+}
+
+/// The addresses of a node's Pods: each as its place among them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Addresses {
+    /// The one to try next.
+    next: usize,
+    /// A bit for each that is taken.
+    taken: [u64; POD_ADDRESSES.div_ceil(64)],
+}
+
+impl Addresses {
+    const fn is_taken(&self, place: usize) -> bool {
+        self.taken[place / 64] >> (place % 64) & 1 == 1
+    }
+
+    /// Takes the next free one, over and over; if none is free, the next one.
+    fn take(&mut self) -> usize {
+        let mut places = (0..POD_ADDRESSES).map(|step| (self.next + step) % POD_ADDRESSES);
+        let place = places.find(|place| !self.is_taken(*place)).unwrap_or(self.next);
+        self.next = (place + 1) % POD_ADDRESSES;
+        self.taken[place / 64] |= 1 << (place % 64);
+        place
+    }
+
+    /// Gives one back.
+    fn free(&mut self, place: usize) {
+        if place < POD_ADDRESSES {
+            self.taken[place / 64] &= !(1 << (place % 64));
+        }
+    }
 }
 
 impl Machine {
@@ -105,42 +138,39 @@ impl Machine {
             connected: true,
             network: false,
             rebooted: false,
+            freed: false,
+            report_planned: false,
+            cordoned: false,
             ip,
-            pods: BTreeSet::new(),
-            users: BTreeSet::new(),
-            images: Images::default(),
+            network_prefix,
             used: ResourceList::default(),
             admitted: 0,
+            addresses: Addresses::default(),
+            pods: BTreeSet::new(),
+            images: Images::default(),
+            pressure: Pressure::default(),
             deferred: Vec::new(),
-            freed: false,
+            admitting: Vec::new(),
+            users: BTreeSet::new(),
             host_ports: BTreeMap::new(),
             volumes: BTreeMap::new(),
-            report_planned: false,
             sole: BTreeMap::new(),
             drivers: Vec::new(),
-            pressure: Pressure::default(),
-            admitting: Vec::new(),
-            cordoned: false,
             shutdown: None,
             renewals: None,
-            next_address: 0,
-            addresses: BTreeSet::new(),
-            network_prefix,
         }
     }
 
-    /// Has fetched what the end of a Pod on it takes.
+    /// A number that is made of all that a Pod needs of it that comes or goes.
     pub fn skim_for(&self, pod: ObjId) -> u64 {
         mix([
-            u64::from(self.hears()),
-            u64::from(self.pods.contains(&pod)),
-            u64::from(self.addresses.contains(&0)),
-            self.used.0.len() as u64,
             self.admitted as u64,
-            self.users.len() as u64,
-            self.host_ports.len() as u64,
-            self.volumes.len() as u64,
-            self.sole.len() as u64,
+            self.addresses.next as u64,
+            u64::from(self.pods.contains(&pod)),
+            u64::from(self.used.0.contains_key("")),
+            u64::from(self.images.knows("")),
+            u64::from(self.pressure.stale),
+            self.deferred.len() as u64,
             self.admitting.len() as u64,
         ])
     }
@@ -171,20 +201,15 @@ impl Machine {
 
     /// An address for a Pod's sandbox: the next free one, over and over.
     pub fn take_address(&mut self) -> Str {
-        let free = (0..POD_ADDRESSES)
-            .map(|step| (self.next_address + step) % POD_ADDRESSES)
-            .find(|slot| !self.addresses.contains(slot));
-        let slot = free.unwrap_or(self.next_address);
-        self.next_address = (slot + 1) % POD_ADDRESSES;
-        self.addresses.insert(slot);
-        concat(&[&self.network_prefix, itoa::Buffer::new().format(slot + 1)])
+        let place = self.addresses.take();
+        concat(&[&self.network_prefix, itoa::Buffer::new().format(place + 1)])
     }
 
     /// Gives an address back.
     pub fn free_address(&mut self, address: &str) {
-        let slot = address.strip_prefix(&*self.network_prefix).and_then(|last| last.parse::<usize>().ok());
-        if let Some(slot) = slot {
-            self.addresses.remove(&slot.wrapping_sub(1));
+        let last = address.strip_prefix(&*self.network_prefix).and_then(|last| last.parse::<usize>().ok());
+        if let Some(place) = last.and_then(|last| last.checked_sub(1)) {
+            self.addresses.free(place);
         }
     }
 

@@ -112,12 +112,22 @@ impl Snapshot {
 
     /// The order, and the position of each node in it.
     pub fn layout(&self) -> &Layout {
+        self.shared_layout()
+    }
+
+    /// The same, shared.
+    pub fn shared_layout(&self) -> &Arc<Layout> {
         self.layout.get_or_init(|| Arc::new(Layout::new(self.tree.order(), self.slots.len())))
     }
 
     /// Another number once the order of the nodes or the labels of one have changed.
     pub const fn arrangement(&self) -> u64 {
         self.arrangement
+    }
+
+    /// Another number once the object of a node has been replaced.
+    pub const fn versions(&self) -> u64 {
+        self.versions
     }
 
     /// Which nodes have changed, or what is on them.

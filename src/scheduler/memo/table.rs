@@ -1,6 +1,9 @@
 //! What local plugins say of every node to Pods of one sort of wishes.
 
+use std::sync::Arc;
+
 use crate::base::Str;
+use crate::scheduler::framework::layout::Layout;
 use crate::scheduler::framework::runtime::{Weighted, run_filters};
 use crate::scheduler::framework::{
     CycleState, Framework, MAX_NODE_SCORE, NodeId, NodeInfo, PodInfo, Ready, Snapshot, Status, Surely,
@@ -86,13 +89,11 @@ pub struct Block {
     pub at_best: u64,
 }
 
-/// What local plugins have said of a node.
+/// What local Filter plugins have said of a node.
 #[derive(Clone, Copy, Debug)]
 struct Said {
     /// The version of its object at which they were last asked.
     version: u64,
-    /// The weighted scores of those that do not normalise, added up.
-    total: i32,
     /// What those say that look at the object alone and run first.
     of_object: u16,
     /// What all say.
@@ -100,7 +101,14 @@ struct Said {
 }
 
 impl Said {
-    const NOTHING: Self = Self { version: 0, total: 0, of_object: UNKNOWN, verdict: UNKNOWN };
+    const NOTHING: Self = Self { version: 0, of_object: UNKNOWN, verdict: UNKNOWN };
+}
+
+/// A node and its position.
+#[derive(Clone, Copy, Debug)]
+struct Spot {
+    node: NodeId,
+    position: usize,
 }
 
 /// What local plugins say of a node that they are being asked of.
@@ -131,18 +139,21 @@ pub struct Table {
     own: Option<(CycleState, Local)>,
     /// The arrangement of the snapshot that the blocks are for.
     arrangement: Option<u64>,
-    /// How many changes of nodes have been followed.
+    /// The positions in it.
+    layout: Arc<Layout>,
+    /// How many changes of nodes have been followed, and of their objects.
     followed: u64,
+    versions: u64,
     /// By the node's place in the scheduler's tables.
     said: Vec<Said>,
-    /// The totals by position.
-    placed: Vec<i32>,
+    /// The weighted scores of local plugins that do not normalise, added up, by position.
+    totals: Vec<i32>,
     refusals: Vec<Status>,
     raws: Vec<Raw>,
     /// By position.
     blocks: Vec<Block>,
     /// Room for the nodes that have changed, kept from one time to the next.
-    changed: Vec<NodeId>,
+    changed: Vec<Spot>,
 }
 
 /// What is needed to ask plugins.
@@ -164,9 +175,11 @@ impl Table {
             used: 0,
             own: None,
             arrangement: None,
+            layout: Arc::default(),
             followed: 0,
+            versions: 0,
             said: Vec::new(),
-            placed: Vec::new(),
+            totals: Vec::new(),
             refusals: Vec::new(),
             raws: normalized.map(|w| Raw { bit: w.at.bit, scores: Vec::new(), others: 0 }).collect(),
             blocks: Vec::new(),
@@ -216,7 +229,6 @@ impl Table {
         let known = changes.is_some();
         let rearranged = self.arrangement != Some(snapshot.arrangement());
         self.said.resize(snapshot.slots(), Said::NOTHING);
-        let layout = snapshot.layout();
         let mut last = None;
         if let Some(changes) = changes {
             for node in changes {
@@ -226,17 +238,19 @@ impl Table {
                 last = Some(node);
                 if rearranged {
                     self.said[node.index()].verdict = UNKNOWN;
-                } else if layout.position(node).is_some() {
-                    changed.push(node);
+                } else if let Some(position) = self.layout.position(node) {
+                    changed.push(Spot { node, position });
                 }
             }
         }
         let mut asked = changed.len();
         self.look(asking, &mut changed);
-        self.ask(asking, &changed)?;
-        for node in &changed {
-            if let Some(position) = layout.position(*node) {
-                self.place(*node, position);
+        if !changed.is_empty() {
+            let nodes: Vec<&NodeInfo> = changed.iter().map(|spot| snapshot.node(spot.node)).collect();
+            let totals = self.ask(asking, &nodes)?;
+            for (Spot { node, position }, total) in changed.iter().zip(totals) {
+                let passes = self.said[node.index()].verdict == PASSES;
+                self.place(*position, total, passes);
             }
         }
         if !known {
@@ -245,19 +259,26 @@ impl Table {
         if !known || rearranged {
             asked += self.arrange(asking)?;
         }
-        self.followed = snapshot.touched().count();
+        (self.followed, self.versions) = (snapshot.touched().count(), snapshot.versions());
         self.changed = changed;
         Ok(asked)
     }
 
     /// Puts all nodes in their positions, and asks of those of which nothing is known.
     fn arrange(&mut self, asking: &Asking<'_>) -> Result<usize, Broken> {
-        let order = asking.snapshot.order();
+        let snapshot = asking.snapshot;
+        let mut totals = vec![0; self.said.len()];
+        for (node, total) in self.layout.order().iter().zip(&self.totals) {
+            totals[node.index()] = *total;
+        }
+        let order = snapshot.order();
         let unknown = order.iter().filter(|node| self.said[node.index()].verdict == UNKNOWN);
-        let unknown: Vec<NodeId> = unknown.copied().collect();
-        self.ask(asking, &unknown)?;
-        self.placed.clear();
-        self.placed.extend(order.iter().map(|node| self.said[node.index()].total));
+        let unknown: Vec<&NodeInfo> = unknown.map(|node| snapshot.node(*node)).collect();
+        for (info, total) in unknown.iter().zip(self.ask(asking, &unknown)?) {
+            totals[info.id.index()] = total;
+        }
+        self.totals.clear();
+        self.totals.extend(order.iter().map(|node| totals[node.index()]));
         self.blocks.clear();
         for (word, chunk) in order.chunks(WORD).enumerate() {
             let mut block = Block::default();
@@ -266,19 +287,19 @@ impl Table {
             }
             self.blocks.push(self.with_best(block, word));
         }
-        self.arrangement = Some(asking.snapshot.arrangement());
+        self.arrangement = Some(snapshot.arrangement());
+        self.layout = snapshot.shared_layout().clone();
         Ok(unknown.len())
     }
 
-    /// Puts what is known of the node at a position in its block.
-    fn place(&mut self, node: NodeId, position: usize) {
+    /// Puts down what is known of the node at a position.
+    fn place(&mut self, position: usize, total: i32, passes: bool) {
         let (word, bit) = (position / WORD, 1u64 << (position % WORD));
         let block = &mut self.blocks[word];
         block.passing &= !bit;
         block.at_best &= !bit;
-        let Said { total, verdict, .. } = self.said[node.index()];
-        self.placed[position] = total;
-        if verdict == PASSES {
+        self.totals[position] = total;
+        if passes {
             block.passing |= bit;
             if total > block.best {
                 (block.best, block.at_best) = (total, 0);
@@ -306,7 +327,7 @@ impl Table {
 
     /// The highest total of the nodes with these bits of a word, and which of them have it.
     pub fn best_of(&self, word: usize, mut bits: u64) -> (i32, u64) {
-        let totals = &self.placed[word * WORD..];
+        let totals = &self.totals[word * WORD..];
         let (mut best, mut at_best) = (i32::MIN, 0);
         while bits != 0 {
             let bit = bits.trailing_zeros();
@@ -322,49 +343,44 @@ impl Table {
     }
 
     /// Looks at nodes as far as plugins have worked out beforehand what they say, and leaves those of which they must be asked.
-    fn look(&mut self, asking: &Asking<'_>, nodes: &mut Vec<NodeId>) {
+    fn look(&mut self, asking: &Asking<'_>, spots: &mut Vec<Spot>) {
         if !asking.local.is_ready {
             return;
         }
         let mut left = 0;
-        for from in (0..nodes.len()).step_by(AT_ONCE) {
-            let to = nodes.len().min(from + AT_ONCE);
-            let totals = quick_totals(asking, &nodes[from..to]);
-            for (at, total) in (from..to).zip(totals) {
-                if !total.is_some_and(|total| self.renew(asking.snapshot, nodes[at], total)) {
-                    nodes[left] = nodes[at];
+        for from in (0..spots.len()).step_by(AT_ONCE) {
+            let to = spots.len().min(from + AT_ONCE);
+            let quick = Quick::of(asking, &spots[from..to]);
+            for at in from..to {
+                let (spot, place) = (spots[at], at - from);
+                if !(quick.sure[place] && self.renew(asking.snapshot, spot, quick.totals[place])) {
+                    spots[left] = spot;
                     left += 1;
                 }
             }
         }
-        nodes.truncate(left);
+        spots.truncate(left);
     }
 
     /// Puts down another total of a node that passes. False if it had not passed with the same object before.
-    fn renew(&mut self, snapshot: &Snapshot, node: NodeId, total: i64) -> bool {
-        let said = &mut self.said[node.index()];
-        let (Ok(total), Some(position)) = (i32::try_from(total), snapshot.layout().position(node)) else {
-            return false;
-        };
-        let version = snapshot.node(node).version();
-        if said.version != version || said.of_object != PASSES || said.verdict != PASSES {
-            return false;
+    fn renew(&mut self, snapshot: &Snapshot, Spot { node, position }: Spot, total: i64) -> bool {
+        // What has been said of single nodes lies far apart: mostly no object has changed, and then it need not be read.
+        let is_same = self.versions == snapshot.versions()
+            || self.said[node.index()].version == snapshot.node(node).version();
+        let passed = self.blocks[position / WORD].passing >> (position % WORD) & 1 == 1;
+        let Ok(total) = i32::try_from(total) else { return false };
+        if is_same && passed {
+            self.place(position, total, true);
         }
-        said.total = total;
-        self.place(node, position);
-        true
+        is_same && passed
     }
 
     /// Asks all local plugins of nodes, one plugin after the other: those that look at a node's object alone only if it is
-    /// another one.
-    fn ask(&mut self, asking: &Asking<'_>, nodes: &[NodeId]) -> Result<(), Broken> {
+    /// another one. The totals of the nodes.
+    fn ask(&mut self, asking: &Asking<'_>, nodes: &[&NodeInfo]) -> Result<Vec<i32>, Broken> {
         let Asking { framework, snapshot, state, local, pod } = *asking;
-        if nodes.is_empty() {
-            return Ok(());
-        }
-        let nodes: Vec<&NodeInfo> = nodes.iter().map(|node| snapshot.node(*node)).collect();
         let mut answers = Vec::with_capacity(nodes.len());
-        for info in &nodes {
+        for info in nodes {
             let (at, version) = (info.id.index(), info.version());
             let same = self.said[at].version == version;
             if !same {
@@ -377,9 +393,9 @@ impl Table {
         for Asked { place, surely, first } in &local.filters {
             let mut sure = vec![false; nodes.len()];
             if let Some(surely) = surely {
-                surely.of(&nodes, &mut sure);
+                surely.of(nodes, &mut sure);
             }
-            for ((answer, info), sure) in answers.iter_mut().zip(&nodes).zip(&sure) {
+            for ((answer, info), sure) in answers.iter_mut().zip(nodes).zip(&sure) {
                 if *sure || !answer.passes() {
                     continue;
                 }
@@ -390,19 +406,16 @@ impl Table {
                 };
             }
         }
-        for (answer, info) in answers.iter_mut().zip(&nodes) {
+        for (answer, info) in answers.iter_mut().zip(nodes) {
             let before = std::mem::replace(&mut self.said[info.id.index()].verdict, answer.verdict);
             answer.stays = answer.same && before != UNKNOWN && (before == PASSES) == answer.passes();
         }
         let all_stay = answers.iter().all(|answer| answer.stays);
         for scorer in local.scorers.iter().filter(|scorer| !(scorer.stays && all_stay)) {
-            self.score(scorer, asking, &nodes, &mut answers)?;
+            self.score(scorer, asking, nodes, &mut answers)?;
         }
-        for (answer, info) in answers.iter().zip(&nodes) {
-            self.said[info.id.index()].total =
-                i32::try_from(answer.total).map_err(|_| "a total beyond 32 bits")?;
-        }
-        Ok(())
+        let totals = answers.iter().map(|answer| i32::try_from(answer.total));
+        totals.collect::<Result<_, _>>().map_err(|_| "a total beyond 32 bits")
     }
 
     /// What a plugin adds to the totals of nodes; its scores are put down if they will be normalised.
@@ -480,7 +493,7 @@ impl Table {
 
     /// The weighted scores of a node by local plugins that do not normalise, added up.
     pub fn total(&self, node: NodeId) -> i64 {
-        i64::from(self.said[node.index()].total)
+        self.layout.position(node).map_or(0, |position| i64::from(self.totals[position]))
     }
 
     /// Whether a local plugin gives the same score to all nodes, whichever pass.
@@ -551,31 +564,42 @@ impl Local {
     }
 }
 
-/// The totals of at most [`AT_ONCE`] nodes by what plugins have worked out beforehand; none of those that they may not let
-/// pass.
-fn quick_totals(asking: &Asking<'_>, nodes: &[NodeId]) -> [Option<i64>; AT_ONCE] {
-    let Asking { snapshot, local, .. } = *asking;
-    let Some(first) = nodes.first() else { return [None; AT_ONCE] };
-    let mut infos = [snapshot.node(*first); AT_ONCE];
-    infos.iter_mut().zip(nodes).for_each(|(info, node)| *info = snapshot.node(*node));
-    let (infos, mut totals) = (&infos[..nodes.len()], [Some(0); AT_ONCE]);
-    let mut sure = [true; AT_ONCE];
-    for surely in local.filters.iter().filter_map(|asked| asked.surely.as_ref()) {
-        surely.of(infos, &mut sure[..infos.len()]);
-        for (total, _) in totals.iter_mut().zip(sure).filter(|(_, sure)| !sure) {
-            *total = None;
+/// What is known of at most [`AT_ONCE`] nodes by what plugins have worked out beforehand.
+struct Quick {
+    /// Whether they surely let it pass.
+    sure: [bool; AT_ONCE],
+    /// If so, its total.
+    totals: [i64; AT_ONCE],
+}
+
+impl Quick {
+    /// Looks at nodes, one at least.
+    fn of(asking: &Asking<'_>, spots: &[Spot]) -> Self {
+        let Asking { snapshot, local, .. } = *asking;
+        let (count, mut quick) = (spots.len(), Self { sure: [true; AT_ONCE], totals: [0; AT_ONCE] });
+        let infos: [&NodeInfo; AT_ONCE] =
+            std::array::from_fn(|at| snapshot.node(spots[at.min(count - 1)].node));
+        let mut sure = [true; AT_ONCE];
+        for surely in local.filters.iter().filter_map(|asked| asked.surely.as_ref()) {
+            surely.of(&infos[..count], &mut sure[..count]);
+            quick.sure.iter_mut().zip(sure).for_each(|(all, sure)| *all &= sure);
         }
-    }
-    let mut scores = [0; AT_ONCE];
-    for scorer in local.scorers.iter().filter(|scorer| !scorer.stays) {
-        let Some(ready) = &scorer.ready else { return [None; AT_ONCE] };
-        ready.of(infos, &mut scores[..infos.len()]);
-        for (total, score) in totals.iter_mut().zip(scores) {
-            let is_score = (0..=MAX_NODE_SCORE).contains(&score);
-            *total = total.filter(|_| is_score).map(|total| total + score * scorer.weight);
+        let mut scores = [0; AT_ONCE];
+        for scorer in local.scorers.iter().filter(|scorer| !scorer.stays) {
+            match &scorer.ready {
+                Some(ready) => ready.of(&infos[..count], &mut scores[..count]),
+                None => quick.sure = [false; AT_ONCE],
+            }
+            for (at, score) in scores.iter().enumerate() {
+                if (0..=MAX_NODE_SCORE).contains(score) {
+                    quick.totals[at] += score * scorer.weight;
+                } else {
+                    quick.sure[at] = false;
+                }
+            }
         }
+        quick
     }
-    totals
 }
 
 /// What local plugins remember in a cycle for Pods of these wishes, PreScore included.
