@@ -80,20 +80,29 @@ impl Aspects {
     fn between(old: &Arc<Pod>, new: &Arc<Pod>) -> Self {
         let (was, is) = (&old.meta, &new.meta);
         let (said, says) = (Said::of(old), Said::of(new));
-        let differs: Self = [
-            (was.labels != is.labels, Self::LABELS),
-            (was.owners != is.owners, Self::OWNERS),
+        let mut differs: Self = [
+            (true, said.aspects()),
+            (true, says.aspects()),
             (was.deletion != is.deletion, Self::DELETION),
             (said.ready != says.ready, Self::READY),
             (old.status.pod_ip != new.status.pod_ip, Self::ADDRESS),
             (old.node_name != new.node_name, Self::NODE),
             (old.is_terminal() != new.is_terminal(), Self::ENDED),
-            (!Arc::ptr_eq(&old.spec, &new.spec), Self::SPEC),
         ]
         .into_iter()
         .collect();
-        let lasting = Self::of_lasting(old) | Self::of_lasting(new);
-        differs | lasting | said.aspects() | says.aspects()
+        let same_spec = Arc::ptr_eq(&old.spec, &new.spec);
+        // Most writes leave both where they are.
+        if !(same_spec && was.lasting.is(&is.lasting)) {
+            let lasting = [
+                (true, Self::of_lasting(old)),
+                (was.labels != is.labels, Self::LABELS),
+                (was.owners != is.owners, Self::OWNERS),
+                (!same_spec, Self::SPEC),
+            ];
+            differs = differs | lasting.into_iter().collect();
+        }
+        differs | Self::of_lasting(new)
     }
 
     /// Whether the two have something in common.

@@ -473,3 +473,31 @@ pub fn node_address(number: u32) -> Str {
     let [_, b, c, d] = ((number + 10) % (128 << 16)).to_be_bytes();
     format!("10.{b}.{c}.{d}").into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_handed_out_in_turn_and_again_once_they_are_free() {
+        let mut addresses = Addresses::default();
+        let taken: Vec<usize> = (0..POD_ADDRESSES).map(|_| addresses.take()).collect();
+        assert_eq!(taken, (0..POD_ADDRESSES).collect::<Vec<_>>());
+        [200, 70, 3].into_iter().for_each(|place| addresses.free(place));
+        addresses.free(POD_ADDRESSES + 1);
+        assert_eq!([0; 3].map(|_| addresses.take()), [3, 70, 200]);
+        addresses.free(100);
+        assert_eq!(addresses.take(), 100, "the next free one comes after all others, too");
+        assert_eq!(addresses.take(), 101, "none is free: the next one");
+    }
+
+    #[test]
+    fn an_address_that_is_none_of_the_node_frees_nothing() {
+        let mut machine = Machine::new("n".into(), 1, node_address(1));
+        assert_eq!(machine.take_address(), "10.244.1.1");
+        ["10.244.1.0", "10.244.1.300", "10.244.2.1", "", "10.244.1.x"].map(|text| machine.free_address(text));
+        assert_eq!((machine.take_address(), machine.addresses.taken[0]), ("10.244.1.2".into(), 0b11));
+        machine.free_address("10.244.1.1");
+        assert_eq!(machine.addresses.taken[0], 0b10);
+    }
+}

@@ -1,6 +1,6 @@
 //! The state of a run and the loop that moves it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::alarm::Alarm;
@@ -73,7 +73,7 @@ pub struct World {
     pub(super) astray: Option<String>,
     events: u64,
     same_instant: u64,
-    last: VecDeque<&'static str>,
+    last: [&'static str; LAST_EVENTS],
     changes: Vec<Change>,
     kubelet_out: Vec<(SimTime, KubeletEvent)>,
     volume_uses: Vec<VolumeUse>,
@@ -161,7 +161,7 @@ impl World {
             astray: None,
             events: 0,
             same_instant: 0,
-            last: VecDeque::new(),
+            last: [""; LAST_EVENTS],
             changes: Vec::new(),
             kubelet_out: Vec::new(),
             volume_uses: Vec::new(),
@@ -220,7 +220,7 @@ impl World {
 
     /// What the last event was: the name of a controller, or of what else was due.
     pub fn last_event(&self) -> Option<&'static str> {
-        self.last.back().copied()
+        self.last_events().next_back()
     }
 
     /// When the run ends; [`SimTime::MAX`] if it ends when nothing is due any more.
@@ -311,27 +311,30 @@ impl World {
     }
 
     fn count(&mut self, event: &Event) -> Result<(), Fault> {
-        self.events += 1;
-        self.same_instant += 1;
-        if self.last.len() == LAST_EVENTS {
-            self.last.pop_front();
-        }
-        self.last.push_back(match event {
+        self.last[(self.events % LAST_EVENTS as u64) as usize] = match event {
             Event::Controller(id) => self.manager.name(*id),
             other => other.name(),
-        });
+        };
+        self.events += 1;
+        self.same_instant += 1;
         let limits = self.limits;
-        for (limit, value, have) in [
-            ("events_max", limits.events_max, self.events),
-            ("same_instant_events_max", limits.same_instant_events_max, self.same_instant),
-            ("objects_max", limits.objects_max, self.store.len()),
-        ] {
-            if have > value {
-                let last = self.last.iter().copied().collect();
-                return Err(Fault::Limit(LimitHit { limit, value, at: self.store.now(), last }));
-            }
-        }
-        Ok(())
+        let hit = if self.events > limits.events_max {
+            ("events_max", limits.events_max)
+        } else if self.same_instant > limits.same_instant_events_max {
+            ("same_instant_events_max", limits.same_instant_events_max)
+        } else if self.store.len() > limits.objects_max {
+            ("objects_max", limits.objects_max)
+        } else {
+            return Ok(());
+        };
+        let (limit, value) = hit;
+        Err(Fault::Limit(LimitHit { limit, value, at: self.store.now(), last: self.last_events().collect() }))
+    }
+
+    /// What the last events were, the last one last.
+    fn last_events(&self) -> impl DoubleEndedIterator<Item = &'static str> {
+        let count = self.events.min(LAST_EVENTS as u64);
+        (self.events - count..self.events).map(|at| self.last[(at % LAST_EVENTS as u64) as usize])
     }
 
     fn dispatch(&mut self, event: Event) {

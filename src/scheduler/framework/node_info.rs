@@ -96,6 +96,8 @@ pub struct NodeInfo {
     present: bool,
     /// A copy of what is asked of the node in every cycle, so that asking does not leave this record.
     unschedulable: bool,
+    /// The same of its name.
+    name: Str,
     node: Arc<Node>,
     claims: Vec<(ObjectKey, u32)>,
     used_ports: HostPorts,
@@ -119,9 +121,10 @@ impl NodeInfo {
     /// A name under which Pods are bound but no node is known.
     pub fn ghost(id: NodeId, name: Str) -> Self {
         let mut node = Node::default();
-        node.meta.name = name;
+        node.meta.name = name.clone();
         Self {
             id,
+            name,
             node: Arc::new(node),
             present: false,
             version: 0,
@@ -143,8 +146,8 @@ impl NodeInfo {
     }
 
     /// Its name.
-    pub fn name(&self) -> &Str {
-        &self.node.meta.name
+    pub const fn name(&self) -> &Str {
+        &self.name
     }
 
     /// Whether the node is cordoned.
@@ -202,6 +205,7 @@ impl NodeInfo {
         self.version = version;
         self.allocatable = Resources::from_list(&node.status.allocatable);
         self.unschedulable = node.unschedulable;
+        self.name = node.meta.name.clone();
         self.node = node;
         self.present = true;
     }
