@@ -31,7 +31,7 @@ pub fn mix(numbers: impl IntoIterator<Item = u64>) -> u64 {
     numbers.into_iter().fold(0, |mixed, number| mixed ^ number)
 }
 
-/// Has everything fetched that these numbers are made of.
+/// Fetches everything that these numbers are made of.
 pub fn fetch(skimmed: impl IntoIterator<Item = u64>) {
     black_box(mix(skimmed));
 }

@@ -281,7 +281,7 @@ impl Kubelets {
         Some(result)
     }
 
-    /// Has fetched what these Pods' timers will need, which are due soon.
+    /// Fetches from memory what these Pods' timers will need, which are due soon.
     pub fn fetch(&self, ids: &[ObjId]) {
         let pods: Vec<&LocalPod> = ids.iter().filter_map(|id| self.pods.get(id)).map(|pod| &**pod).collect();
         fetch(pods.iter().map(|pod| pod.skim()));

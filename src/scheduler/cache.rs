@@ -70,7 +70,7 @@ impl Cache {
         self.put(info, node, false);
     }
 
-    /// Has fetched what these Pods' ends will need.
+    /// Fetches from memory what these Pods' ends will need.
     pub fn fetch(&self, pods: &[&Pod]) {
         let known = pods.iter().filter_map(|pod| Some((*pod, self.placed.get(&pod.meta.uid)?)));
         let placed: Vec<(&Pod, &NodeInfo)> =

@@ -132,7 +132,7 @@ impl Scheduler {
         &self.frameworks
     }
 
-    /// Has fetched what it will need once it hears that these Pods have ended.
+    /// Fetches from memory what it will need once it hears that these Pods have ended.
     pub fn fetch(&self, pods: &[&Pod]) {
         self.cache.fetch(pods);
     }

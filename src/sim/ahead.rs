@@ -1,4 +1,4 @@
-//! Has fetched from memory what the events that come next will need.
+//! Fetches from memory what the events that come next will need.
 //!
 //! A Pod that has run for minutes lies in memory that nobody has touched since: its end, and later its removal, would wait
 //! for some fifty places of it one after the other, which takes longer than everything else about them. That they come is known long

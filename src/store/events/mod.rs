@@ -117,7 +117,7 @@ impl Store {
         self.correlator.forget(voice);
     }
 
-    /// Has fetched what is remembered of what was said in these voices.
+    /// Fetches from memory what is remembered of what was said in these voices.
     pub fn fetch_voices(&self, voices: impl Iterator<Item = Voice>) {
         self.correlator.fetch(voices);
     }

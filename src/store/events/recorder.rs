@@ -123,7 +123,7 @@ impl Correlator {
         self.sources.remove(&voice);
     }
 
-    /// Has fetched what is remembered of these voices.
+    /// Fetches from memory what is remembered of these voices.
     pub(super) fn fetch(&self, voices: impl Iterator<Item = Voice>) {
         let sources: Vec<&Source> =
             voices.filter_map(|voice| self.sources.get(&voice)).map(|source| &**source).collect();
