@@ -53,7 +53,7 @@ const SEQUENCE_BITS: u32 = 56;
 const ROOM_MIN: usize = 1024;
 
 /// So many events are told of together before they are due.
-const TOLD_TOGETHER: usize = 16;
+const TOLD_TOGETHER: usize = 32;
 
 impl<E> Default for EventQueue<E> {
     fn default() -> Self {
