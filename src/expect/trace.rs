@@ -7,7 +7,7 @@ use super::Count;
 use super::traffic::short;
 use crate::api::pod::TRACE_LABEL;
 use crate::api::{Phase, Pod};
-use crate::base::{LookupMap, SimDuration, SimTime, Str};
+use crate::base::{LookupMap, SimDuration, SimTime, Str, fetch};
 use crate::store::{Change, ObjId};
 
 /// The Pods of a trace.
@@ -253,6 +253,11 @@ impl Tallies {
     /// All of them, in the order of the scenario.
     pub fn all(&self) -> &[Tally] {
         &self.tallies
+    }
+
+    /// Fetches from memory what is known of these Pods, which are about to end.
+    pub fn fetch(&self, pods: &[ObjId]) {
+        fetch(pods.iter().map(|pod| u64::from(self.live.contains_key(pod))));
     }
 
     /// Hears of a change; the trace whose numbers it changes.

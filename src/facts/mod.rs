@@ -13,7 +13,7 @@ pub mod data;
 
 pub use data::{Content, DataChange, DataFact, Place};
 
-/// Something that happened.
+/// Something that happened. Nearly all facts are changes: what takes more room than they lies elsewhere.
 #[derive(Clone, Debug)]
 pub enum Fact {
     /// An API object was written.
@@ -39,9 +39,9 @@ pub enum Fact {
         message: Str,
     },
     /// Data came to be, were found, or were lost.
-    Data(DataFact),
+    Data(Box<DataFact>),
     /// Requests to a service came and were answered, or not.
-    Traffic(traffic::Interval),
+    Traffic(Box<traffic::Interval>),
 }
 
 impl Fact {

@@ -495,7 +495,9 @@ mod tests {
     fn an_address_that_is_none_of_the_node_frees_nothing() {
         let mut machine = Machine::new("n".into(), 1, node_address(1));
         assert_eq!(machine.take_address(), "10.244.1.1");
-        ["10.244.1.0", "10.244.1.300", "10.244.2.1", "", "10.244.1.x"].map(|text| machine.free_address(text));
+        for address in ["10.244.1.0", "10.244.1.300", "10.244.2.1", "", "10.244.1.x"] {
+            machine.free_address(address);
+        }
         assert_eq!((machine.take_address(), machine.addresses.taken[0]), ("10.244.1.2".into(), 0b11));
         machine.free_address("10.244.1.1");
         assert_eq!(machine.addresses.taken[0], 0b10);

@@ -23,6 +23,7 @@ impl World {
             self.scheduler.inner().fetch(&held);
             let voices = pods.iter().filter_map(|pod| self.kubelets.voice(*pod));
             self.store.fetch_voices(voices);
+            self.evaluator.traces().fetch(&pods);
         }
         pods.clear();
         self.upcoming = pods;

@@ -62,7 +62,7 @@ pub struct World {
     pub(super) feeds: Feeds,
     /// The manifest last applied to an object, as kubectl keeps it in an annotation.
     pub(super) applied: LookupMap<(Kind, ObjectKey), Arc<serde_json::Value>>,
-    evaluator: Evaluator,
+    pub(super) evaluator: Evaluator,
     /// Whether Pods use anything at all.
     metered: bool,
     digest: Digest,
@@ -402,7 +402,7 @@ impl World {
         if said.is_empty() {
             return;
         }
-        self.facts.extend(said.into_iter().map(Fact::Data));
+        self.facts.extend(said.into_iter().map(|fact| Fact::Data(Box::new(fact))));
     }
 
     pub(super) fn schedule(&mut self, at: SimTime, event: Event) {

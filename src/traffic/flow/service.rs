@@ -256,7 +256,7 @@ impl Service {
         self.since = now;
         if interval.to > interval.from && interval.rates.offered + interval.rates.succeeded > 0.0 {
             self.meter.add(&interval, SimTime::ZERO, SimTime::MAX);
-            out.push(Fact::Traffic(interval));
+            out.push(Fact::Traffic(Box::new(interval)));
         }
     }
 }
