@@ -67,25 +67,24 @@ impl Pod {
 
 impl Skim for Pod {
     fn skim(&self) -> u64 {
-        let Self { meta, spec: _, node_name, status } = self;
-        let PodStatus { phase, conditions, start_time, containers, init_containers, .. } = status;
+        let (meta, status) = (&self.meta, &self.status);
         mix([
             meta.resource_version,
             meta.generation as u64,
-            u64::from(node_name.is_some()),
-            *phase as u64,
-            conditions.len() as u64,
-            u64::from(start_time.is_some()),
+            u64::from(self.node_name.is_some()),
+            status.phase as u64,
+            status.conditions.len() as u64,
+            u64::from(status.start_time.is_some()),
             status.pod_ip.len() as u64,
-            containers.len() as u64,
-            init_containers.len() as u64,
+            status.containers.len() as u64,
+            status.init_containers.len() as u64,
             status.resize.len() as u64,
         ])
     }
 }
 
 impl Pod {
-    /// The same of what it alone points to.
+    /// As [`Skim::skim`], of what it alone points to.
     pub fn skim_parts(&self) -> u64 {
         let meta = &*self.meta.lasting;
         let conditions = self.status.conditions.iter().map(|condition| condition.status as u64);

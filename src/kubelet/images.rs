@@ -67,11 +67,6 @@ impl Images {
             .sum()
     }
 
-    /// Whether an image is there, or will be.
-    pub fn knows(&self, image: &str) -> bool {
-        self.present.contains_key(image)
-    }
-
     /// A Pod that used the image has ended.
     pub fn used(&mut self, image: &str, now: SimTime) {
         if let Some(image) = self.present.get_mut(image) {

@@ -281,17 +281,14 @@ impl Kubelets {
         Some(result)
     }
 
-    /// Fetches from memory what these Pods' timers will need, which are due soon.
-    pub fn fetch(&self, ids: &[ObjId]) {
+    /// Fetches from memory what these Pods' timers will need, which are due soon. In which voices good news of them have been
+    /// told.
+    pub fn fetch(&self, ids: &[ObjId]) -> Vec<Voice> {
         let pods: Vec<&LocalPod> = ids.iter().filter_map(|id| self.pods.get(id)).map(|pod| &**pod).collect();
         fetch(pods.iter().map(|pod| pod.skim()));
         let machine_of = |pod: &LocalPod| &self.machines[pod.node as usize];
         fetch(pods.iter().map(|pod| pod.containers.skim() ^ machine_of(pod).skim_for(pod.id)));
-    }
-
-    /// In which voice good news of a Pod have been told; none if none were.
-    pub fn voice(&self, pod: ObjId) -> Option<Voice> {
-        self.pods.get(&pod)?.voice
+        pods.iter().filter_map(|pod| pod.voice).collect()
     }
 
     /// A timer is due.

@@ -168,7 +168,7 @@ impl Machine {
             self.addresses.next as u64,
             u64::from(self.pods.contains(&pod)),
             u64::from(self.used.0.contains_key("")),
-            u64::from(self.images.knows("")),
+            u64::from(self.images.has("", SimTime::ZERO)),
             u64::from(self.pressure.stale),
             self.deferred.len() as u64,
             self.admitting.len() as u64,

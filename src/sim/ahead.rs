@@ -15,18 +15,14 @@ pub(super) const GONE_TOGETHER: usize = 32;
 impl World {
     /// Fetches what the next timers of kubelets will need.
     pub(super) fn look_ahead(&mut self) {
-        let mut pods = std::mem::take(&mut self.upcoming);
-        pods.extend(self.queue.upcoming().filter_map(pod_of));
-        if !pods.is_empty() {
-            self.kubelets.fetch(&pods);
-            let held = self.store.fetch_pods(&pods);
-            self.scheduler.inner().fetch(&held);
-            let voices = pods.iter().filter_map(|pod| self.kubelets.voice(*pod));
-            self.store.fetch_voices(voices);
-            self.evaluator.traces().fetch(&pods);
+        let pods: Vec<ObjId> = self.queue.upcoming().filter_map(pod_of).collect();
+        if pods.is_empty() {
+            return;
         }
-        pods.clear();
-        self.upcoming = pods;
+        let voices = self.kubelets.fetch(&pods);
+        self.scheduler.inner().fetch(&self.store.fetch_pods(&pods));
+        self.store.fetch_voices(&voices);
+        self.evaluator.traces().fetch(&pods);
     }
 }
 

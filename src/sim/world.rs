@@ -27,7 +27,7 @@ use crate::params::Operations;
 use crate::plan::{Plan, Step};
 use crate::scheduler::Scheduler;
 use crate::scheduler::plugins::registry::Registry;
-use crate::store::{Change, ObjId, Store};
+use crate::store::{Change, Store};
 use crate::traffic::tally::Sum;
 use crate::traffic::{Adapter, Traffic, Usage};
 use crate::vertical::Vertical;
@@ -42,8 +42,6 @@ const LAST_EVENTS: usize = 6;
 pub struct World {
     pub(super) plan: Plan,
     pub(super) queue: EventQueue<Event>,
-    /// Room for [`World::look_ahead`].
-    pub(super) upcoming: Vec<ObjId>,
     pub(super) store: Store,
     pub(super) manager: Manager,
     pub(super) scheduler: SchedulerDriver,
@@ -123,7 +121,6 @@ impl World {
         let fleet = Fleet::new(&plan.node_groups);
         let mut world = Self {
             queue: EventQueue::default(),
-            upcoming: Vec::new(),
             store,
             manager: bootstrap::controllers(plan),
             scheduler: SchedulerDriver::new(scheduler, plan),
@@ -318,7 +315,7 @@ impl World {
         self.events += 1;
         self.same_instant += 1;
         let limits = self.limits;
-        let hit = if self.events > limits.events_max {
+        let (limit, value) = if self.events > limits.events_max {
             ("events_max", limits.events_max)
         } else if self.same_instant > limits.same_instant_events_max {
             ("same_instant_events_max", limits.same_instant_events_max)
@@ -327,7 +324,6 @@ impl World {
         } else {
             return Ok(());
         };
-        let (limit, value) = hit;
         Err(Fault::Limit(LimitHit { limit, value, at: self.store.now(), last: self.last_events().collect() }))
     }
 

@@ -42,7 +42,6 @@ fn creation_assigns_identity_and_refuses_doubles() {
     assert_eq!(store.create(lost).unwrap_err().to_string(), "namespaces \"nowhere\" not found");
 }
 
-/// Facts §0.3, §13.53: suffixes.
 #[test]
 fn it_is_known_of_which_kinds_there_are_objects() {
     let mut store = store();
@@ -59,6 +58,7 @@ fn it_is_known_of_which_kinds_there_are_objects() {
     assert_eq!(store.kinds().and(some), [Kind::Namespace].into_iter().collect());
 }
 
+/// Facts §0.3, §13.53: suffixes.
 #[test]
 fn names_are_generated_from_their_prefix() {
     let mut store = store();

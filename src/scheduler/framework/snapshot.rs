@@ -111,12 +111,7 @@ impl Snapshot {
     }
 
     /// The order, and the position of each node in it.
-    pub fn layout(&self) -> &Layout {
-        self.shared_layout()
-    }
-
-    /// The same, shared.
-    pub fn shared_layout(&self) -> &Arc<Layout> {
+    pub fn layout(&self) -> &Arc<Layout> {
         self.layout.get_or_init(|| Arc::new(Layout::new(self.tree.order(), self.slots.len())))
     }
 

@@ -288,7 +288,7 @@ impl Table {
             self.blocks.push(self.with_best(block, word));
         }
         self.arrangement = Some(snapshot.arrangement());
-        self.layout = snapshot.shared_layout().clone();
+        self.layout = snapshot.layout().clone();
         Ok(unknown.len())
     }
 
@@ -368,11 +368,13 @@ impl Table {
         let is_same = self.versions == snapshot.versions()
             || self.said[node.index()].version == snapshot.node(node).version();
         let passed = self.blocks[position / WORD].passing >> (position % WORD) & 1 == 1;
-        let Ok(total) = i32::try_from(total) else { return false };
-        if is_same && passed {
-            self.place(position, total, true);
+        match i32::try_from(total) {
+            Ok(total) if is_same && passed => {
+                self.place(position, total, true);
+                true
+            }
+            _ => false,
         }
-        is_same && passed
     }
 
     /// Asks all local plugins of nodes, one plugin after the other: those that look at a node's object alone only if it is
@@ -573,7 +575,7 @@ struct Quick {
 }
 
 impl Quick {
-    /// Looks at nodes, one at least.
+    /// Looks at nodes, one at least; all plugins must be ready.
     fn of(asking: &Asking<'_>, spots: &[Spot]) -> Self {
         let Asking { snapshot, local, .. } = *asking;
         let (count, mut quick) = (spots.len(), Self { sure: [true; AT_ONCE], totals: [0; AT_ONCE] });
@@ -585,14 +587,12 @@ impl Quick {
             quick.sure.iter_mut().zip(sure).for_each(|(all, sure)| *all &= sure);
         }
         let mut scores = [0; AT_ONCE];
-        for scorer in local.scorers.iter().filter(|scorer| !scorer.stays) {
-            match &scorer.ready {
-                Some(ready) => ready.of(&infos[..count], &mut scores[..count]),
-                None => quick.sure = [false; AT_ONCE],
-            }
+        let asked = local.scorers.iter().filter(|scorer| !scorer.stays);
+        for (ready, weight) in asked.filter_map(|scorer| Some((scorer.ready.as_ref()?, scorer.weight))) {
+            ready.of(&infos[..count], &mut scores[..count]);
             for (at, score) in scores.iter().enumerate() {
                 if (0..=MAX_NODE_SCORE).contains(score) {
-                    quick.totals[at] += score * scorer.weight;
+                    quick.totals[at] += score * weight;
                 } else {
                     quick.sure[at] = false;
                 }

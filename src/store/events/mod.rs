@@ -118,7 +118,7 @@ impl Store {
     }
 
     /// Fetches from memory what is remembered of what was said in these voices.
-    pub fn fetch_voices(&self, voices: impl Iterator<Item = Voice>) {
+    pub fn fetch_voices(&self, voices: &[Voice]) {
         self.correlator.fetch(voices);
     }
 

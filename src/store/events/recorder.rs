@@ -124,9 +124,9 @@ impl Correlator {
     }
 
     /// Fetches from memory what is remembered of these voices.
-    pub(super) fn fetch(&self, voices: impl Iterator<Item = Voice>) {
+    pub(super) fn fetch(&self, voices: &[Voice]) {
         let sources: Vec<&Source> =
-            voices.filter_map(|voice| self.sources.get(&voice)).map(|source| &**source).collect();
+            voices.iter().filter_map(|voice| self.sources.get(voice)).map(|source| &**source).collect();
         fetch(sources.iter().map(|source| source.bucket.tokens ^ source.seen.len() as u64));
         fetch(sources.iter().map(|source| {
             let seen = source.seen.iter().map(|seen| seen.event.0 ^ u64::from(seen.in_window));
