@@ -31,6 +31,14 @@ pub fn mix(numbers: impl IntoIterator<Item = u64>) -> u64 {
     numbers.into_iter().fold(0, |mixed, number| mixed ^ number)
 }
 
+/// What is to be fetched, in a list that has room for all of it from the start.
+pub fn gather<T>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let most = all.size_hint().1.unwrap_or(0);
+    let mut list = Vec::with_capacity(most);
+    list.extend(all);
+    list
+}
+
 /// Fetches everything that these numbers are made of.
 pub fn fetch(skimmed: impl IntoIterator<Item = u64>) {
     black_box(mix(skimmed));
@@ -45,5 +53,12 @@ mod tests {
         let texts = ["node", "", "pod"];
         assert_eq!(mix(texts.map(Skim::skim)), u64::from(b'n' ^ b'p'));
         fetch(texts.map(Skim::skim));
+    }
+
+    #[test]
+    fn a_list_never_grows() {
+        let even = gather((0..100).filter(|n| n % 2 == 0));
+        assert_eq!((even.len(), even.capacity()), (50, 100));
+        assert_eq!(gather(std::iter::empty::<u8>()).capacity(), 0, "nothing takes no room");
     }
 }

@@ -16,7 +16,7 @@ pub mod text;
 pub mod time;
 
 pub use diag::{Diagnostic, Severity, SourceId, SourceMap, Span};
-pub use fetch::{Skim, fetch};
+pub use fetch::{Skim, fetch, gather};
 pub use few::{Few, Sparse};
 pub use lookup::{LookupMap, LookupSet};
 pub use number_set::NumberSet;

@@ -42,6 +42,13 @@ impl NumberSet {
         self.len == 0
     }
 
+    /// Whether a number is in it.
+    pub fn contains(&self, number: u64) -> bool {
+        let (block, word, bit) = bit(number);
+        self.blocks.get(&block).is_some_and(|block| block[word] & bit != 0)
+            || self.few.binary_search(&number).is_ok()
+    }
+
     /// Puts a number in. Whether it was not there.
     pub fn insert(&mut self, number: u64) -> bool {
         if self.blocks.is_empty() {
@@ -125,6 +132,7 @@ mod tests {
                 } else {
                     prop_assert_eq!(set.remove(number), model.remove(&number));
                 }
+                prop_assert_eq!(set.contains(number), insert);
                 prop_assert_eq!(set.len(), model.len());
                 prop_assert_eq!(set.is_empty(), model.is_empty());
             }

@@ -23,6 +23,8 @@ pub struct EventQueue<E> {
     added: BinaryHeap<Reverse<Entry>>,
     /// Those of later slots; there are some only if there are some of the present one.
     far: BTreeMap<u64, Vec<Entry>>,
+    /// The emptied list of a slot that is over, for the next one.
+    spare: Vec<Entry>,
     /// The present slot.
     slot: u64,
     /// The events, each in a place that its entry names; what is moved is entries, which are small.
@@ -46,14 +48,23 @@ struct Entry {
     place: u32,
 }
 
+impl Entry {
+    const fn sequence(&self) -> u64 {
+        self.rank & ((1 << SEQUENCE_BITS) - 1)
+    }
+}
+
 /// Bits of a rank that the sequence has: enough for two thousand years of a million events a second.
 const SEQUENCE_BITS: u32 = 56;
 
 /// Room for as many events is never given back.
 const ROOM_MIN: usize = 1024;
 
-/// So many events are told of together before they are due.
-const TOLD_TOGETHER: usize = 32;
+/// So many events are looked through together for those to be told of before they are due.
+const TOLD_TOGETHER: usize = 64;
+
+/// Events have long been waiting once so many others were added after them: what they are about is no longer at hand.
+const LONG_AGO: u64 = 1024;
 
 impl<E> Default for EventQueue<E> {
     fn default() -> Self {
@@ -62,6 +73,7 @@ impl<E> Default for EventQueue<E> {
             told: 0,
             added: BinaryHeap::new(),
             far: BTreeMap::new(),
+            spare: Vec::new(),
             slot: 0,
             places: Vec::new(),
             free: Vec::new(),
@@ -91,7 +103,7 @@ impl<E> EventQueue<E> {
         if slot_of(time) <= self.slot {
             self.added.push(Reverse(entry));
         } else {
-            self.far.entry(slot_of(time)).or_default().push(entry);
+            self.far.entry(slot_of(time)).or_insert_with(|| std::mem::take(&mut self.spare)).push(entry);
             self.advance();
         }
     }
@@ -102,7 +114,9 @@ impl<E> EventQueue<E> {
             && let Some((slot, mut entries)) = self.far.pop_first()
         {
             entries.sort_unstable_by(|a, b| b.cmp(a));
-            (self.slot, self.in_order, self.told) = (slot, entries, 0);
+            self.spare = std::mem::replace(&mut self.in_order, entries);
+            self.spare.shrink_to(ROOM_MIN);
+            (self.slot, self.told) = (slot, 0);
         }
     }
 
@@ -137,8 +151,8 @@ impl<E> EventQueue<E> {
         Some((time, event?))
     }
 
-    /// The events that come next of those that have long been waiting: each is told of once, some of them together. None
-    /// before those that were told of last are over.
+    /// Those of the events that come next that have long been waiting: each is told of once, some of them together. None
+    /// before those that were looked through last are over.
     pub fn upcoming(&mut self) -> impl Iterator<Item = &E> {
         let next = if self.told == 0 {
             self.told = self.in_order.len().min(TOLD_TOGETHER);
@@ -146,7 +160,8 @@ impl<E> EventQueue<E> {
         } else {
             0
         };
-        let entries = self.in_order.iter().rev().take(next);
+        let before = self.sequence.saturating_sub(LONG_AGO);
+        let entries = self.in_order.iter().rev().take(next).filter(move |entry| entry.sequence() < before);
         entries.filter_map(|entry| self.places[entry.place as usize].as_ref())
     }
 
@@ -211,16 +226,25 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_next_is_told_of_once_and_in_order() {
+    fn what_comes_next_is_told_of_once_and_in_order_if_it_waits_long() {
         let mut queue = EventQueue::default();
         let count = TOLD_TOGETHER + 3;
-        queue.push(SimTime::ZERO, Lane(0), 0);
-        (1..=count)
-            .rev()
-            .for_each(|n| queue.push(SimTime::from_secs(60) + SimDuration::from_nanos(n as u64), Lane(0), n));
+        let at = |n: usize| SimTime::from_secs(60) + SimDuration::from_nanos(n as u64);
+        // Before this one is over, no other slot comes.
+        queue.push(SimTime::from_nanos(1), Lane(0), 0);
+        (1..=count).rev().for_each(|n| queue.push(at(n), Lane(0), n));
+        // Each of these is over before the next is added.
+        (0..LONG_AGO).for_each(|_| {
+            queue.push(SimTime::ZERO, Lane(0), 0);
+            assert_eq!(queue.pop_until(SimTime::ZERO), Some((SimTime::ZERO, 0)));
+            assert_eq!(queue.upcoming().count(), 0, "their slot has not come");
+        });
+        let young = count + 1;
+        queue.push(at(young), Lane(0), young);
         let mut told = Vec::new();
         while let Some((_, event)) = queue.pop_until(SimTime::MAX) {
-            assert!(event == 0 || told.contains(&event), "{event} comes, and nobody was told of it");
+            let known = told.contains(&event);
+            assert_eq!(known, (1..=count).contains(&event), "{event} comes");
             told.extend(queue.upcoming().copied());
         }
         assert_eq!(told, (1..=count).collect::<Vec<_>>());

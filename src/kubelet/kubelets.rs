@@ -9,7 +9,7 @@ use super::worker::{Common, Worker};
 use super::{Ctx, KubeletEvent, NodeStep, VolumeUse, say};
 use crate::api::storage::{CsiNode, PersistentVolumeClaim, VolumeAttachment};
 use crate::api::{EventType, Kind, Node, ObjectKey, Pod};
-use crate::base::{LookupMap, Shared, SimDuration, SimTime, Skim, Str, fetch};
+use crate::base::{LookupMap, Shared, SimDuration, SimTime, Skim, Str, fetch, gather};
 use crate::params::Delay;
 use crate::params::traffic::Health;
 use crate::store::{ApiError, Change, ObjId, Verb, Voice};
@@ -221,7 +221,6 @@ impl Kubelets {
 
     /// An agent sees a Pod for the first time.
     fn arrive(&mut self, id: ObjId, pod: &Arc<Pod>, number: u32, ctx: &mut Ctx<'_>) {
-        fetch([self.machines[number as usize].skim_for(id)]);
         let recipe = self.common.recipe(&pod.spec);
         let local = LocalPod::new(id, pod, number, recipe, ctx.store.now(), ctx.store.timestamp());
         self.pods.insert(id, local.into());
@@ -281,14 +280,19 @@ impl Kubelets {
         Some(result)
     }
 
+    /// A number that is made of all that a Pod needs of a node's machine that arrives there.
+    pub fn skim_node(&self, node: &str) -> u64 {
+        self.machine(node).map_or(0, |number| self.machines[number as usize].skim_for(ObjId(u64::MAX)))
+    }
+
     /// Fetches from memory what these Pods' timers will need, which are due soon. In which voices good news of them have been
     /// told.
     pub fn fetch(&self, ids: &[ObjId]) -> Vec<Voice> {
-        let pods: Vec<&LocalPod> = ids.iter().filter_map(|id| self.pods.get(id)).map(|pod| &**pod).collect();
+        let pods = gather(ids.iter().filter_map(|id| self.pods.get(id)).map(|pod| &**pod));
         fetch(pods.iter().map(|pod| pod.skim()));
         let machine_of = |pod: &LocalPod| &self.machines[pod.node as usize];
         fetch(pods.iter().map(|pod| pod.containers.skim() ^ machine_of(pod).skim_for(pod.id)));
-        pods.iter().filter_map(|pod| pod.voice).collect()
+        gather(pods.iter().filter_map(|pod| pod.voice))
     }
 
     /// A timer is due.

@@ -68,6 +68,8 @@ pub struct Machine {
     /// How many those are.
     pub admitted: i64,
     addresses: Addresses,
+    /// It is being shut down, with time for its Pods to end.
+    pub shutdown: Option<Box<Shutdown>>,
     /// Its Pods.
     pub pods: BTreeSet<ObjId>,
     /// Its images.
@@ -88,8 +90,6 @@ pub struct Machine {
     pub sole: BTreeMap<Str, ObjId>,
     /// CSI drivers that have not registered yet.
     pub drivers: Vec<CsiNodeDriver>,
-    /// It is being shut down, with time for its Pods to end.
-    pub shutdown: Option<Shutdown>,
     renewals: Option<Renewals>,
 }
 
@@ -146,6 +146,7 @@ impl Machine {
             used: ResourceList::default(),
             admitted: 0,
             addresses: Addresses::default(),
+            shutdown: None,
             pods: BTreeSet::new(),
             images: Images::default(),
             pressure: Pressure::default(),
@@ -156,7 +157,6 @@ impl Machine {
             volumes: BTreeMap::new(),
             sole: BTreeMap::new(),
             drivers: Vec::new(),
-            shutdown: None,
             renewals: None,
         }
     }
@@ -166,6 +166,7 @@ impl Machine {
         mix([
             self.admitted as u64,
             self.addresses.next as u64,
+            u64::from(self.shutdown.is_some()),
             u64::from(self.pods.contains(&pod)),
             u64::from(self.used.0.contains_key("")),
             u64::from(self.images.has("", SimTime::ZERO)),

@@ -83,7 +83,7 @@ impl Kubelets {
         let groups = self.groups(number, &periods);
         let until = ctx.store.now();
         let machine = &mut self.machines[number as usize];
-        machine.shutdown = Some(Shutdown { groups, ending: Vec::new(), until });
+        machine.shutdown = Some(Box::new(Shutdown { groups, ending: Vec::new(), until }));
         let message = "Shutdown manager detected shutdown event";
         say::of_node(machine, EventType::Normal, "Shutdown", message, ctx);
         machine.post_status(ctx);

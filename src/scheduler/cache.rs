@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use super::decision::Binding;
-use super::framework::{NodeInfo, PodInfo, Shapes, Snapshot};
+use super::framework::{PodInfo, Shapes, Snapshot};
 use crate::api::{Pod, Uid};
-use crate::base::{LookupMap, Skim, Str, fetch};
+use crate::base::{LookupMap, Skim, Str, fetch, gather};
 
 /// A Pod that takes room on a node.
 #[derive(Clone, Debug)]
@@ -73,8 +73,7 @@ impl Cache {
     /// Fetches from memory what these Pods' ends will need.
     pub fn fetch(&self, pods: &[&Pod]) {
         let known = pods.iter().filter_map(|pod| Some((*pod, self.placed.get(&pod.meta.uid)?)));
-        let placed: Vec<(&Pod, &NodeInfo)> =
-            known.filter_map(|(pod, placed)| Some((pod, self.snapshot.get(&placed.node)?))).collect();
+        let placed = gather(known.filter_map(|(pod, placed)| Some((pod, self.snapshot.get(&placed.node)?))));
         fetch(placed.iter().map(|(_, node)| node.skim()));
         fetch(placed.iter().map(|(pod, node)| {
             let found = node.place_of(&pod.meta.uid).map(|at| &node.pods()[at]);

@@ -6,6 +6,7 @@
 
 use super::event::Event;
 use super::world::World;
+use crate::base::{fetch, gather};
 use crate::kubelet::KubeletEvent;
 use crate::store::ObjId;
 
@@ -15,7 +16,7 @@ pub(super) const GONE_TOGETHER: usize = 32;
 impl World {
     /// Fetches what the next timers of kubelets will need.
     pub(super) fn look_ahead(&mut self) {
-        let pods: Vec<ObjId> = self.queue.upcoming().filter_map(pod_of).collect();
+        let pods = gather(self.queue.upcoming().filter_map(pod_of));
         if pods.is_empty() {
             return;
         }
@@ -23,6 +24,11 @@ impl World {
         self.scheduler.inner().fetch(&self.store.fetch_pods(&pods));
         self.store.fetch_voices(&voices);
         self.evaluator.traces().fetch(&pods);
+    }
+
+    /// Fetches what a Pod will need that is about to be bound to a node.
+    pub(super) fn think_of(&self, node: &str) {
+        fetch([self.kubelets.skim_node(node), self.store.skim_node(node)]);
     }
 }
 

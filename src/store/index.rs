@@ -8,6 +8,7 @@ use super::table::{ObjId, Stored};
 use crate::api::selector::Operator;
 use crate::api::service::Namespace;
 use crate::api::{Kind, LabelSelector, Labels, Meta, Node, ObjectKey, Pod};
+use crate::base::fetch::mix;
 use crate::base::{LookupMap, NumberSet, Str};
 
 /// Pods of one controller with the same labels.
@@ -121,6 +122,20 @@ impl Indexes {
         if let Some(namespace) = downcast::<Namespace, T>(object) {
             self.set_namespace(namespace, namespace.terminating);
         }
+    }
+
+    /// A number that is made of all that is needed to remove a Pod.
+    pub(super) fn skim_for(&self, id: ObjId, pod: &Pod) -> u64 {
+        let meta = &pod.meta;
+        let owned = match meta.controller() {
+            Some(owner) => self.pods_by_controller.get(&owner.uid),
+            None => self.orphan_pods.get(&meta.namespace),
+        };
+        let there =
+            pod.node_name.as_ref().map_or(Some(&self.unbound_pods), |node| self.pods_by_node.get(node));
+        let alike = label_keys(meta).map(|key| self.pods_by_label.get(&key));
+        let sets = [owned, there].into_iter().chain(alike).flatten();
+        mix(sets.map(|set| u64::from(set.contains(id.0)))) ^ u64::from(self.contains_uid(&meta.uid))
     }
 
     fn set_namespace(&mut self, namespace: &Namespace, terminating: bool) {
@@ -270,15 +285,13 @@ impl Indexes {
     }
 
     fn insert_pod_labels(&mut self, id: ObjId, meta: &Meta) {
-        for (key, value) in meta.labels.iter() {
-            let key = (meta.namespace.clone(), key.clone(), value.clone());
+        for key in label_keys(meta) {
             self.pods_by_label.or_insert_with(key, NumberSet::new).insert(id.0);
         }
     }
 
     fn remove_pod_labels(&mut self, id: ObjId, meta: &Meta) {
-        for (key, value) in meta.labels.iter() {
-            let key = (meta.namespace.clone(), key.clone(), value.clone());
+        for key in label_keys(meta) {
             drop_from(&mut self.pods_by_label, &key, id);
         }
     }
@@ -305,6 +318,11 @@ fn standing(pod: &Pod) -> (bool, bool) {
 /// Events are many, and own nothing.
 fn is_found_by_uid(kind: Kind) -> bool {
     kind != Kind::Event
+}
+
+/// What a Pod is found by for each of its labels.
+fn label_keys(meta: &Meta) -> impl Iterator<Item = (Str, Str, Str)> {
+    meta.labels.iter().map(|(key, value)| (meta.namespace.clone(), key.clone(), value.clone()))
 }
 
 /// The claims a Pod names, ephemeral ones included.

@@ -37,9 +37,9 @@ pub use table::{Held, ObjId, Stored, Table, Tables};
 pub use write::{DeleteOptions, Deleted, Propagation};
 
 use crate::api::object::KindSet;
-use crate::api::{Event, EventType, Kind, LabelSelector, Object, ObjectKey, ObjectRef, Pod, Uid};
+use crate::api::{Event, EventType, Kind, LabelSelector, Node, Object, ObjectKey, ObjectRef, Pod, Uid};
 use crate::base::time::Calendar;
-use crate::base::{NumberSet, SimTime, Skim, Str, Timestamp, fetch};
+use crate::base::{NumberSet, SimTime, Skim, Str, Timestamp, fetch, gather};
 use crate::kernel::{Seed, Streams};
 use admission::Admission;
 use events::Correlator;
@@ -164,20 +164,27 @@ impl Store {
 
     /// These Pods, of which everything has been fetched that belongs to them alone.
     pub fn fetch_pods(&self, ids: &[ObjId]) -> Vec<&Pod> {
-        let pods: Vec<&Pod> = ids.iter().filter_map(|id| self.get_id::<Pod>(*id)).map(|pod| &**pod).collect();
+        let pods = gather(ids.iter().filter_map(|id| self.get_id::<Pod>(*id)).map(|pod| &**pod));
         fetch(pods.iter().map(|pod| pod.skim()));
         fetch(pods.iter().map(|pod| pod.skim_parts()));
         pods
     }
 
+    /// A number that is made of all that is needed of a node when a Pod is bound to it.
+    pub fn skim_node(&self, name: &str) -> u64 {
+        let node =
+            self.find::<Node>("", name).map_or(0, |node| (node.meta.labels.len() ^ node.taints.len()) as u64);
+        node ^ u64::from(self.indexes.pods_on(name).is_some_and(|pods| pods.contains(u64::MAX)))
+    }
+
     /// The same, with what is needed to remove them.
     pub fn fetch_for_removal(&self, ids: &[ObjId]) {
-        let pods = self.fetch_pods(ids);
-        let known = |pod: &Pod| {
-            let by_name = Pod::table(&self.tables).find(&pod.meta.namespace, &pod.meta.name).is_some();
-            u64::from(by_name) ^ u64::from(self.indexes.contains_uid(&pod.meta.uid))
-        };
-        fetch(pods.iter().map(|pod| known(pod)));
+        self.fetch_pods(ids);
+        let pods = gather(ids.iter().filter_map(|id| Some((*id, &**self.get_id::<Pod>(*id)?))));
+        fetch(pods.iter().map(|(id, pod)| {
+            let table = Pod::table(&self.tables);
+            table.skim_for(*id, &pod.meta) ^ self.indexes.skim_for(*id, pod)
+        }));
     }
 
     /// The object with this id, whatever its kind.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::kept::{Kept, KeptEvent};
 use crate::api::meta::KeyParts;
-use crate::api::{Kind, Object, ObjectKey, Resource};
+use crate::api::{Kind, Meta, Object, ObjectKey, Resource};
 use crate::base::{LookupMap, NumberSet, Paged, Str};
 
 /// The place of an object in its table. Grows with creation across all kinds; never used twice.
@@ -79,6 +79,13 @@ impl<T: Stored> Table<T> {
         let all = (!is_named(T::KIND)).then(|| self.all_kept()).into_iter().flatten();
         let unnamed = all.filter(move |(_, kept)| kept.is_in(namespace));
         ids.chain(unnamed.map(|(id, _)| id))
+    }
+
+    /// A number that is made of all that is needed to remove the object of this name from `id`.
+    pub(super) fn skim_for(&self, id: ObjId, meta: &Meta) -> u64 {
+        let by_key = self.by_key.contains_key(&(&*meta.namespace, &*meta.name) as &dyn KeyParts);
+        let of_namespace = self.by_namespace.get(&meta.namespace);
+        u64::from(by_key) ^ u64::from(of_namespace.is_some_and(|ids| ids.contains(id.0)))
     }
 
     /// How many there are.

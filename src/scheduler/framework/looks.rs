@@ -189,8 +189,8 @@ mod tests {
         let counts = |looks: &Looks, selector: &str| -> Vec<(u32, u32)> {
             let selector = LabelSelector::parse(selector).unwrap();
             let namespace = Str::from("default");
-            let nodes = looks.alive(&namespace, &selector).flat_map(|look| &look.whereabouts.nodes);
-            nodes.map(|(node, count)| (node.0, *count)).collect()
+            let nodes = looks.alive(&namespace, &selector).flat_map(|look| look.whereabouts.nodes.iter());
+            nodes.map(|(node, count)| (node.0, count)).collect()
         };
         for (node, name, labels) in
             [(0, "a", "app=web"), (0, "b", "app=web"), (2, "c", "app=web"), (1, "d", "app=db")]

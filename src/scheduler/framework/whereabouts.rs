@@ -95,11 +95,100 @@ impl PlaceCounts {
     }
 }
 
+/// How many of some Pods are on which node.
+///
+/// Those on a few nodes are a tree; those on many are numbers by the node's place, of which one is at hand in a single step.
+#[derive(Clone, Debug, Default)]
+pub struct NodeCounts {
+    /// Empty if there is a list.
+    few: BTreeMap<NodeId, u32>,
+    /// By the node's place, if so many nodes have some.
+    many: Vec<u32>,
+    /// How many nodes have some.
+    nodes: usize,
+}
+
+/// A list has at most so many places for each node that has Pods; it becomes a tree again once it has four times as many.
+const SPARSE: usize = 8;
+
+impl NodeCounts {
+    /// Whether no node has any.
+    pub const fn is_empty(&self) -> bool {
+        self.nodes == 0
+    }
+
+    /// How many are on a node.
+    fn get(&self, node: NodeId) -> u32 {
+        match self.many.get(node.index()) {
+            Some(count) => *count,
+            None => self.few.get(&node).copied().unwrap_or(0),
+        }
+    }
+
+    /// The nodes that have some, in the order of their places, with their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (NodeId, u32)> {
+        let many = self.many.iter().enumerate().filter(|(_, count)| **count > 0);
+        let many = many.map(|(at, count)| (NodeId(at as u32), *count));
+        self.few.iter().map(|(node, count)| (*node, *count)).chain(many)
+    }
+
+    /// One more on a node.
+    fn add(&mut self, node: NodeId) {
+        if self.many.is_empty() {
+            let count = self.few.entry(node).or_default();
+            *count += 1;
+            self.nodes = self.few.len();
+            let places = self.few.last_key_value().map_or(0, |(last, _)| last.index() + 1);
+            if places <= SPARSE * self.nodes {
+                self.many = vec![0; places];
+                for (node, count) in std::mem::take(&mut self.few) {
+                    self.many[node.index()] = count;
+                }
+            }
+            return;
+        }
+        if node.index() >= self.many.len() {
+            self.many.resize(node.index() + 1, 0);
+        }
+        let count = &mut self.many[node.index()];
+        self.nodes += usize::from(*count == 0);
+        *count += 1;
+        self.thin();
+    }
+
+    /// One fewer on a node. Whether there was one.
+    fn remove(&mut self, node: NodeId) -> bool {
+        if let Some(count) = self.many.get_mut(node.index()).filter(|count| **count > 0) {
+            *count -= 1;
+            if *count == 0 {
+                self.nodes -= 1;
+                self.thin();
+            }
+            return true;
+        }
+        let Some(count) = self.few.get_mut(&node) else { return false };
+        *count -= 1;
+        if *count == 0 {
+            self.few.remove(&node);
+            self.nodes = self.few.len();
+        }
+        true
+    }
+
+    /// Makes a tree of a list in which hardly a place is taken.
+    fn thin(&mut self) {
+        if self.many.len() > 4 * SPARSE * self.nodes {
+            let few = self.iter().collect();
+            *self = Self { few, many: Vec::new(), nodes: self.nodes };
+        }
+    }
+}
+
 /// Where some Pods are.
 #[derive(Clone, Debug, Default)]
 pub struct Whereabouts {
     /// How many of them are on which node, Pods bound to nodes that are gone included.
-    pub nodes: BTreeMap<NodeId, u32>,
+    pub nodes: NodeCounts,
     /// By watched key.
     counts: Vec<PlaceCounts>,
 }
@@ -115,17 +204,13 @@ impl Whereabouts {
 
     /// A Pod is on a node, whose places are given.
     pub(super) fn add(&mut self, node: NodeId, site: &Site) {
-        *self.nodes.entry(node).or_default() += 1;
+        self.nodes.add(node);
         self.count(site, 1, true);
     }
 
     /// A Pod is on a node no more; whether none is left anywhere.
     pub(super) fn remove(&mut self, node: NodeId, site: &Site) -> bool {
-        if let Some(count) = self.nodes.get_mut(&node) {
-            *count -= 1;
-            if *count == 0 {
-                self.nodes.remove(&node);
-            }
+        if self.nodes.remove(node) {
             self.count(site, 1, false);
         }
         self.nodes.is_empty()
@@ -133,37 +218,67 @@ impl Whereabouts {
 
     /// The node of some of them, if there are any on it, has moved to other places.
     pub(super) fn moved(&mut self, node: NodeId, from: &Site, to: &Site) {
-        if let Some(count) = self.nodes.get(&node).copied() {
-            self.count(from, count, false);
-            self.count(to, count, true);
-        }
+        let count = self.nodes.get(node);
+        self.count(from, count, false);
+        self.count(to, count, true);
     }
 
     /// One more key is watched; `site` gives the places of a node.
     pub(super) fn recount(&mut self, mut site: impl FnMut(NodeId, &mut Site)) {
         self.counts.clear();
         let mut at = Site::new();
-        for (node, count) in std::mem::take(&mut self.nodes) {
+        for (node, count) in self.nodes.iter() {
             site(node, &mut at);
-            self.count(&at, count, true);
-            self.nodes.insert(node, count);
+            count_at(&mut self.counts, &at, count, true);
         }
     }
 
     fn count(&mut self, site: &Site, count: u32, more: bool) {
-        if self.counts.len() < site.len() {
-            self.counts.resize(site.len(), PlaceCounts::default());
-        }
-        for (counts, place) in self.counts.iter_mut().zip(site) {
-            counts.change(*place, count, more);
-        }
+        count_at(&mut self.counts, site, count, more);
+    }
+}
+
+fn count_at(all: &mut Vec<PlaceCounts>, site: &Site, count: u32, more: bool) {
+    if all.len() < site.len() {
+        all.resize(site.len(), PlaceCounts::default());
+    }
+    for (counts, place) in all.iter_mut().zip(site) {
+        counts.change(*place, count, more);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::testkit::labels;
+
+    proptest! {
+        /// Wherever Pods come and go, it holds what a tree of numbers holds, and a list is not much longer than it need be.
+        #[test]
+        fn nodes_are_counted_as_a_tree_counts_them(
+            steps in prop::collection::vec((prop_oneof![0..8u32, 0..600u32], prop::bool::weighted(0.6)), 0..400),
+        ) {
+            let (mut counts, mut model) = (NodeCounts::default(), BTreeMap::<NodeId, u32>::new());
+            for (node, more) in steps.into_iter().map(|(node, more)| (NodeId(node), more)) {
+                if more {
+                    counts.add(node);
+                    *model.entry(node).or_default() += 1;
+                } else {
+                    prop_assert_eq!(counts.remove(node), model.contains_key(&node));
+                    if let Some(count) = model.get_mut(&node) {
+                        *count -= 1;
+                    }
+                    model.retain(|_, count| *count > 0);
+                }
+                prop_assert_eq!(counts.get(node), model.get(&node).copied().unwrap_or(0));
+                prop_assert_eq!(counts.is_empty(), model.is_empty());
+                prop_assert!(counts.many.len() <= 4 * SPARSE * model.len());
+            }
+            prop_assert!(counts.iter().eq(model));
+        }
+    }
 
     #[test]
     fn places_are_counted_as_pods_and_labels_change() {

@@ -111,6 +111,7 @@ impl World {
             self.binding_fails(placement, &why);
             return;
         }
+        self.think_of(&placement.node);
         let at = self.store.timestamp();
         let node = placement.node.clone();
         let bound = self.store.update::<Pod>(&placement.pod, |pod| {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::{Speaker, Voice, Words};
 use crate::api::Event;
 use crate::base::fetch::mix;
-use crate::base::{LookupMap, Shared, SimDuration, SimTime, Str, Timestamp, fetch};
+use crate::base::{LookupMap, Shared, SimDuration, SimTime, Str, Timestamp, fetch, gather};
 use crate::kernel::Seed;
 use crate::store::kept::About;
 use crate::store::{ObjId, Table};
@@ -125,8 +125,8 @@ impl Correlator {
 
     /// Fetches from memory what is remembered of these voices.
     pub(super) fn fetch(&self, voices: &[Voice]) {
-        let sources: Vec<&Source> =
-            voices.iter().filter_map(|voice| self.sources.get(voice)).map(|source| &**source).collect();
+        let sources =
+            gather(voices.iter().filter_map(|voice| self.sources.get(voice)).map(|source| &**source));
         fetch(sources.iter().map(|source| source.bucket.tokens ^ source.seen.len() as u64));
         fetch(sources.iter().map(|source| {
             let seen = source.seen.iter().map(|seen| seen.event.0 ^ u64::from(seen.in_window));

@@ -43,8 +43,8 @@ impl TopologySums {
                 }
             }
             None => {
-                for (node, count) in &pods.nodes {
-                    self.add(topology, *node, key, amount * i64::from(*count));
+                for (node, count) in pods.nodes.iter() {
+                    self.add(topology, node, key, amount * i64::from(count));
                 }
             }
         }

@@ -137,12 +137,12 @@ fn add_pods(
             counts.iter().for_each(|(place, count)| domains.add(place, count));
             continue;
         }
-        for (id, count) in &look.whereabouts.nodes {
-            if keys.are_all_on(snapshot, *id)
-                && let Some(place) = keys.place(snapshot, index, *id)
-                && (all || constraint.includes(pod, snapshot.node(*id).node()))
+        for (id, count) in look.whereabouts.nodes.iter() {
+            if keys.are_all_on(snapshot, id)
+                && let Some(place) = keys.place(snapshot, index, id)
+                && (all || constraint.includes(pod, snapshot.node(id).node()))
             {
-                domains.add(place, i64::from(*count));
+                domains.add(place, i64::from(count));
             }
         }
     }

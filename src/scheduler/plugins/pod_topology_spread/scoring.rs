@@ -271,7 +271,7 @@ impl Counting<'_> {
             .then(|| self.snapshot.looks().alive(&self.pod.meta.namespace, &constraint.selector))
             .into_iter()
             .flatten();
-        looks.flat_map(|look| &look.whereabouts.nodes).map(|(id, count)| (*id, i64::from(*count)))
+        looks.flat_map(|look| look.whereabouts.nodes.iter()).map(|(id, count)| (id, i64::from(count)))
     }
 
     /// The domain of a node. Nodes without the label make one of their own, that of the empty value.
@@ -314,11 +314,11 @@ impl Counting<'_> {
                 }
                 continue;
             }
-            for (id, count) in &look.whereabouts.nodes {
-                let info = self.snapshot.node(*id);
-                let lacks = self.require_all && !self.keys.are_all_on(self.snapshot, *id);
+            for (id, count) in look.whereabouts.nodes.iter() {
+                let info = self.snapshot.node(id);
+                let lacks = self.require_all && !self.keys.are_all_on(self.snapshot, id);
                 if info.is_present() && !lacks && (all || constraint.includes(self.pod, info.node())) {
-                    domains.add(self.domain(index, *id), i64::from(*count));
+                    domains.add(self.domain(index, id), i64::from(count));
                 }
             }
         }
