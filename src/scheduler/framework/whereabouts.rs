@@ -108,8 +108,10 @@ pub struct NodeCounts {
     nodes: usize,
 }
 
-/// A list has at most so many places for each node that has Pods; it becomes a tree again once it has four times as many.
-const SPARSE: usize = 8;
+/// A tree becomes a list once that has at most so many places for each node that has Pods.
+const DENSE: usize = 8;
+/// A list has at most so many of them; before it has more it becomes a tree again.
+const THIN: usize = 4 * DENSE;
 
 impl NodeCounts {
     /// Whether no node has any.
@@ -134,26 +136,20 @@ impl NodeCounts {
 
     /// One more on a node.
     fn add(&mut self, node: NodeId) {
+        let places = self.many.len().max(node.index() + 1);
+        if !self.many.is_empty() && places > THIN * (self.nodes + 1) {
+            self.make_tree();
+        }
         if self.many.is_empty() {
-            let count = self.few.entry(node).or_default();
-            *count += 1;
+            *self.few.entry(node).or_default() += 1;
             self.nodes = self.few.len();
-            let places = self.few.last_key_value().map_or(0, |(last, _)| last.index() + 1);
-            if places <= SPARSE * self.nodes {
-                self.many = vec![0; places];
-                for (node, count) in std::mem::take(&mut self.few) {
-                    self.many[node.index()] = count;
-                }
-            }
-            return;
+            self.make_list();
+        } else {
+            self.many.resize(places, 0);
+            let count = &mut self.many[node.index()];
+            self.nodes += usize::from(*count == 0);
+            *count += 1;
         }
-        if node.index() >= self.many.len() {
-            self.many.resize(node.index() + 1, 0);
-        }
-        let count = &mut self.many[node.index()];
-        self.nodes += usize::from(*count == 0);
-        *count += 1;
-        self.thin();
     }
 
     /// One fewer on a node. Whether there was one.
@@ -162,7 +158,9 @@ impl NodeCounts {
             *count -= 1;
             if *count == 0 {
                 self.nodes -= 1;
-                self.thin();
+                if self.many.len() > THIN * self.nodes {
+                    self.make_tree();
+                }
             }
             return true;
         }
@@ -175,12 +173,21 @@ impl NodeCounts {
         true
     }
 
-    /// Makes a tree of a list in which hardly a place is taken.
-    fn thin(&mut self) {
-        if self.many.len() > 4 * SPARSE * self.nodes {
-            let few = self.iter().collect();
-            *self = Self { few, many: Vec::new(), nodes: self.nodes };
+    /// Makes a list of the tree if enough of its places are taken.
+    fn make_list(&mut self) {
+        let places = self.few.last_key_value().map_or(0, |(last, _)| last.index() + 1);
+        if places <= DENSE * self.nodes {
+            self.many = vec![0; places];
+            for (node, count) in std::mem::take(&mut self.few) {
+                self.many[node.index()] = count;
+            }
         }
+    }
+
+    /// Makes a tree of the list.
+    fn make_tree(&mut self) {
+        let few = self.iter().collect();
+        *self = Self { few, many: Vec::new(), nodes: self.nodes };
     }
 }
 
@@ -274,7 +281,7 @@ mod tests {
                 }
                 prop_assert_eq!(counts.get(node), model.get(&node).copied().unwrap_or(0));
                 prop_assert_eq!(counts.is_empty(), model.is_empty());
-                prop_assert!(counts.many.len() <= 4 * SPARSE * model.len());
+                prop_assert!(counts.many.len() <= THIN * model.len());
             }
             prop_assert!(counts.iter().eq(model));
         }
