@@ -221,7 +221,7 @@ pub const DIAG_CODES: &[DiagCode] = &[
     row(
         "WT0412",
         "no such class",
-        "The claim names a StorageClass that neither the manifests nor the steps define; it stays Pending unless a volume of that class is there.",
+        "The claim names a StorageClass that neither the manifests nor the steps define, or names none while none is the default; it stays Pending unless a volume of that class, or of none, is there. Clouds bring classes of their own, a simulation does not.",
     ),
     row(
         "WT0413",

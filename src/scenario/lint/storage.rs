@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{code, objects, pods_of, warn};
-use crate::api::k8s::core::v1::PodSpec;
+use crate::api::k8s::core::v1::{PodSpec, Volume};
 use crate::api::lower::lower_claim_spec;
 use crate::api::resources::STORAGE;
 use crate::api::storage::{AccessMode, ClaimSpec, PvSource, StorageClass, annotation, migrated_driver};
@@ -108,7 +108,7 @@ fn host_paths(plan: &Plan, out: &mut Vec<Diagnostic>) {
         );
         let Some((_, spec)) = pods_of(&planned.object).filter(|_| moves) else { continue };
         let written =
-            spec.volumes.iter().flatten().find(|v| v.host_path.is_some() && is_written(spec, &v.name));
+            volumes_of(&planned.object).find(|v| v.host_path.is_some() && is_written(spec, &v.name));
         let Some(path) = written.and_then(|v| v.host_path.as_ref()).map(|h| h.path.as_str()) else {
             continue;
         };
@@ -177,6 +177,16 @@ fn spanning_groups(plan: &Plan, out: &mut Vec<Diagnostic>) {
     }
 }
 
+/// The volumes that a template of Pods names, but for those in whose place a StatefulSet puts its own claims.
+fn volumes_of(object: &Object) -> impl Iterator<Item = &Volume> {
+    let own = match object {
+        Object::StatefulSet(set) => set.claim_templates.as_slice(),
+        _ => &[],
+    };
+    let named = pods_of(object).into_iter().flat_map(|(_, spec)| spec.volumes.iter().flatten());
+    named.filter(|volume| own.iter().all(|template| template.meta.name != *volume.name))
+}
+
 /// Whether a container may write into a volume.
 fn is_written(spec: &PodSpec, volume: &str) -> bool {
     let mounts = spec.containers.iter().flat_map(|c| c.volume_mounts.iter().flatten());
@@ -188,9 +198,12 @@ fn shared_disks(plan: &Plan, out: &mut Vec<Diagnostic>) {
     if plan.nodes.len() < 2 {
         return;
     }
-    let single: BTreeSet<ObjectKey> = claims(plan)
-        .filter(|claim| !claim.modes.is_empty() && claim.modes.iter().all(|mode| mode.is_single_node()))
-        .map(|claim| claim.key)
+    let one_node = |modes: &[AccessMode]| !modes.is_empty() && modes.iter().all(|m| m.is_single_node());
+    let single: BTreeSet<ObjectKey> = objects(plan)
+        .filter_map(|planned| match &planned.object {
+            Object::PersistentVolumeClaim(c) if one_node(&c.spec.access_modes) => Some(c.meta.key()),
+            _ => None,
+        })
         .collect();
     for planned in objects(plan) {
         let replicas = match &planned.object {
@@ -199,9 +212,11 @@ fn shared_disks(plan: &Plan, out: &mut Vec<Diagnostic>) {
             Object::StatefulSet(o) => o.replicas,
             _ => continue,
         };
-        let Some((_, spec)) = pods_of(&planned.object).filter(|_| replicas > 1) else { continue };
+        if replicas < 2 {
+            continue;
+        }
         let (kind, meta) = (planned.object.kind_name(), planned.object.meta());
-        let named = spec.volumes.iter().flatten().filter_map(|v| v.persistent_volume_claim.as_ref());
+        let named = volumes_of(&planned.object).filter_map(|v| v.persistent_volume_claim.as_ref());
         for claim in named.map(|source| source.claim_name.as_str()) {
             if single.contains(&ObjectKey::new(meta.namespace.clone(), claim)) {
                 let message = format!(
@@ -256,16 +271,13 @@ fn claims(plan: &Plan) -> impl Iterator<Item = Claim> {
             }
             _ => Vec::new(),
         };
-        if let Some((_, spec)) = pods_of(&planned.object) {
-            let volumes = spec.volumes.iter().flatten();
-            let templates =
-                volumes.filter_map(|v| Some((v, v.ephemeral.as_ref()?.volume_claim_template.as_ref()?)));
-            found.extend(templates.filter_map(|(volume, template)| {
-                // What is wrong with the spec itself is said where manifests are read.
-                let spec = lower_claim_spec(template.spec.clone()).ok()?;
-                Some(Claim::of(key(&volume.name), spec.storage_class.clone(), &spec, origin))
-            }));
-        }
+        let templates = volumes_of(&planned.object)
+            .filter_map(|v| Some((v, v.ephemeral.as_ref()?.volume_claim_template.as_ref()?)));
+        found.extend(templates.filter_map(|(volume, template)| {
+            // What is wrong with the spec itself is said where manifests are read.
+            let spec = lower_claim_spec(template.spec.clone()).ok()?;
+            Some(Claim::of(key(&volume.name), spec.storage_class.clone(), &spec, origin))
+        }));
         found
     })
 }
@@ -313,7 +325,8 @@ fn no_volume(class: &StorageClass, claim: &Claim) -> Option<(String, &'static st
     Some((why, "change the size of the claim, or the parameters of the class"))
 }
 
-/// Claims of classes that nothing defines. A class may also be a name that volumes by hand and claims agree on.
+/// Claims of classes that nothing defines, or of none while none is the default. A class may also be a name that volumes by hand
+/// and claims agree on, and a volume by hand may have none.
 fn missing_classes(plan: &Plan, out: &mut Vec<Diagnostic>) {
     let mut known: BTreeSet<Str> = BTreeSet::new();
     for planned in objects(plan) {
@@ -323,20 +336,34 @@ fn missing_classes(plan: &Plan, out: &mut Vec<Diagnostic>) {
             _ => false,
         };
     }
+    let has_default = objects(plan).any(|p| matches!(&p.object, Object::StorageClass(c) if c.is_default()));
     let mut missing: BTreeMap<Str, (ObjectKey, Span)> = BTreeMap::new();
     for claim in claims(plan) {
-        if let Some(class) = claim.class.filter(|class| !class.is_empty() && !known.contains(class)) {
+        let class = claim.class.unwrap_or_default();
+        if !known.contains(&class) && !(class.is_empty() && has_default) {
             missing.entry(class).or_insert((claim.key, claim.origin));
         }
     }
     let names: Vec<&str> = known.iter().map(Str::as_str).filter(|name| !name.is_empty()).collect();
     for (class, (key, origin)) in missing {
-        let message = format!("the claim `{key}` names the StorageClass `{class}`, which nothing defines");
-        let help = match crate::base::diag::did_you_mean(&class, names.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => {
-                "add the class to the manifests; clouds bring their own, a simulation does not".to_owned()
-            }
+        let (message, help) = if class.is_empty() {
+            let message = format!("the claim `{key}` names no StorageClass, and none is the default");
+            (
+                message,
+                format!(
+                    "name one, or make one the default with the annotation `{}`",
+                    annotation::DEFAULT_CLASS
+                ),
+            )
+        } else {
+            let message =
+                format!("the claim `{key}` names the StorageClass `{class}`, which nothing defines");
+            let near = crate::base::diag::did_you_mean(&class, names.iter().copied());
+            let help = near.map_or_else(
+                || "add the class to the manifests; clouds bring their own, a simulation does not".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            (message, help)
         };
         out.push(warn(code::LINT_NO_CLASS, origin, message, help));
     }
