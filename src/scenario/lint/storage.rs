@@ -328,19 +328,24 @@ fn no_volume(class: &StorageClass, claim: &Claim) -> Option<(String, &'static st
 /// Claims of classes that nothing defines, or of none while none is the default. A class may also be a name that volumes by hand
 /// and claims agree on, and a volume by hand may have none.
 fn missing_classes(plan: &Plan, out: &mut Vec<Diagnostic>) {
+    // The empty name stands for no class.
     let mut known: BTreeSet<Str> = BTreeSet::new();
     for planned in objects(plan) {
         match &planned.object {
-            Object::StorageClass(class) => known.insert(class.meta.name.clone()),
-            Object::PersistentVolume(volume) => known.insert(volume.class()),
-            _ => false,
-        };
+            Object::StorageClass(class) => {
+                known.insert(class.meta.name.clone());
+                known.extend(class.is_default().then(Str::new));
+            }
+            Object::PersistentVolume(volume) => {
+                known.insert(volume.class());
+            }
+            _ => {}
+        }
     }
-    let has_default = objects(plan).any(|p| matches!(&p.object, Object::StorageClass(c) if c.is_default()));
     let mut missing: BTreeMap<Str, (ObjectKey, Span)> = BTreeMap::new();
     for claim in claims(plan) {
         let class = claim.class.unwrap_or_default();
-        if !known.contains(&class) && !(class.is_empty() && has_default) {
+        if !known.contains(&class) {
             missing.entry(class).or_insert((claim.key, claim.origin));
         }
     }
