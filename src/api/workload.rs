@@ -205,6 +205,13 @@ pub struct StatefulSet {
     pub status: StatefulSetStatus,
 }
 
+impl StatefulSet {
+    /// Whether a volume of this name is one of the set's own claims, whatever the Pods' template says of it.
+    pub fn owns_volume(&self, name: &str) -> bool {
+        self.claim_templates.iter().any(|template| template.meta.name == name)
+    }
+}
+
 /// A claim template of a StatefulSet: metadata (name, labels, annotations) and the claim's spec.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimTemplate {

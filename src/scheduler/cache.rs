@@ -71,8 +71,8 @@ impl Cache {
     }
 
     /// Fetches from memory what these Pods' ends will need.
-    pub fn fetch(&self, pods: &[&Pod]) {
-        let known = pods.iter().filter_map(|pod| Some((*pod, self.placed.get(&pod.meta.uid)?)));
+    pub fn fetch<'a>(&self, pods: impl Iterator<Item = &'a Pod>) {
+        let known = pods.filter_map(|pod| Some((pod, self.placed.get(&pod.meta.uid)?)));
         let placed = gather(known.filter_map(|(pod, placed)| Some((pod, self.snapshot.get(&placed.node)?))));
         fetch(placed.iter().map(|(_, node)| node.skim()));
         fetch(placed.iter().map(|(pod, node)| {

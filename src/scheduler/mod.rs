@@ -133,7 +133,7 @@ impl Scheduler {
     }
 
     /// Fetches from memory what it will need once it hears that these Pods have ended.
-    pub fn fetch(&self, pods: &[&Pod]) {
+    pub fn fetch<'a>(&self, pods: impl Iterator<Item = &'a Pod>) {
         self.cache.fetch(pods);
     }
 

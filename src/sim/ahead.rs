@@ -21,7 +21,8 @@ impl World {
             return;
         }
         let voices = self.kubelets.fetch(&pods);
-        self.scheduler.inner().fetch(&self.store.fetch_pods(&pods));
+        let held = self.store.fetch_pods(&pods);
+        self.scheduler.inner().fetch(held.into_iter().map(|(_, pod)| pod));
         self.store.fetch_voices(&voices);
         self.evaluator.traces().fetch(&pods);
     }

@@ -162,12 +162,20 @@ impl Store {
         T::table(&self.tables).kept(id)
     }
 
-    /// These Pods, of which everything has been fetched that belongs to them alone.
-    pub fn fetch_pods(&self, ids: &[ObjId]) -> Vec<&Pod> {
-        let pods = gather(ids.iter().filter_map(|id| self.get_id::<Pod>(*id)).map(|pod| &**pod));
-        fetch(pods.iter().map(|pod| pod.skim()));
-        fetch(pods.iter().map(|pod| pod.skim_parts()));
+    /// Those of these Pods that are there, of which everything has been fetched that belongs to them alone.
+    pub fn fetch_pods(&self, ids: &[ObjId]) -> Vec<(ObjId, &Pod)> {
+        let pods = gather(ids.iter().filter_map(|id| Some((*id, &**self.get_id::<Pod>(*id)?))));
+        fetch(pods.iter().map(|(_, pod)| pod.skim()));
+        fetch(pods.iter().map(|(_, pod)| pod.skim_parts()));
         pods
+    }
+
+    /// Fetches of these Pods what [`Self::fetch_pods`] does, and what is needed to remove them.
+    pub fn fetch_for_removal(&self, ids: &[ObjId]) {
+        let (pods, table) = (self.fetch_pods(ids), Pod::table(&self.tables));
+        fetch(
+            pods.into_iter().map(|(id, pod)| table.skim_for(id, &pod.meta) ^ self.indexes.skim_for(id, pod)),
+        );
     }
 
     /// A number that is made of all that is needed of a node when a Pod is bound to it.
@@ -175,16 +183,6 @@ impl Store {
         let node =
             self.find::<Node>("", name).map_or(0, |node| (node.meta.labels.len() ^ node.taints.len()) as u64);
         node ^ u64::from(self.indexes.pods_on(name).is_some_and(|pods| pods.contains(u64::MAX)))
-    }
-
-    /// The same, with what is needed to remove them.
-    pub fn fetch_for_removal(&self, ids: &[ObjId]) {
-        self.fetch_pods(ids);
-        let pods = gather(ids.iter().filter_map(|id| Some((*id, &**self.get_id::<Pod>(*id)?))));
-        fetch(pods.iter().map(|(id, pod)| {
-            let table = Pod::table(&self.tables);
-            table.skim_for(*id, &pod.meta) ^ self.indexes.skim_for(*id, pod)
-        }));
     }
 
     /// The object with this id, whatever its kind.

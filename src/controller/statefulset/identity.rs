@@ -108,7 +108,6 @@ pub fn with_claims(set: &StatefulSet, spec: &PodSpec, ordinal: i32) -> PodSpec {
     if set.claim_templates.is_empty() {
         return spec;
     }
-    let is_claim = |name: &str| set.claim_templates.iter().any(|t| t.meta.name == name);
     let mut raw = k8s::core::v1::PodSpec::clone(&spec.raw);
     let (mut volumes, mut raw_volumes) = (Vec::new(), Vec::new());
     for template in &set.claim_templates {
@@ -126,8 +125,8 @@ pub fn with_claims(set: &StatefulSet, spec: &PodSpec, ordinal: i32) -> PodSpec {
             source: VolumeSource::Claim { claim, read_only: false },
         });
     }
-    volumes.extend(spec.volumes.iter().filter(|v| !is_claim(&v.name)).cloned());
-    raw_volumes.extend(raw.volumes.take().into_iter().flatten().filter(|v| !is_claim(&v.name)));
+    volumes.extend(spec.volumes.iter().filter(|v| !set.owns_volume(&v.name)).cloned());
+    raw_volumes.extend(raw.volumes.take().into_iter().flatten().filter(|v| !set.owns_volume(&v.name)));
     raw.volumes = Some(raw_volumes);
     spec.volumes = volumes;
     spec.fingerprint = fingerprint::of(&raw);

@@ -179,12 +179,8 @@ fn spanning_groups(plan: &Plan, out: &mut Vec<Diagnostic>) {
 
 /// The volumes that a template of Pods names, but for those in whose place a StatefulSet puts its own claims.
 fn volumes_of(object: &Object) -> impl Iterator<Item = &Volume> {
-    let own = match object {
-        Object::StatefulSet(set) => set.claim_templates.as_slice(),
-        _ => &[],
-    };
     let named = pods_of(object).into_iter().flat_map(|(_, spec)| spec.volumes.iter().flatten());
-    named.filter(|volume| own.iter().all(|template| template.meta.name != *volume.name))
+    named.filter(move |volume| !matches!(object, Object::StatefulSet(set) if set.owns_volume(&volume.name)))
 }
 
 /// Whether a container may write into a volume.
@@ -353,13 +349,8 @@ fn missing_classes(plan: &Plan, out: &mut Vec<Diagnostic>) {
     for (class, (key, origin)) in missing {
         let (message, help) = if class.is_empty() {
             let message = format!("the claim `{key}` names no StorageClass, and none is the default");
-            (
-                message,
-                format!(
-                    "name one, or make one the default with the annotation `{}`",
-                    annotation::DEFAULT_CLASS
-                ),
-            )
+            let mark = annotation::DEFAULT_CLASS;
+            (message, format!("name one, or make one the default with the annotation `{mark}`"))
         } else {
             let message =
                 format!("the claim `{key}` names the StorageClass `{class}`, which nothing defines");
