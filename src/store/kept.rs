@@ -8,7 +8,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::ObjId;
-use super::events::Voice;
+use super::events::{Speaker, Voice};
 use super::write::{identities, identity};
 use crate::api::event::Said;
 use crate::api::{Event, EventType, Lasting, Meta, ObjectRef, Resource};
@@ -78,6 +78,12 @@ pub(super) struct About {
 }
 
 impl About {
+    /// This speaker with its voice.
+    pub(super) fn new(speaker: Speaker, seed: Seed, voice: Voice) -> Self {
+        let Speaker { source, host, regarding, event_type } = speaker;
+        Self { source, host, regarding, event_type, seed, voice }
+    }
+
     /// The namespace of Events.
     pub(super) fn namespace(&self) -> &str {
         if self.regarding.namespace.is_empty() { "default" } else { &self.regarding.namespace }

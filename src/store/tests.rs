@@ -265,6 +265,25 @@ fn a_series_shows_its_second_occurrence_and_ends_in_silence() {
     assert_eq!(store.events().count(), 2);
 }
 
+/// What is said once is as the beginning of a series, and a series may follow it.
+#[test]
+fn what_is_said_once_is_like_what_begins_a_series() {
+    let (mut once, mut begins) = (store(), store());
+    let regarding = ObjectRef { kind: "Pod".into(), namespace: "default".into(), ..ObjectRef::default() };
+    let (source, host, event_type) = (Str::from("kubelet"), Str::new(), EventType::Warning);
+    let speaker = Speaker { source, host, regarding, event_type };
+    for store in [&mut once, &mut begins] {
+        store.advance(SimTime::from_secs(3));
+    }
+    once.emit_once(speaker, Words { reason: "BackOff".into(), message: "a".into() });
+    say(&mut begins, "a", true);
+    let all = |store: &Store| store.events().collect::<Vec<_>>();
+    assert_eq!(all(&once), all(&begins));
+    say(&mut once, "b", true);
+    let seen: Vec<_> = once.events().map(|e| (e.message.to_string(), e.count)).collect();
+    assert_eq!(seen, [("a".to_owned(), 1), ("b".to_owned(), 1)], "nothing of it is remembered");
+}
+
 /// A Pod on a node with a grace of its own, and the phase it is in.
 fn pod(store: &mut Store, name: &str, grace: i64, change: impl FnOnce(&mut Pod)) -> ObjectKey {
     let mut pod = crate::testkit::pod(name, "app=web");

@@ -11,9 +11,9 @@ use crate::base::text::{concat, lit};
 use crate::scheduler::{Binding, VolumeStep};
 use crate::sim::event::{Event, Placement};
 use crate::sim::world::World;
-use crate::store::Store;
+use crate::store::{Store, Words};
 
-use super::CALL_TIME;
+use super::{CALL_TIME, speaker};
 
 /// How often bound claims are looked for (`volumebinding/binder.go`: `BindVolumes` polls).
 pub(super) const PRE_BIND_POLL: SimDuration = SimDuration::from_secs(1);
@@ -129,13 +129,9 @@ impl World {
                 let ObjectKey { namespace, name } = &placement.pod;
                 let message =
                     concat(&["Successfully assigned ", namespace, "/", name, " to ", &placement.node]);
-                self.say_of_pod(
-                    &pod,
-                    &placement.scheduler_name,
-                    EventType::Normal,
-                    lit!("Scheduled"),
-                    message,
-                );
+                // No Pod is bound a second time.
+                let speaker = speaker(&pod, &placement.scheduler_name, EventType::Normal);
+                self.store.emit_once(speaker, Words { reason: lit!("Scheduled"), message });
             }
             Err(why) => self.binding_fails(placement, &why.to_string()),
         }

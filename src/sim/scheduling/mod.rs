@@ -29,7 +29,7 @@ use crate::controller::ApiBudget;
 use crate::kernel::{Seed, Streams};
 use crate::plan::Plan;
 use crate::scheduler::{Attempt, Choice, Decision, Failure, Nomination, Scheduler, Skip};
-use crate::store::{Change, Emit};
+use crate::store::{Change, Emit, Speaker};
 use inbox::Inbox;
 
 /// One scheduling cycle.
@@ -245,18 +245,17 @@ impl World {
         reason: Str,
         message: impl Into<Str>,
     ) {
-        self.store.emit(Emit {
-            source: source.clone(),
-            host: Str::new(),
-            regarding: ObjectRef::to(pod),
-            event_type,
-            reason,
-            message: message.into(),
-            series: true,
-        });
+        let Speaker { source, host, regarding, event_type } = speaker(pod, source, event_type);
+        let message = message.into();
+        self.store.emit(Emit { source, host, regarding, event_type, reason, message, series: true });
     }
 
     fn pod_of(&self, key: &ObjectKey, uid: &str) -> Option<Arc<Pod>> {
         self.store.get::<Pod>(key).filter(|pod| pod.meta.uid == uid).cloned()
     }
+}
+
+/// A scheduler that speaks of a Pod.
+fn speaker(pod: &Pod, scheduler_name: &Str, event_type: EventType) -> Speaker {
+    Speaker { source: scheduler_name.clone(), host: Str::new(), regarding: ObjectRef::to(pod), event_type }
 }

@@ -112,6 +112,13 @@ impl Store {
         allowed
     }
 
+    /// Says through the `events.k8s.io` recorder what is said of an object once in its life: nothing of it need be remembered.
+    pub fn emit_once(&mut self, speaker: Speaker, words: Words) {
+        let voice = speaker.voice();
+        let about = About::new(speaker, self.seed, voice);
+        self.create_event(about.into(), words, 1, true);
+    }
+
     /// Nothing more will be said in this voice: its recorder need not remember what was.
     pub fn fall_silent(&mut self, voice: Voice) {
         self.correlator.forget(voice);

@@ -112,8 +112,7 @@ impl Correlator {
             self.sweep_at = 2 * self.sources.len();
         }
         self.sources.or_insert_with(voice, || {
-            let Speaker { source, host, regarding, event_type } = speaker();
-            let about = About { source, host, regarding, event_type, seed, voice };
+            let about = About::new(speaker(), seed, voice);
             Source { about: about.into(), bucket: Bucket::full(now), seen: Vec::new() }.into()
         })
     }
