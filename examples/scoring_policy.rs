@@ -4,7 +4,7 @@
 //! a profile enables it, as in kube-scheduler. Run it with `cargo run --example scoring_policy`.
 
 use std::error::Error;
-use std::sync::Arc;
+use wavetank::base::Arc;
 
 use serde_json::json;
 use wavetank::api::{Kind, Object, Pod, lower};

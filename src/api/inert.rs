@@ -1,10 +1,9 @@
 //! Objects that the simulation carries but does not move: CRDs, RBAC, ConfigMaps, Ingresses …
 
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 
 use super::meta::Meta;
-use crate::base::Str;
+use crate::base::{Arc, Str};
 
 /// An object of a kind that nothing in the simulation acts on.
 #[derive(Clone, Debug)]

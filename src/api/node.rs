@@ -1,14 +1,12 @@
 //! Nodes.
 
-use std::sync::Arc;
-
 use super::condition::{self, Condition};
 use super::k8s;
 use super::meta::Meta;
 use super::resources::ResourceList;
 use super::taint::Taint;
 use super::workload::BoundaryPart;
-use crate::base::Str;
+use crate::base::{Arc, Str};
 
 /// The taint by which an administrator says that a node is surely down.
 pub const TAINT_OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";

@@ -1,7 +1,6 @@
 //! The closed list of kinds, as one table, and the sum over them.
 
 use std::fmt;
-use std::sync::Arc;
 
 use super::event::Event;
 use super::inert::Inert;
@@ -19,7 +18,7 @@ use super::storage::{
 use super::workload::{
     ControllerRevision, CronJob, DaemonSet, Deployment, Job, ReplicaSet, ReplicationController, StatefulSet,
 };
-use crate::base::Str;
+use crate::base::{Arc, Str};
 
 /// A kind of object that the store has a table for.
 pub trait Resource: Clone + fmt::Debug + PartialEq + std::hash::Hash {

@@ -1,7 +1,6 @@
 //! Pods: the hot kind. A Pod is a small record; what it shares with its template lies behind one `Arc`.
 
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 
 use super::condition::{self, Condition};
 use super::k8s;
@@ -11,7 +10,7 @@ use super::selector::{LabelSelector, NodeSelector, NodeSelectorTerm};
 use super::taint::Toleration;
 use super::volume::Volume;
 use crate::base::fetch::{Skim, mix};
-use crate::base::{Str, Timestamp};
+use crate::base::{Arc, Str, Timestamp};
 
 /// A Pod.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

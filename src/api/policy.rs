@@ -7,8 +7,7 @@ use super::resources::ResourceList;
 use super::selector::LabelSelector;
 use super::workload::{BoundaryPart, IntOrPercent};
 use crate::base::time::Calendar;
-use crate::base::{Few, Quantity, SimDuration, SimTime, Str, Timestamp};
-use std::sync::Arc;
+use crate::base::{Arc, Few, Quantity, SimDuration, SimTime, Str, Timestamp};
 
 /// A PodDisruptionBudget.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

@@ -1,12 +1,10 @@
 //! Namespaces, Services and EndpointSlices.
 
-use std::sync::Arc;
-
 use super::condition::Condition;
 use super::k8s;
 use super::meta::{Labels, Meta};
 use super::workload::BoundaryPart;
-use crate::base::Str;
+use crate::base::{Arc, Str};
 
 /// A Namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

@@ -1,14 +1,12 @@
 //! Storage kinds: claims, volumes, classes, CSI objects, attachments.
 
-use std::sync::Arc;
-
 use super::condition::Condition;
 use super::k8s;
 use super::meta::{Labels, Meta, ObjectKey, Uid};
 use super::resources::ResourceList;
 use super::selector::{LabelSelector, NodeSelector, NodeSelectorTerm};
 use super::workload::BoundaryPart;
-use crate::base::{Quantity, Str};
+use crate::base::{Arc, Quantity, Str};
 
 /// How a volume may be mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

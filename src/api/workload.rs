@@ -1,14 +1,13 @@
 //! Workload kinds: what makes Pods.
 
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 
 use super::condition::Condition;
 use super::k8s;
 use super::meta::{Labels, Meta};
 use super::pod::PodSpec;
 use super::selector::LabelSelector;
-use crate::base::{Few, Str, Timestamp};
+use crate::base::{Arc, Few, Str, Timestamp};
 
 /// A Pod template; Pods made from it share its spec.
 ///

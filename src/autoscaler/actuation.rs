@@ -2,14 +2,12 @@
 //!
 //! Upstream: `cluster-autoscaler/core/scaledown/actuation/{actuator,drain,delete_in_batch}.go`, 1.34.
 
-use std::sync::Arc;
-
 use super::drainability::{Budgets, Fate, fate, is_daemon};
 use super::scale_down::Candidate;
 use super::{ClusterAutoscaler, Ctx, Effect, TAINT_TO_BE_DELETED, status_config_map};
 use crate::api::{EventType, Node, ObjectKey, ObjectRef, Pod, Taint, TaintEffect};
 use crate::base::text::lit;
-use crate::base::{SimDuration, SimTime, Str};
+use crate::base::{Arc, SimDuration, SimTime, Str};
 
 /// Refused evictions are asked for again.
 const EVICTION_RETRY: SimDuration = SimDuration::from_secs(10);

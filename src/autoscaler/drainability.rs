@@ -2,14 +2,12 @@
 //!
 //! Upstream: `cluster-autoscaler/simulator/drainability/rules/`, 1.34: the first rule that decides wins.
 
-use std::sync::Arc;
-
 use crate::api::pod::{Pod, RestartPolicy};
 use crate::api::policy::PodDisruptionBudget;
 use crate::api::volume::VolumeSource;
 use crate::api::workload::{DaemonSet, Job, ReplicaSet, ReplicationController, StatefulSet};
 use crate::api::{LabelSelector, ObjectKey, OwnerReference, Phase};
-use crate::base::{SimDuration, SimTime, Str};
+use crate::base::{Arc, SimDuration, SimTime, Str};
 use crate::params::settings::ClusterAutoscaler as Flags;
 use crate::store::{Held, Store};
 

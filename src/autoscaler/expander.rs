@@ -155,10 +155,10 @@ fn found(pattern: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Arc;
     use crate::base::Quantity;
     use crate::kernel::Seed;
     use crate::testkit;
-    use std::sync::Arc;
 
     /// `name cpu GiB nodes pods price`; each Pod asks for 1 core and 1 GiB.
     fn choices(text: &str) -> Vec<Choice> {

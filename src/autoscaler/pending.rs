@@ -3,12 +3,10 @@
 //! Upstream: `cluster-autoscaler/core/static_autoscaler.go`, `core/podlistprocessor/{filter_out_schedulable,currently_drained_nodes}.go`,
 //! `core/scaleup/equivalence/groups.go`, 1.34.
 
-use std::sync::Arc;
-
 use super::drainability::{is_daemon, is_mirror};
 use super::simulator::Simulator;
 use crate::api::{Kind, Pod, condition};
-use crate::base::{SimDuration, SimTime, Str};
+use crate::base::{Arc, SimDuration, SimTime, Str};
 use crate::scheduler::framework::PodInfo;
 use crate::store::Store;
 

@@ -10,7 +10,6 @@
 //! `MinimalResourceLimitExceeded`, `NotUnneededOtherReason`, `UnexpectedError`, `NoNodeInfo`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::drainability::{
     Budgets, Fate, fate, is_daemon, is_long_terminating, is_mirror, system_pod_lets_go,
@@ -19,7 +18,7 @@ use super::simulator::Simulator;
 use super::taints::{self, has_taint};
 use super::{ClusterAutoscaler, Ctx, TAINT_CANDIDATE, TAINT_TO_BE_DELETED};
 use crate::api::{Node, ObjectKey, Pod, Taint, TaintEffect};
-use crate::base::{SimDuration, SimTime, Str};
+use crate::base::{Arc, SimDuration, SimTime, Str};
 use crate::cloud::fleet::GroupId;
 use crate::scheduler::framework::{NodeInfo, PodInfo};
 

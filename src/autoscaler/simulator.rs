@@ -6,10 +6,8 @@
 //! A search over nodes goes on after the last one found, as upstream does, but begins anew with every list of Pods; upstream goes
 //! on where the last search of the process ended, in a list that is partly in the order of a map.
 
-use std::sync::Arc;
-
 use crate::api::{Node, Pod};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::scheduler::framework::{CycleState, Framework, NodeId, PodInfo, Snapshot, Status};
 
 /// A copy of the cluster that Pods and nodes can be put into.

@@ -205,7 +205,7 @@ impl Page {
 }
 
 fn write(ctx: &mut Ctx<'_>, time: &str, status: &str) {
-    let body: std::sync::Arc<str> = serde_json::json!({"data": {"status": status}}).to_string().into();
+    let body: crate::base::Arc<str> = serde_json::json!({"data": {"status": status}}).to_string().into();
     let key = ObjectKey::new("kube-system", Inert::table_name("ConfigMap", NAME));
     let annotations: Labels = [(UPDATED, time)].into_iter().collect();
     if ctx.store.get::<Inert>(&key).is_some() {

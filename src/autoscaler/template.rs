@@ -9,7 +9,6 @@
 //! has a template needs no tags here: labels and taints are the group's own unless `nodeTemplate` says otherwise.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::drainability::{is_daemon, is_mirror};
 use super::simulator::Simulator;
@@ -19,7 +18,7 @@ use crate::api::node::HOSTNAME_LABEL;
 use crate::api::resources::{MEMORY, PODS};
 use crate::api::workload::DaemonSet;
 use crate::api::{Labels, Lasting, Meta, Node, Phase, Pod, PodStatus, Toleration, condition};
-use crate::base::{Quantity, SimDuration, SimTime, Str};
+use crate::base::{Arc, Quantity, SimDuration, SimTime, Str};
 use crate::cloud::catalogue;
 use crate::cloud::fleet::{GroupFleet, GroupId};
 use crate::params::settings::ClusterAutoscaler as Flags;

@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+
+use super::Arc;
 
 /// A source text of a [`SourceMap`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

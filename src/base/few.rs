@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
+
+use super::Arc;
 
 /// A collection that takes the room of a pointer, and nothing else while it is empty. Copies share what is in it until one
 /// of them changes.

@@ -22,6 +22,6 @@ pub use lookup::{LookupMap, LookupSet};
 pub use number_set::NumberSet;
 pub use paged::Paged;
 pub use quantity::Quantity;
-pub use shared::Shared;
+pub use shared::{Arc, Shared};
 pub use text::Str;
 pub use time::{SimDuration, SimTime, Timestamp};

@@ -1,7 +1,13 @@
 //! Values that copies share until one of them changes.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
+
+/// A value that several hold, and that is gone with the last of them.
+///
+/// Unlike the standard library's it cannot be held weakly. That saves a word, a step of drawing even with other processors
+/// each time it is changed in place, and another when it goes: there are dozens of them for every Pod. Trait objects, and
+/// slices that are empty as a rule, are held by the standard library's.
+pub use triomphe::Arc;
 
 /// A value whose copies cost nothing: the first change of a copy makes it its own.
 ///

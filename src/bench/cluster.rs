@@ -1,13 +1,11 @@
 //! A scheduler, and the API server, the controllers and the clock that it needs, played as simply as can be.
 
-use std::sync::Arc;
-
 use super::Meter;
 use crate::api::storage::{
     ClaimPhase, ClaimRef, PersistentVolume, PersistentVolumeClaim, VolumePhase, annotation,
 };
 use crate::api::{Kind, Labels, Object, ObjectKey, Pod, Resource, Uid};
-use crate::base::{LookupMap, SimDuration, SimTime, Str};
+use crate::base::{Arc, LookupMap, SimDuration, SimTime, Str};
 use crate::kernel::Seed;
 use crate::kernel::digest::Digest;
 use crate::scheduler::{Binding, Choice, Decision, Failure, Nomination, Scheduler, VolumeStep};

@@ -1,13 +1,11 @@
 //! Makes the objects of a workload.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::template::{Template, object};
 use super::workload::{CreateNodes, CreatePods, Prepare};
 use crate::api::{Kind, Labels, Object, Pod, node::HOSTNAME_LABEL};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 
 /// Nodes with their labels, each followed by its CSINode if it has drivers. `serial` numbers names that are made.
 ///

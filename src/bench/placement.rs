@@ -11,9 +11,7 @@
 //! anew for every Pod, and what FGD, GpuPacking and GpuClustering achieve depends on that by several points. Shuffling and drawing
 //! are seeded as ours are, so that single runs differ from those of that simulator, while means over seeds do not.
 
-use std::sync::Arc;
-
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::kernel::Seed;
 use crate::kernel::rng::Stream;
 use crate::scheduler::plugins::gpu_share::fragmentation::POPULARITY;

@@ -109,7 +109,7 @@ pub fn object(mut manifest: Value, namespace: &str, name: &str) -> Result<Object
         format!("{kind} \"{name}\" is invalid: {}", all.join("; "))
     })?;
     if let Object::Pod(pod) = &mut object {
-        lower::merge_label_keys(std::sync::Arc::make_mut(pod));
+        lower::merge_label_keys(crate::base::Arc::make_mut(pod));
     }
     Ok(object)
 }

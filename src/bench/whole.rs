@@ -4,8 +4,6 @@
 //! Everything is made at time zero, and all Pods count as measured. Churn, deletions and waits have no part in it. The
 //! scheduler may write 5,000 times a second, as in upstream's tests.
 
-use std::sync::Arc;
-
 use super::Meter;
 use super::make::{self, PodMaker};
 use super::result::{Measured, Times};
@@ -14,7 +12,7 @@ use super::template::{Template, object};
 use super::workload::{Case, CreatePods, Op, Size};
 use crate::api::storage::CsiNode;
 use crate::api::{Meta, Object};
-use crate::base::{SourceId, Span};
+use crate::base::{Arc, SourceId, Span};
 use crate::cloud::PlannedNode;
 use crate::facts::NullRecorder;
 use crate::plan::{Plan, PlannedObject};

@@ -1,12 +1,11 @@
 //! `wavetank events`: what was said up to an instant, in the order of time, as `kubectl events` shows it.
 
-use std::sync::Arc;
-
 use super::args::Events;
 use super::exit::Exit;
 use super::get::{parse_name, world_at_with};
 use super::output::Context;
 use crate::api::Event;
+use crate::base::Arc;
 use crate::report::kubectl;
 
 /// Shows Events.

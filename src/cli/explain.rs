@@ -1,7 +1,6 @@
 //! `wavetank explain`: why a Pod is where it is, or nowhere; or what the code of a diagnostic means.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::args::{Explain, Look};
 use super::exit::Exit;
@@ -9,7 +8,7 @@ use super::output::Context;
 use super::{files, get, load, snapshot};
 use crate::api::{Kind, Node, ObjectKey, Pod};
 use crate::base::diag_codes;
-use crate::base::{SimTime, Str};
+use crate::base::{Arc, SimTime, Str};
 use crate::facts::{Fact, NullRecorder, Recorder};
 use crate::report::explanation::{self, Subject};
 use crate::report::holding;

@@ -1,7 +1,6 @@
 //! `wavetank schedule --replicas-until-full`: how many copies of a Pod fit, and what stops the next one.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::json;
 
@@ -9,7 +8,7 @@ use super::args::{RunOutput, Schedule};
 use super::exit::Exit;
 use super::output::Context;
 use crate::api::Pod;
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::report::page::{Page, Paint, count};
 use crate::report::text::Style;
 use crate::report::{placements, placements_text};

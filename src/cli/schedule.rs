@@ -1,12 +1,11 @@
 //! `wavetank schedule`: places the pending Pods of a snapshot.
 
-use std::sync::Arc;
-
 use super::args::{RunOutput, Schedule};
 use super::exit::Exit;
 use super::output::Context;
 use super::snapshot;
 use crate::api::{Object, ObjectKey, Pod};
+use crate::base::Arc;
 use crate::report::text::Style;
 use crate::report::{placements, placements_text};
 use crate::scheduler::evaluation::Evaluation;

@@ -1,14 +1,13 @@
 //! Snapshots: lists of API objects from files, as `kubectl get … -o yaml` writes them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::exit::Exit;
 use super::files::DiskFiles;
 use super::output::Context;
 use crate::api::manifest::{self, Class, Loaded};
 use crate::api::{Object, lower};
-use crate::base::{Diagnostic, Severity, SourceId, SourceMap};
+use crate::base::{Arc, Diagnostic, Severity, SourceId, SourceMap};
 use crate::scenario::{self, Files};
 use crate::scheduler::Config;
 

@@ -1,10 +1,10 @@
 //! What a write has changed of a Pod, so that controllers are told of those writes only that can concern them.
 
 use std::ops::BitOr;
-use std::sync::Arc;
 
 use crate::api::pod::cond;
 use crate::api::{ConditionStatus, Pod};
+use crate::base::Arc;
 use crate::store::Change;
 
 /// Some of what can be another about a Pod.

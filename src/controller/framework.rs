@@ -1,11 +1,9 @@
 //! What a controller is, and what it may do while it works on a key.
 
-use std::sync::Arc;
-
 use super::ApiBudget;
 use super::aspects::Aspects;
 use crate::api::{EventType, Kind, Meta, Object, ObjectKey, ObjectRef};
-use crate::base::{SimDuration, SimTime, Str, Timestamp};
+use crate::base::{Arc, SimDuration, SimTime, Str, Timestamp};
 use crate::kernel::Seed;
 use crate::store::metrics::{MetricsApi, NoMetrics};
 use crate::store::{ApiError, Change, DeleteOptions, Deleted, Emit, ObjId, Store, Stored};

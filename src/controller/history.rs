@@ -3,12 +3,10 @@
 //! Upstream: `pkg/controller/history/controller_history.go`; undo as in
 //! `kubectl/pkg/polymorphichelpers/rollback.go`, v1.34.
 
-use std::sync::Arc;
-
 use super::framework::Ctx;
 use crate::api::workload::ControllerRevision;
 use crate::api::{LabelSelector, Meta, OwnerReference, PodTemplate, Resource};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::store::{ApiError, DeleteOptions, Store};
 
 /// The label of a Pod that names the revision it was made from.

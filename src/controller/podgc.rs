@@ -10,12 +10,11 @@
 //! pass race there).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::api::pod::cond;
 use crate::api::{Condition, ConditionStatus, Kind, Node, Phase, Pod, condition};
-use crate::base::{SimDuration, SimTime, Str};
+use crate::base::{Arc, SimDuration, SimTime, Str};
 use crate::controller::aspects::Aspects;
 use crate::controller::common::recount;
 use crate::params::settings::ControllerManager;

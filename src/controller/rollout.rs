@@ -2,13 +2,12 @@
 //!
 //! Upstream: `kubectl/pkg/cmd/rollout`, `kubectl/pkg/polymorphichelpers`, v1.34.
 
-use std::sync::Arc;
-
 use super::common;
 use super::history::UndoError;
 use super::{daemonset, deployment, statefulset};
 use crate::api::workload::{DaemonSet, StatefulSet};
 use crate::api::{Object, PodTemplate, Resource};
+use crate::base::Arc;
 use crate::store::{Store, Stored};
 
 /// `kubectl rollout undo`; without a revision, to the one before. A template that is that of the revision

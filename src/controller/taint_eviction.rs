@@ -8,7 +8,6 @@
 //! that upstream has for nodes and for Pods; what slows both down is the client's rate limit.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::api::pod::cond;
@@ -16,7 +15,7 @@ use crate::api::{
     Condition, ConditionStatus, EventType, Kind, Node, ObjectKey, ObjectRef, Pod, Taint, TaintEffect,
     Toleration, condition,
 };
-use crate::base::{SimDuration, SimTime, Str};
+use crate::base::{Arc, SimDuration, SimTime, Str};
 use crate::controller::aspects::Aspects;
 use crate::controller::common::recount;
 use crate::store::{Change, DeleteOptions, Store};

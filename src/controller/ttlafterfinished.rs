@@ -95,7 +95,7 @@ mod tests {
                 .unwrap();
         }
         let left = |h: &Harness| {
-            let kept = |job: &&std::sync::Arc<Job>| !job.meta.is_deleting();
+            let kept = |job: &&crate::base::Arc<Job>| !job.meta.is_deleting();
             h.store.list::<Job>().filter(kept).map(|j| j.meta.name.to_string()).collect::<Vec<_>>()
         };
         h.advance_secs(1);

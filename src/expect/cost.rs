@@ -8,12 +8,11 @@
 //! What Pods use is looked at about once a minute while things happen.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::Count;
 use crate::api::node::{INSTANCE_TYPE_LABEL, NODE_GROUP_LABEL};
 use crate::api::{Node, Pod};
-use crate::base::{LookupMap, SimDuration, SimTime, Str};
+use crate::base::{Arc, LookupMap, SimDuration, SimTime, Str};
 use crate::scheduler::framework::resources::{RequestOptions, pod_requests};
 use crate::store::Change;
 
@@ -514,7 +513,7 @@ mod tests {
         let mut store = testkit::store();
         store.create(node("a", "", "")).unwrap();
         let mut pod = testkit::pod("p", "app=p");
-        std::sync::Arc::make_mut(&mut pod.spec).containers[0].requests =
+        crate::base::Arc::make_mut(&mut pod.spec).containers[0].requests =
             [("cpu", Quantity::from_milli(500)), ("memory", Quantity::from_bytes(1 << 30))]
                 .into_iter()
                 .collect();

@@ -1,12 +1,10 @@
 //! The end of a container, by itself or by force.
 
-use std::sync::Arc;
-
 use super::pod::{LocalPod, Run, Stage};
 use super::worker::Worker;
 use super::{ContainerStep, ProbeKind, habits};
 use crate::api::pod::Terminated;
-use crate::base::{SimDuration, SimTime, Str, text::lit};
+use crate::base::{Arc, SimDuration, SimTime, Str, text::lit};
 
 impl Worker<'_, '_> {
     /// A container ends: by itself, or because it was killed.

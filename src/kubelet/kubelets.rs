@@ -1,7 +1,5 @@
 //! The entry points: what changes, what is due, what befalls machines and containers.
 
-use std::sync::Arc;
-
 use super::machine::{self, Machine};
 use super::pod::{LocalPod, Run, Stage};
 use super::volumes::Wait;
@@ -9,7 +7,7 @@ use super::worker::{Common, Worker};
 use super::{Ctx, KubeletEvent, NodeStep, VolumeUse, say};
 use crate::api::storage::{CsiNode, PersistentVolumeClaim, VolumeAttachment};
 use crate::api::{EventType, Kind, Node, ObjectKey, Pod};
-use crate::base::{LookupMap, Shared, SimDuration, SimTime, Skim, Str, fetch, gather};
+use crate::base::{Arc, LookupMap, Shared, SimDuration, SimTime, Skim, Str, fetch, gather};
 use crate::params::Delay;
 use crate::params::traffic::Health;
 use crate::store::{ApiError, Change, ObjId, Verb, Voice};

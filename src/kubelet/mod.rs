@@ -37,10 +37,8 @@
 //! * Processes obey SIGTERM with exit code 0, or the `shutdownExitCode` of their behaviour, unless their `shutdown` is
 //!   longer than the grace period (137). A container that hangs does not obey.
 
-use std::sync::Arc;
-
 use crate::api::{Labels, ObjectKey, PodSpec, Uid};
-use crate::base::{SimDuration, SimTime, Str};
+use crate::base::{Arc, SimDuration, SimTime, Str};
 pub use crate::params::behaviour::ProbeKind;
 use crate::params::settings::Kubelet as KubeletSettings;
 use crate::params::{Behaviour, KubeVersion, Latencies, Operations};

@@ -1,7 +1,5 @@
 //! What an agent knows of a Pod and of its containers.
 
-use std::sync::Arc;
-
 use super::admission::MIRROR;
 use super::probes::Probes;
 use super::recipe::Recipe;
@@ -10,7 +8,7 @@ use super::usage::{Level, Uses};
 use crate::api::pod::{RUNS_FOR, Terminated};
 use crate::api::{Container, Labels, ObjectKey, Pod, PodSpec};
 use crate::base::fetch::{Skim, mix};
-use crate::base::{Few, SimDuration, SimTime, Str, Timestamp, text::lit};
+use crate::base::{Arc, Few, SimDuration, SimTime, Str, Timestamp, text::lit};
 use crate::store::{ObjId, Voice};
 
 /// The first back-off, of images and of restarts.

@@ -9,8 +9,6 @@
 //!   never fails: a memory limit below what a container uses kills the container instead of being refused.
 //! * Containers of Pods that were never resized show neither `allocatedResources` nor `resources` in their status.
 
-use std::sync::Arc;
-
 use super::pod::{Backoff, Stage};
 use super::recipe::Recipe;
 use super::worker::Worker;
@@ -18,7 +16,7 @@ use super::{ContainerStep, Kubelets, PodStep};
 use crate::api::pod::{QosClass, ResizedResources};
 use crate::api::resources::{CPU, MEMORY};
 use crate::api::{Container, Node, ObjectKey, PodSpec, ResourceList};
-use crate::base::{Quantity, SimDuration, Str, text::lit};
+use crate::base::{Arc, Quantity, SimDuration, Str, text::lit};
 use crate::store::ObjId;
 
 /// From an allocation to the status that shows it as applied.

@@ -1,7 +1,5 @@
 //! What an agent does when something is due, was changed, or was missed.
 
-use std::sync::Arc;
-
 use super::exit::mark_ended;
 use super::pod::{Backoff, Run, Stage};
 use super::resize::resizes;
@@ -9,7 +7,7 @@ use super::worker::Worker;
 use super::{ContainerStep, PodStep, ProbeKind};
 use crate::api::pod::Terminated;
 use crate::api::{Pod, PodSpec};
-use crate::base::{SimDuration, Str, text::lit};
+use crate::base::{Arc, SimDuration, Str, text::lit};
 use crate::store::DeleteOptions;
 
 impl Worker<'_, '_> {

@@ -8,8 +8,6 @@
 //! What the runtime refuses does not come about: `InvalidImageName`, `ImageInspectError`, `CreateContainerError`,
 //! `RunContainerError`. Kubernetes' words for a registry's refusal are those of an image that is not there.
 
-use std::sync::Arc;
-
 use super::habits::Habits;
 use super::pod::{Failure, PullNote, Run};
 use super::say::Sentence;
@@ -18,7 +16,7 @@ use super::worker::Worker;
 use super::{ContainerStep, ProbeKind, habits, images};
 use crate::api::Inert;
 use crate::api::pod::PullPolicy;
-use crate::base::{SimDuration, SimTime, Str, text::lit};
+use crate::base::{Arc, SimDuration, SimTime, Str, text::lit};
 use crate::params::behaviour::{Outage, ProbeOutage};
 
 /// Attempts without a ConfigMap or Secret after which only its change is a reason for another; upstream tries

@@ -254,7 +254,7 @@ fn names<'a>(containers: impl Iterator<Item = &'a Container>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use crate::base::Arc;
 
     use serde_json::json;
 

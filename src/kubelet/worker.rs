@@ -3,8 +3,6 @@
 //! Upstream: `pkg/kubelet/kubelet.go` `SyncPod`, `pkg/kubelet/kuberuntime/{kuberuntime_manager,kuberuntime_container}.go`,
 //! v1.34.
 
-use std::sync::Arc;
-
 use super::machine::Machine;
 use super::pod::{LocalPod, Run, Stage};
 use super::recipe::Recipe;
@@ -14,7 +12,7 @@ use super::volumes::Wait;
 use super::{ContainerStep, Ctx, KubeletEvent, PodStep, status};
 use crate::api::pod::RestartPolicy;
 use crate::api::{Pod, PodSpec};
-use crate::base::{LookupMap, SimDuration, SimTime, Str, text::lit};
+use crate::base::{Arc, LookupMap, SimDuration, SimTime, Str, text::lit};
 use crate::params::Delay;
 use crate::store::{DeleteOptions, ObjId};
 

@@ -2,11 +2,10 @@
 //! forbids, and how much room there is.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::Delay;
 use super::drivers::EBS;
-use crate::base::{Quantity, SimTime, Str};
+use crate::base::{Arc, Quantity, SimTime, Str};
 use crate::kernel::{Seed, Stream};
 
 /// What a driver's controller is asked to do.

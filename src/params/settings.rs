@@ -2,9 +2,7 @@
 //!
 //! One table per component makes the struct, its defaults, the reader and the reference page.
 
-use std::sync::Arc;
-
-use crate::base::{Quantity, SimDuration, Str};
+use crate::base::{Arc, Quantity, SimDuration, Str};
 
 /// What a flag takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

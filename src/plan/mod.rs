@@ -9,11 +9,9 @@
 
 pub mod step;
 
-use std::sync::Arc;
-
 use crate::api::Object;
 use crate::base::time::Calendar;
-use crate::base::{Shared, SimDuration, SimTime, Span, Str, Timestamp};
+use crate::base::{Arc, Shared, SimDuration, SimTime, Span, Str, Timestamp};
 use crate::expect::Expectation;
 
 pub use crate::cloud::{NodeGroup, PlannedNode};

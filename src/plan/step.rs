@@ -1,11 +1,10 @@
 //! What is done to the cluster while it runs: a variant per verb of the scenario file.
 
 use std::fmt;
-use std::sync::Arc;
 
 use super::PlannedObject;
 use crate::api::{LabelSelector, Taint, TaintEffect};
-use crate::base::{Quantity, SimDuration, SimTime, Span, Str};
+use crate::base::{Arc, Quantity, SimDuration, SimTime, Span, Str};
 use crate::cloud::PlannedNode;
 pub use crate::expect::spec::ResourceKind;
 use crate::params::DriverChange;

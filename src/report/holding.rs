@@ -1,7 +1,6 @@
 //! What holds a Pod that has a node and does not run: its claims, its disks, and the last that was said of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use crate::api::node::TAINT_OUT_OF_SERVICE;
 use crate::api::storage::{
@@ -10,7 +9,7 @@ use crate::api::storage::{
 use crate::api::{
     ContainerState, ContainerStatus, Event, EventType, Node, ObjectKey, ObjectRef, Phase, Pod, Uid,
 };
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::params::drivers;
 use crate::store::Store;
 

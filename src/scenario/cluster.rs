@@ -496,7 +496,7 @@ fn flag_value(reader: &mut Reader<'_>, tree: &Tree, flag: &FlagInfo) -> Option<F
             }
             let wrong = super::scheduler_config::read(tree).err();
             wrong.into_iter().flatten().for_each(|diagnostic| reader.note(diagnostic));
-            Some(FlagValue::Document(Some(std::sync::Arc::new(tree.to_json()))))
+            Some(FlagValue::Document(Some(crate::base::Arc::new(tree.to_json()))))
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Manifests of a scenario: files, folders, globs and documents in place, to planned objects.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::Value as Json;
 
@@ -14,7 +13,7 @@ use crate::api::lower;
 use crate::api::manifest::tree::{Limits, Tree, Value, read_documents};
 use crate::api::manifest::{self, Class, Loaded};
 use crate::api::{Kind, Object};
-use crate::base::{Diagnostic, SourceId, Span, Str};
+use crate::base::{Arc, Diagnostic, SourceId, Span, Str};
 use crate::plan::PlannedObject;
 
 /// At most so many Pods of one workload; what asks for more would only fill the memory.

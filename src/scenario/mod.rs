@@ -36,14 +36,12 @@ pub mod target;
 pub mod traces;
 pub mod traffic;
 
-use std::sync::Arc;
-
 pub use files::{Files, MemoryFiles};
 pub use reference::reference;
 pub use schema::schema;
 
 use crate::api::manifest::tree::{Limits, Tree, read_documents};
-use crate::base::{Diagnostic, Severity, SourceId, SourceMap, Span, Str};
+use crate::base::{Arc, Diagnostic, Severity, SourceId, SourceMap, Span, Str};
 use crate::params::traffic::TrafficTarget;
 use crate::plan::step::AddNodes;
 use crate::plan::{DEFAULT_START, Plan, Step};

@@ -1,7 +1,5 @@
 //! Reads `spec.steps`: one reader per verb.
 
-use std::sync::Arc;
-
 use super::behaviour::exit_code;
 use super::cluster::{self, Cluster};
 use super::code;
@@ -17,7 +15,7 @@ use super::target::{self, Known};
 use crate::api::manifest::tree::{Key, Tree, Value};
 use crate::api::{Kind, LabelSelector, TaintEffect};
 use crate::base::diag::did_you_mean;
-use crate::base::{SimDuration, Str};
+use crate::base::{Arc, SimDuration, Str};
 use crate::plan::step::{
     AddNodes, Cascade, Delete, Drain, Fill, FillAmount, FillMatter, FillPlace, Load, LoadAmount,
     OutOfCapacity, PatchType, RolloutAction, Set, SetResources, Step, TaintChange, TimedStep,

@@ -2,12 +2,10 @@
 //!
 //! Upstream: `pkg/scheduler/backend/cache/cache.go`, v1.34. Assumed Pods never expire, as upstream's default.
 
-use std::sync::Arc;
-
 use super::decision::Binding;
 use super::framework::{PodInfo, Shapes, Snapshot};
 use crate::api::{Pod, Uid};
-use crate::base::{LookupMap, Skim, Str, fetch, gather};
+use crate::base::{Arc, LookupMap, Skim, Str, fetch, gather};
 
 /// A Pod that takes room on a node.
 #[derive(Clone, Debug)]

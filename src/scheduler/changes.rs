@@ -12,7 +12,7 @@ pub fn of_pod(old: &Pod, new: &Pod) -> Vec<ClusterEvent> {
     let assigned = new.node_name.as_ref().is_some_and(|n| !n.is_empty());
     let resource = if assigned { EventResource::AssignedPod } else { EventResource::UnscheduledPod };
     let (was, is) = (&old.spec, &new.spec);
-    let same_spec = std::sync::Arc::ptr_eq(was, is);
+    let same_spec = crate::base::Arc::ptr_eq(was, is);
     let specific = [
         (old.meta.labels != new.meta.labels, ActionType::UPDATE_POD_LABEL),
         (is_scaled_down(old, new), ActionType::UPDATE_POD_SCALE_DOWN),
@@ -35,7 +35,7 @@ pub fn of_pod(old: &Pod, new: &Pod) -> Vec<ClusterEvent> {
 
 /// Whether the Pod requests less of anything.
 fn is_scaled_down(old: &Pod, new: &Pod) -> bool {
-    if std::sync::Arc::ptr_eq(&old.spec, &new.spec) && !old.is_resized() && !new.is_resized() {
+    if crate::base::Arc::ptr_eq(&old.spec, &new.spec) && !old.is_resized() && !new.is_resized() {
         return false;
     }
     let (had, has) = (PodResources::of(old).list, PodResources::of(new).list);

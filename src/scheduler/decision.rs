@@ -1,9 +1,7 @@
 //! What a scheduling cycle decides, as data: the caller writes it to the API.
 
-use std::sync::Arc;
-
 use crate::api::{Meta, ObjectKey, Pod};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 
 /// The texts that differ between releases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,11 +2,9 @@
 //!
 //! Upstream: `pkg/scheduler/eventhandlers.go`, v1.34. The informer does not know Pods that ended.
 
-use std::sync::Arc;
-
 use super::{Scheduler, changes};
 use crate::api::{Node, Object, Pod};
-use crate::base::SimTime;
+use crate::base::{Arc, SimTime};
 use crate::scheduler::framework::{ActionType, ClusterEvent, EventResource};
 
 const ASSIGNED_DELETED: ClusterEvent = ClusterEvent::new(EventResource::AssignedPod, ActionType::DELETE);

@@ -41,15 +41,13 @@ mod testing;
 mod tests;
 pub mod view;
 
-use std::sync::Arc;
-
 pub use config::Config;
 pub use decision::{Attempt, Binding, Choice, Decision, Failure, Nomination, Skip, VolumeStep, Wording};
 pub use placer::Placer;
 pub use queue::QueuedPod as Queued;
 
 use crate::api::{Object, ObjectKey, Pod, Uid};
-use crate::base::{LookupMap, LookupSet, SimDuration, SimTime, Str};
+use crate::base::{Arc, LookupMap, LookupSet, SimDuration, SimTime, Str};
 use cache::Cache;
 use cycle::{Miss, Sampling, Search};
 use framework::fit_error::{count_causes, fit_error};

@@ -10,7 +10,6 @@
 //! controller runs; the room that CSIStorageCapacity objects tell of does not shrink.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::decision::VolumeStep;
 use super::evaluation::{BoundClaim, Evaluation};
@@ -24,7 +23,7 @@ use crate::api::storage::{
 };
 use crate::api::{Kind, Lasting, NodeSelector, Object, ObjectKey, Phase, Pod, Requirement, Resource};
 use crate::base::text::lit;
-use crate::base::{Str, Timestamp};
+use crate::base::{Arc, Str, Timestamp};
 use crate::store::Store;
 
 /// 2026-01-01T00:00:00Z: Pods placed here start after it, and after every Pod of the snapshot.

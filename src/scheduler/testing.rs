@@ -1,10 +1,9 @@
 //! Small clusters for the scheduler's unit tests.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use crate::api::{Kind, Node, Object, Pod, lower};
+use crate::base::Arc;
 
 /// An object from JSON.
 pub fn object(kind: Kind, value: Value) -> Object {

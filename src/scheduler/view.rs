@@ -3,8 +3,6 @@
 //!
 //! Upstream: `pkg/scheduler/schedule_one.go`, v1.34, as the recordings of the real scheduler drive it.
 
-use std::sync::Arc;
-
 use super::decision::{Choice, VolumeStep};
 use super::evaluation::{Evaluation, NodeEvaluation, PostFilter, PreemptionTrial};
 use super::framework::runtime::PreFilterResult;
@@ -13,7 +11,7 @@ use super::framework::{
     PostFiltered, Snapshot, Status, cause,
 };
 use super::preemption::Preempted;
-use crate::base::{LookupSet, Str};
+use crate::base::{Arc, LookupSet, Str};
 
 const NO_NODES: &str = "no nodes available to schedule pods";
 

@@ -1,7 +1,6 @@
 //! Lets the Pods of traces arrive, and takes those that have ended out again.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use super::ahead::GONE_TOGETHER;
 use super::alarm::Alarm;
@@ -10,7 +9,7 @@ use super::outcome::TraceOutcome;
 use super::world::World;
 use crate::api::pod::{RUNS_FOR, TRACE_LABEL, cond};
 use crate::api::{Lasting, Pod, PodStatus, condition};
-use crate::base::{LookupMap, SimTime, Str};
+use crate::base::{Arc, LookupMap, SimTime, Str};
 use crate::expect::Evaluator;
 use crate::kernel::Seed;
 use crate::store::{ApiError, Change, DeleteOptions, ObjId};

@@ -1,7 +1,6 @@
 //! The state of a run and the loop that moves it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::alarm::Alarm;
 use super::event::Event;
@@ -12,7 +11,7 @@ use super::traces::Feeds;
 use super::{bootstrap, invariants};
 use crate::api::{Kind, ObjectKey, Pod};
 use crate::autoscaler::ClusterAutoscaler;
-use crate::base::{LookupMap, SimTime, Str};
+use crate::base::{Arc, LookupMap, SimTime, Str};
 use crate::cloud::catalogue::INSTANCE_TYPES;
 use crate::cloud::disks::{Disks, Opening};
 use crate::cloud::fleet::Fleet;

@@ -11,8 +11,6 @@
 //!   volume and no `imagePullSecrets` are added.
 //! * A Node that is Ready when it is created, as those are that were there before the run began, is not tainted.
 
-use std::sync::Arc;
-
 use super::Store;
 use super::error::ApiError;
 use super::table::Stored;
@@ -24,7 +22,7 @@ use crate::api::storage::{PersistentVolume, PersistentVolumeClaim, StorageClass,
 use crate::api::{
     ConditionStatus, Kind, Meta, Node, Pod, PodSpec, Taint, TaintEffect, Toleration, k8s, lower,
 };
-use crate::base::{LookupMap, Str, text::lit};
+use crate::base::{Arc, LookupMap, Str, text::lit};
 
 /// Priority of the built-in class `system-cluster-critical`.
 pub const SYSTEM_CLUSTER_CRITICAL: i32 = 2_000_000_000;

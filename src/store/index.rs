@@ -1,15 +1,15 @@
 //! Secondary indexes: Pods by node, label, manager, claim; nodes by zone; anything by identity and by owner.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::OnceLock;
 
 use super::census::Zones;
-use super::table::{ObjId, Stored};
+use super::table::{ObjId, Stored, Table};
 use crate::api::selector::Operator;
 use crate::api::service::Namespace;
 use crate::api::{Kind, LabelSelector, Labels, Meta, Node, ObjectKey, Pod};
 use crate::base::fetch::mix;
-use crate::base::{LookupMap, NumberSet, Str};
+use crate::base::{Arc, LookupMap, NumberSet, Str};
 
 /// Pods of one controller with the same labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Alike {
 #[derive(Clone, Debug, Default)]
 pub struct Indexes {
     by_uid: LookupMap<Str, (ObjId, Kind)>,
+    /// Pods are hardly ever asked for by their identity: here they are from the first time on that nothing else has it.
+    pods_by_uid: OnceLock<LookupMap<Str, ObjId>>,
     by_owner: LookupMap<Str, BTreeMap<ObjId, Kind>>,
     pods_by_node: LookupMap<Str, NumberSet>,
     pods_by_controller: LookupMap<Str, NumberSet>,
@@ -72,12 +74,18 @@ impl Indexes {
         self.by_owner.get(owner)
     }
 
-    pub(super) fn contains_uid(&self, uid: &str) -> bool {
-        self.by_uid.contains_key(uid)
-    }
-
-    pub(super) fn by_uid(&self, uid: &str) -> Option<(ObjId, Kind)> {
-        self.by_uid.get(uid).copied()
+    /// What has this identity; `pods` are all Pods there are.
+    pub(super) fn by_uid(&self, uid: &str, pods: &Table<Pod>) -> Option<(ObjId, Kind)> {
+        self.by_uid.get(uid).copied().or_else(|| {
+            let pods = self.pods_by_uid.get_or_init(|| {
+                let mut known = LookupMap::new();
+                for (id, pod) in pods.all_kept() {
+                    known.insert(pod.meta.uid.clone(), id);
+                }
+                known
+            });
+            pods.get(uid).map(|id| (*id, Kind::Pod))
+        })
     }
 
     /// Whether a namespace is being deleted.
@@ -110,6 +118,9 @@ impl Indexes {
             self.by_owner.or_insert_with(owner.uid.clone(), BTreeMap::new).insert(id, T::KIND);
         }
         if let Some(pod) = as_pod(object) {
+            if let Some(known) = self.pods_by_uid.get_mut() {
+                known.insert(meta.uid.clone(), id);
+            }
             self.insert_pod_owner(id, meta);
             self.count_alike(pod);
             self.insert_pod_labels(id, meta);
@@ -135,7 +146,7 @@ impl Indexes {
             pod.node_name.as_ref().map_or(Some(&self.unbound_pods), |node| self.pods_by_node.get(node));
         let alike = label_keys(meta).map(|key| self.pods_by_label.get(&key));
         let sets = [owned, there].into_iter().chain(alike).flatten();
-        mix(sets.map(|set| u64::from(set.contains(id.0)))) ^ u64::from(self.contains_uid(&meta.uid))
+        mix(sets.map(|set| u64::from(set.contains(id.0))))
     }
 
     fn set_namespace(&mut self, namespace: &Namespace, terminating: bool) {
@@ -194,6 +205,9 @@ impl Indexes {
         }
         self.remove_owners(id, meta);
         if let Some(pod) = as_pod(object) {
+            if let Some(known) = self.pods_by_uid.get_mut() {
+                known.remove(&meta.uid);
+            }
             self.remove_pod_owner(id, meta);
             self.uncount_alike(pod);
             self.remove_pod_labels(id, meta);
@@ -315,9 +329,9 @@ fn standing(pod: &Pod) -> (bool, bool) {
     (active, active && pod.is_ready())
 }
 
-/// Events are many, and own nothing.
-fn is_found_by_uid(kind: Kind) -> bool {
-    kind != Kind::Event
+/// Pods have an index of their own; Events are many, and own nothing.
+const fn is_found_by_uid(kind: Kind) -> bool {
+    !matches!(kind, Kind::Pod | Kind::Event)
 }
 
 /// What a Pod is found by for each of its labels.

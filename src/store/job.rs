@@ -2,13 +2,11 @@
 //!
 //! Upstream: `pkg/registry/batch/job/strategy.go` `generateSelector`, v1.34.
 
-use std::sync::Arc;
-
 use super::table::Stored;
 use crate::api::selector::Operator;
 use crate::api::workload::Job;
 use crate::api::{LabelSelector, PodTemplate, Requirement, fingerprint};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 
 /// The label with the Job's identity.
 const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";

@@ -5,14 +5,13 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 
 use super::ObjId;
 use super::events::{Speaker, Voice};
 use super::write::{identities, identity};
 use crate::api::event::Said;
 use crate::api::{Event, EventType, Lasting, Meta, ObjectRef, Resource};
-use crate::base::{Shared, Str, Timestamp};
+use crate::base::{Arc, Shared, Str, Timestamp};
 use crate::kernel::Seed;
 
 /// An object at its place in a table.

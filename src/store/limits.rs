@@ -6,14 +6,13 @@
 //! Upstream reports several mistakes of one Pod in the order of a hash map; here by resource.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::Store;
 use super::quota::usage::sum_of;
 use crate::api::policy::LimitRange;
 use crate::api::storage::PersistentVolumeClaim;
 use crate::api::{Pod, PodSpec, ResourceList, defaults, fingerprint, k8s, lower};
-use crate::base::{Quantity, Str};
+use crate::base::{Arc, Quantity, Str};
 use k8s::core::v1::{Container, LimitRangeItem};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Boundary;
 

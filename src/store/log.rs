@@ -1,13 +1,13 @@
 //! The log: what was written, in order.
 
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use super::kept::{Kept, KeptEvent};
 use super::table::{ObjId, Stored};
 use crate::api::event::Said;
 use crate::api::{Event, Kind, Object, Resource};
-use crate::base::SimTime;
+use crate::base::{Arc, SimTime};
 
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,10 +2,8 @@
 //!
 //! Other servers answer them, beside the store; an answer is computed when it is asked for. Nobody can watch them.
 
-use std::sync::Arc;
-
 use crate::api::{LabelSelector, Pod};
-use crate::base::{SimDuration, SimTime, Str};
+use crate::base::{Arc, SimDuration, SimTime, Str};
 use crate::store::{ObjId, Store};
 
 /// A measured value.

@@ -27,8 +27,6 @@ mod update;
 pub mod webhook;
 pub mod write;
 
-use std::sync::Arc;
-
 pub use error::ApiError;
 pub use events::{Emit, Speaker, Voice, Words};
 pub use index::Alike;
@@ -39,7 +37,7 @@ pub use write::{DeleteOptions, Deleted, Propagation};
 use crate::api::object::KindSet;
 use crate::api::{Event, EventType, Kind, LabelSelector, Node, Object, ObjectKey, ObjectRef, Pod, Uid};
 use crate::base::time::Calendar;
-use crate::base::{NumberSet, SimTime, Skim, Str, Timestamp, fetch, gather};
+use crate::base::{Arc, NumberSet, SimTime, Skim, Str, Timestamp, fetch, gather};
 use crate::kernel::{Seed, Streams};
 use admission::Admission;
 use events::Correlator;
@@ -329,14 +327,9 @@ impl Store {
             .collect()
     }
 
-    /// Whether an object with this identity exists, of whatever kind.
-    pub fn uid_exists(&self, uid: &str) -> bool {
-        self.indexes.contains_uid(uid)
-    }
-
     /// The object with this identity, of whatever kind.
     pub fn by_uid(&self, uid: &str) -> Option<Object> {
-        let (id, kind) = self.indexes.by_uid(uid)?;
+        let (id, kind) = self.indexes.by_uid(uid, Pod::table(&self.tables))?;
         self.tables.get_object_id(kind, id)
     }
 

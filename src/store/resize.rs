@@ -2,12 +2,11 @@
 //!
 //! Upstream: `pkg/apis/core/validation/validation.go` `ValidatePodResize`, v1.34.
 
-use std::sync::Arc;
-
 use super::Store;
 use super::error::ApiError;
 use crate::api::k8s::core::v1 as core;
 use crate::api::{Kind, Pod, ResourceList};
+use crate::base::Arc;
 
 impl Store {
     /// Asks for other resources of a Pod, as its subresource `resize` does.

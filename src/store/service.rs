@@ -9,7 +9,6 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 
 use super::Store;
 use super::error::ApiError;
@@ -17,7 +16,7 @@ use super::table::Stored;
 use crate::api::service::{Service, ServicePort};
 use crate::api::workload::BoundaryPart;
 use crate::api::{Kind, k8s};
-use crate::base::{Str, text::lit};
+use crate::base::{Arc, Str, text::lit};
 
 /// The range of addresses (`--service-cluster-ip-range`): kubeadm's default.
 const CIDR: &str = "10.96.0.0/12";

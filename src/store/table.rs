@@ -1,12 +1,11 @@
 //! One table per kind: objects in the order of their creation, found by key.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::kept::{Kept, KeptEvent};
 use crate::api::meta::KeyParts;
 use crate::api::{Kind, Meta, Object, ObjectKey, Resource};
-use crate::base::{LookupMap, NumberSet, Paged, Str};
+use crate::base::{Arc, LookupMap, NumberSet, Paged, Str};
 
 /// The place of an object in its table. Grows with creation across all kinds; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -121,6 +121,27 @@ fn a_terminating_namespace_takes_nothing_new() {
     ));
 }
 
+/// Pods are found by their identity whenever the first question comes, and in copies.
+#[test]
+fn whatever_is_there_is_found_by_its_identity() {
+    let mut store = store();
+    let mut here = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        here.push(store.create(crate::testkit::pod(name, "app=web")).unwrap().meta.uid.clone());
+        here.push(store.create(thing(name)).unwrap().meta.uid.clone());
+    }
+    let found = |store: &Store, uid: &Uid| store.by_uid(uid).is_some_and(|object| object.meta().uid == *uid);
+    let untouched = store.clone();
+    assert!(here.iter().all(|uid| found(&store, uid)));
+    assert!(!found(&store, &"other".into()));
+    let gone = here.swap_remove(2);
+    let b = store.by_uid(&gone).unwrap().key();
+    store.delete::<Pod>(&b, &DeleteOptions::default()).unwrap();
+    here.push(store.create(crate::testkit::pod("b", "app=web")).unwrap().meta.uid.clone());
+    assert!(here.iter().all(|uid| found(&store, uid)));
+    assert!(!found(&store, &gone) && found(&untouched, &gone));
+}
+
 fn say(store: &mut Store, message: &str, series: bool) {
     store.emit(Emit {
         source: "kubelet".into(),
@@ -288,7 +309,7 @@ fn what_is_said_once_is_like_what_begins_a_series() {
 fn pod(store: &mut Store, name: &str, grace: i64, change: impl FnOnce(&mut Pod)) -> ObjectKey {
     let mut pod = crate::testkit::pod(name, "app=web");
     pod.node_name = Some("n".into());
-    let spec = std::sync::Arc::make_mut(&mut pod.spec);
+    let spec = crate::base::Arc::make_mut(&mut pod.spec);
     // The admitted spec is shared by fingerprint.
     (spec.termination_grace_seconds, spec.fingerprint) = (grace, crate::api::fingerprint::of(&grace));
     change(&mut pod);

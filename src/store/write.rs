@@ -3,8 +3,6 @@
 //! Upstream: `apiserver/pkg/registry/generic/registry/store.go`, `apiserver/pkg/registry/rest/delete.go`,
 //! `pkg/registry/core/pod/strategy.go`, v1.34.
 
-use std::sync::Arc;
-
 use super::admission;
 use super::error::ApiError;
 use super::kept::KeptEvent;
@@ -12,7 +10,7 @@ use super::log::Logged;
 use super::table::{ObjId, Stored};
 use super::{Change, Store, Verb};
 use crate::api::{Deletion, Event, Kind, ObjectKey, Pod, PodStatus, Uid};
-use crate::base::{Str, text::lit};
+use crate::base::{Arc, Str, text::lit};
 use crate::kernel::{Seed, Streams};
 
 /// The finalizer of a foreground deletion.

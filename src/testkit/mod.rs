@@ -1,7 +1,5 @@
 //! Small objects for unit tests.
 
-use std::sync::Arc;
-
 use crate::api::pod::{Affinity, PullPolicy, QosClass, RestartPolicy};
 use crate::api::service::{Namespace, Service, ServicePort};
 use crate::api::storage::{PersistentVolume, PvSource, ReclaimPolicy, VolumePhase};
@@ -11,7 +9,7 @@ use crate::api::{
     PodStatus, PodTemplate, ResourceList, fingerprint, k8s, metav1,
 };
 use crate::base::time::Calendar;
-use crate::base::{Str, Timestamp};
+use crate::base::{Arc, Str, Timestamp};
 use crate::kernel::Seed;
 use crate::store::Store;
 

@@ -1,7 +1,5 @@
 //! Everything that is wrong with a file, before the clock starts.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use super::BadRow;
@@ -9,6 +7,7 @@ use super::read::{Record, record};
 use super::rows::Rows;
 use super::shapes::Shapes;
 use super::spec::{Source, Table};
+use crate::base::Arc;
 
 /// Bad rows that are told one by one.
 const TOLD_MAX: usize = 10;

@@ -1,12 +1,10 @@
 //! Workloads from distributions: no file, a seed.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use super::read::Record;
 use super::shapes::{Parts, Shapes};
-use crate::base::{Quantity, SimDuration, Str};
+use crate::base::{Arc, Quantity, SimDuration, Str};
 use crate::kernel::Seed;
 use crate::kernel::rng::Stream;
 use crate::params::Delay;

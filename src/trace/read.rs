@@ -1,12 +1,10 @@
 //! Rows to records: what the columns mean, and in which units.
 
-use std::sync::Arc;
-
 use super::BadRow;
 use super::rows::Rows;
 use super::shapes::{Parts, Shape, Shapes};
 use super::spec::{Amount, Columns, TimeUnit};
-use crate::base::{Quantity, SimDuration, Str, Timestamp};
+use crate::base::{Arc, Quantity, SimDuration, Str, Timestamp};
 
 /// At most so many Pods of one row.
 const COUNT_MAX: u32 = 100_000;

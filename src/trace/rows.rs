@@ -1,15 +1,14 @@
 //! Texts to rows: comma-separated values or JSON lines, packed or not, one row at a time.
 
 use std::io::{BufRead, BufReader, Chain, Cursor, Read};
-use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 
 use super::BadRow;
 use super::spec::Format;
-use crate::base::Str;
 use crate::base::diag::did_you_mean;
+use crate::base::{Arc, Str};
 
 /// Bytes that a line of JSON may have.
 const LINE_MAX: u64 = 1 << 20;
@@ -206,7 +205,7 @@ impl Rows {
         Ok(Self {
             bytes: Arc::clone(bytes),
             format,
-            columns: columns.into(),
+            columns: columns.iter().cloned().collect(),
             reader,
             taken: 0,
             line: 0,

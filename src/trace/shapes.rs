@@ -1,11 +1,9 @@
 //! What Pods share that are alike but for their names: made once per kind of Pod.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value, json};
 
 use crate::api::{Labels, Object, PodSpec, lower, manifest};
-use crate::base::{LookupMap, Str};
+use crate::base::{Arc, LookupMap, Str};
 
 /// At most so many shapes are kept; a trace with more makes some of them twice.
 const SHAPES_MAX: usize = 1 << 16;

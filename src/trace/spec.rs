@@ -1,12 +1,10 @@
 //! What a trace is, as data.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use super::generate::Generate;
 use super::read::Record;
-use crate::base::{SimDuration, SimTime, Span, Str};
+use crate::base::{Arc, SimDuration, SimTime, Span, Str};
 
 /// A workload: Pods that arrive one after the other.
 #[derive(Clone, Debug)]

@@ -1,14 +1,12 @@
 //! Records to arrivals: windows, limits and the speed of time; one record ahead of the clock.
 
-use std::sync::Arc;
-
 use super::generate::Generator;
 use super::read::{Record, record};
 use super::rows::Rows;
 use super::shapes::{Shape, Shapes};
 use super::spec::{Source, Table, Trace, Window};
 use crate::base::text::concat;
-use crate::base::{SimDuration, SimTime, Str};
+use crate::base::{Arc, SimDuration, SimTime, Str};
 use crate::kernel::Seed;
 
 /// Pods that arrive together: those of a row.

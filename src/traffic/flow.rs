@@ -24,13 +24,12 @@ mod nodes;
 mod service;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::profile::{Profile, Profiles};
 use super::routes::Routes;
 use crate::api::{Kind, Node, Pod};
 use crate::base::time::Calendar;
-use crate::base::{LookupMap, SimDuration, SimTime, Str};
+use crate::base::{Arc, LookupMap, SimDuration, SimTime, Str};
 use crate::facts::Fact;
 use crate::facts::traffic::Meter;
 use crate::kernel::Seed;

@@ -1,10 +1,8 @@
 //! What a Pod is to the requests it bears: its costs, its weight on the node, its limit.
 
-use std::sync::Arc;
-
 use super::share::{Claim, WEIGHT_MIN};
 use crate::api::{Container, Pod};
-use crate::base::{LookupMap, Str};
+use crate::base::{Arc, LookupMap, Str};
 use crate::params::Behaviour;
 use crate::store::{ObjId, Store};
 

@@ -7,11 +7,10 @@
 //! puts a fake in its place that answers with the usage at the moment of the question.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use crate::api::resources::{CPU, MEMORY};
 use crate::api::{Container, ContainerState, LabelSelector, Phase, Pod};
-use crate::base::{LookupMap, SimDuration, SimTime, Str};
+use crate::base::{Arc, LookupMap, SimDuration, SimTime, Str};
 use crate::facts::Fact;
 use crate::params::behaviour::{self, CpuUse};
 use crate::params::settings::MetricsServer;

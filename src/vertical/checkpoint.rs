@@ -3,7 +3,6 @@
 //! Upstream: `vertical-pod-autoscaler/pkg/recommender/{checkpoint/checkpoint_writer,input/cluster_feeder}.go`, 1.5.1.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -11,7 +10,7 @@ use super::object::{self, CHECKPOINT_KIND, Vpa};
 use super::recommender::Aggregate;
 use crate::api::{Inert, Meta, ObjectKey};
 use crate::base::text::lit;
-use crate::base::{Str, Timestamp};
+use crate::base::{Arc, Str, Timestamp};
 use crate::store::{DeleteOptions, Store};
 
 /// Reads the history that the checkpoints of an autoscaler hold.

@@ -24,11 +24,10 @@ mod tests;
 pub mod updater;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::api::{Container as Spec, EventType, Inert, Kind, LabelSelector, ObjectKey, ObjectRef, Pod};
 use crate::base::text::lit;
-use crate::base::{Quantity, SimDuration, SimTime, Str, Timestamp};
+use crate::base::{Arc, Quantity, SimDuration, SimTime, Str, Timestamp};
 use crate::params::settings::{Settings, VpaRecommender, VpaUpdater};
 use crate::store::metrics::{MetricsApi, PodSample};
 use crate::store::webhook::Resizer;

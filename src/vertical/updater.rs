@@ -3,13 +3,12 @@
 //! Upstream: `vertical-pod-autoscaler/pkg/updater/{logic,priority,restriction,inplace}/`, 1.5.1.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::object::{EvictionRequirement, Mode, Vpa};
 use crate::api::resources::CPU;
 use crate::api::workload::{DaemonSet, ReplicaSet, ReplicationController, StatefulSet};
 use crate::api::{ConditionStatus, ObjectKey, Phase, Pod, condition};
-use crate::base::{SimDuration, SimTime, Str};
+use crate::base::{Arc, SimDuration, SimTime, Str};
 use crate::params::settings::VpaUpdater as Flags;
 use crate::store::Store;
 use crate::store::webhook::amounts::{Amounts, RESOURCES, Recommendation};

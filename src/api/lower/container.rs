@@ -1,7 +1,5 @@
 //! Lowering of containers, probes and container statuses.
 
-use std::sync::Arc;
-
 use super::at::At;
 use super::meta::{resources, text, time};
 use crate::api::k8s::core::v1 as core;
@@ -9,7 +7,7 @@ use crate::api::pod::{
     Container, ContainerPort, ContainerState, ContainerStatus, Probe, PullPolicy, ResizedResources,
     Terminated,
 };
-use crate::base::Timestamp;
+use crate::base::{Arc, Timestamp};
 
 const PULL_POLICIES: &[(&str, PullPolicy)] = &[
     ("Always", PullPolicy::Always),

@@ -1,13 +1,12 @@
 //! Lowering of Jobs and CronJobs.
 
-use std::sync::Arc;
-
 use super::at::{At, LowerError, collect};
 use super::meta::{conditions, labels, lower_meta, non_empty, selector, text, texts, time};
 use super::pod::pod_template;
 use crate::api::defaults;
 use crate::api::k8s::batch::v1 as batch;
 use crate::api::workload::{BoundaryPart, CronJob, Job, JobStatus};
+use crate::base::Arc;
 
 /// Lowers a Job, filling in what the API server would. A selector that is not there yet selects nothing:
 /// it is generated from the uid when the Job is created.

@@ -1,11 +1,10 @@
 //! `matchLabelKeys` of a Pod that is being created.
 
-use std::sync::Arc;
-
 use super::lower_pod_spec;
 use crate::api::Pod;
 use crate::api::defaults::merge_match_label_keys;
 use crate::api::k8s::core::v1::{PodAffinityTerm, PodSpec};
+use crate::base::Arc;
 
 /// Writes what `matchLabelKeys` and `mismatchLabelKeys` stand for into the selectors of a Pod that is being created.
 pub fn merge_label_keys(pod: &mut Pod) {

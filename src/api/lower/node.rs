@@ -1,7 +1,5 @@
 //! Lowering of Nodes and Namespaces.
 
-use std::sync::Arc;
-
 use super::at::{At, LowerError, collect};
 use super::meta::{conditions, lower_meta, resources, text, texts, time};
 use super::pod::EFFECTS;
@@ -11,7 +9,7 @@ use crate::api::node::{Node, NodeStatus};
 use crate::api::service::Namespace;
 use crate::api::taint::{Taint, TaintEffect};
 use crate::api::workload::BoundaryPart;
-use crate::base::Str;
+use crate::base::{Arc, Str};
 
 /// Lowers a Node, filling in what the API server would.
 ///

@@ -1,7 +1,5 @@
 //! Lowering of Pods and Pod templates.
 
-use std::sync::Arc;
-
 use super::at::{At, LowerError, collect};
 use super::container::{container, container_status};
 use super::meta::{
@@ -20,7 +18,7 @@ use crate::api::pod::{
 };
 use crate::api::taint::{TaintEffect, Toleration};
 use crate::api::workload::PodTemplate;
-use crate::base::Str;
+use crate::base::{Arc, Str};
 
 /// Lowers a Pod, filling in what the API server would.
 ///

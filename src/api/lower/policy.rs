@@ -1,7 +1,5 @@
 //! Lowering of budgets, priorities, quotas, limits, autoscalers and leases.
 
-use std::sync::Arc;
-
 use super::at::{At, LowerError, collect};
 use super::meta::{
     common_conditions, conditions, int_or_percent, lower_meta, micro_time, resources, selector, text, texts,
@@ -18,7 +16,7 @@ use crate::api::policy::{
     HorizontalPodAutoscaler, Lease, LimitRange, PodDisruptionBudget, PriorityClass, ResourceQuota,
 };
 use crate::api::workload::BoundaryPart;
-use crate::base::{Quantity, Str, Timestamp};
+use crate::base::{Arc, Quantity, Str, Timestamp};
 
 /// Lowers a PodDisruptionBudget.
 ///

@@ -1,7 +1,5 @@
 //! Lowering of Services, EndpointSlices and Events.
 
-use std::sync::Arc;
-
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::at::{At, LowerError, collect};
@@ -15,7 +13,7 @@ use crate::api::k8s::events::v1 as events;
 use crate::api::object::ObjectRef;
 use crate::api::service::{Endpoint, EndpointSlice, Service, ServicePort};
 use crate::api::workload::BoundaryPart;
-use crate::base::Timestamp;
+use crate::base::{Arc, Timestamp};
 
 const TYPES: &[(&str, ())] =
     &[("ClusterIP", ()), ("ExternalName", ()), ("LoadBalancer", ()), ("NodePort", ())];

@@ -1,7 +1,5 @@
 //! Lowering of storage kinds.
 
-use std::sync::Arc;
-
 use super::at::{At, LowerError, collect};
 use super::meta::{
     conditions, labels, lower_meta, node_selector, non_empty, resources, selector, text, texts,
@@ -17,7 +15,7 @@ use crate::api::storage::{
     VolumePhase,
 };
 use crate::api::workload::BoundaryPart;
-use crate::base::Str;
+use crate::base::{Arc, Str};
 
 const ACCESS_MODES: &[(&str, AccessMode)] = &[
     ("ReadOnlyMany", AccessMode::ReadOnlyMany),

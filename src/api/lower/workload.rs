@@ -1,7 +1,5 @@
 //! Lowering of what makes Pods continuously: Deployments, ReplicaSets, StatefulSets, DaemonSets, revisions.
 
-use std::sync::Arc;
-
 use super::at::{At, LowerError, collect};
 use super::json::from_value;
 use super::meta::{conditions, int_or_percent, labels, lower_meta, selector, text};
@@ -18,6 +16,7 @@ use crate::api::workload::{
     DeploymentStrategy, IntOrPercent, PodTemplate, ReplicaSet, ReplicaSetStatus, ReplicationController,
     StatefulSet, StatefulSetStatus,
 };
+use crate::base::Arc;
 
 /// A selector that a workload must have, and the labels it names.
 pub(crate) fn required_selector(at: &At<'_>, value: metav1::LabelSelector) -> (LabelSelector, Labels) {

@@ -7,12 +7,12 @@ mod scale_up;
 mod settings;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::json;
 
 use super::*;
 use crate::api::{Inert, Kind, Object, lower};
+use crate::base::Arc;
 use crate::cloud::NodeGroup;
 use crate::cloud::fleet::Shortage;
 use crate::cloud::group::NodeTemplate;

@@ -9,10 +9,8 @@
 mod ops;
 mod tables;
 
-use std::sync::Arc;
-
 use crate::api::manifest::tree::{Limits, Tree, read_documents};
-use crate::base::{Diagnostic, SourceMap, Span};
+use crate::base::{Arc, Diagnostic, SourceMap, Span};
 use crate::scenario::files::beside;
 use crate::scenario::read::{Fields, Reader};
 use crate::scenario::{Files, code, scalar};

@@ -2,10 +2,8 @@
 //!
 //! Upstream: `pkg/controller/controller_ref_manager.go`, v1.34.
 
-use std::sync::Arc;
-
 use crate::api::{LabelSelector, ObjectRef, OwnerReference, Pod, Resource};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::controller::Ctx;
 use crate::store::Stored;
 

@@ -2,10 +2,8 @@
 //!
 //! Upstream: `pkg/controller/controller_utils.go` `ComputeHash`, `apimachinery/pkg/util/rand` `SafeEncodeString`, v1.34.
 
-use std::sync::Arc;
-
 use crate::api::{PodTemplate, fingerprint};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 
 /// The label that tells the Pods of a Deployment's ReplicaSets apart.
 pub const POD_TEMPLATE_HASH: &str = "pod-template-hash";

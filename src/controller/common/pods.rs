@@ -2,13 +2,11 @@
 //!
 //! Upstream: `pkg/controller/controller_utils.go` (`RealPodControl`), v1.34.
 
-use std::sync::Arc;
-
 use super::claim::Owner;
 use crate::api::{
     ContainerState, ContainerStatus, EventType, Lasting, ObjectKey, Pod, PodStatus, PodTemplate,
 };
-use crate::base::{SimDuration, SimTime, Str, text::lit, time::Calendar};
+use crate::base::{Arc, SimDuration, SimTime, Str, text::lit, time::Calendar};
 use crate::controller::Ctx;
 use crate::store::{ApiError, DeleteOptions};
 

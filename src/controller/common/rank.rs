@@ -4,10 +4,9 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::api::{ContainerStatus, Phase, Pod};
-use crate::base::{SimTime, Str, Timestamp, time::Calendar};
+use crate::base::{Arc, SimTime, Str, Timestamp, time::Calendar};
 
 /// The annotation that makes deleting a Pod dearer.
 pub const POD_DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";

@@ -2,10 +2,8 @@
 //!
 //! Upstream: `kubectl/pkg/polymorphichelpers/objectrestarter.go`, v1.34.
 
-use std::sync::Arc;
-
 use crate::api::{PodTemplate, fingerprint};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 
 /// The annotation that does it.
 pub const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";

@@ -3,10 +3,9 @@
 //! Upstream: `cleanupFinishedJobs` and the first half of `syncCronJob` in
 //! `pkg/controller/cronjob/cronjob_controllerv2.go`, v1.34.
 
-use std::sync::Arc;
-
 use crate::api::workload::{CronJob, Job};
 use crate::api::{EventType, ObjectKey, ObjectRef, Resource};
+use crate::base::Arc;
 use crate::controller::framework::Ctx;
 use crate::store::{DeleteOptions, Propagation};
 

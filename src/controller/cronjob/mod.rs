@@ -15,15 +15,13 @@ mod start;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use due::Clockwork;
 
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::api::cron::{Schedule, Zone};
 use crate::api::workload::{CronJob, Job};
 use crate::api::{EventType, Kind, Meta, ObjectKey, ObjectRef, Resource};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::store::{Change, Store};
 
 /// The task that reports a schedule that cannot be read.

@@ -2,14 +2,12 @@
 //!
 //! Upstream: `podsShouldBeOnNode` and `manage` in `pkg/controller/daemon/daemon_controller.go`, v1.34.
 
-use std::sync::Arc;
-
 use super::backoff::Backoffs;
 use super::placement::Verdict;
 use super::pods::{self, is_updated};
 use super::sync::View;
 use crate::api::{EventType, Node, ObjectKey, ObjectRef, Phase, Pod};
-use crate::base::{SimDuration, Str};
+use crate::base::{Arc, SimDuration, Str};
 use crate::controller::framework::Ctx;
 
 /// Pods to be made, by node, and Pods to be deleted.

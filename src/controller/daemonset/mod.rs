@@ -21,8 +21,6 @@ mod sync;
 mod tests;
 mod update;
 
-use std::sync::Arc;
-
 use backoff::Backoffs;
 use placement::Placement;
 use sync::Plan;
@@ -30,7 +28,7 @@ use sync::Plan;
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::api::workload::{ControllerRevision, DaemonSet};
 use crate::api::{EventType, Kind, Labels, Meta, Node, ObjectKey, ObjectRef, Pod, Resource};
-use crate::base::{LookupMap, SimDuration};
+use crate::base::{Arc, LookupMap, SimDuration};
 use crate::controller::aspects::Aspects;
 use crate::store::{Change, Store};
 

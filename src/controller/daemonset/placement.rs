@@ -3,12 +3,10 @@
 //! Upstream: `NodeShouldRunDaemonPod` in `pkg/controller/daemon/daemon_controller.go` and
 //! `AddOrUpdateDaemonPodTolerations` in `pkg/controller/daemon/util/daemonset_util.go`, v1.34.
 
-use std::sync::Arc;
-
 use crate::api::taint::find_untolerated;
 use crate::api::workload::DaemonSet;
 use crate::api::{Node, PodSpec, TaintEffect, Toleration};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 
 /// What becomes of a DaemonSet's Pod on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

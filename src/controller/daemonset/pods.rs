@@ -2,13 +2,11 @@
 //!
 //! Upstream: `pkg/controller/daemon/util/daemonset_util.go`, v1.34.
 
-use std::sync::Arc;
-
 use super::placement::tolerations;
 use crate::api::selector::{NodeSelector, NodeSelectorTerm, Operator, Requirement};
 use crate::api::workload::DaemonSet;
 use crate::api::{Pod, PodSpec, Toleration, fingerprint, k8s};
-use crate::base::{LookupMap, Str};
+use crate::base::{Arc, LookupMap, Str};
 use crate::controller::common;
 use crate::controller::framework::Ctx;
 use crate::controller::history::REVISION_LABEL;

@@ -2,11 +2,9 @@
 //!
 //! Upstream: `constructHistory`, `snapshot`, `cleanupHistory` in `pkg/controller/daemon/update.go`, v1.34.
 
-use std::sync::Arc;
-
 use crate::api::workload::{ControllerRevision, DaemonSet};
 use crate::api::{LabelSelector, Labels, Lasting, OwnerReference, Pod, Resource};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::controller::common::{self, template_hash};
 use crate::controller::framework::Ctx;
 use crate::controller::history::{self, REVISION_LABEL};

@@ -3,8 +3,6 @@
 //! Upstream: `syncDaemonSet`, `syncNodes`, `updateDaemonSetStatus` in
 //! `pkg/controller/daemon/daemon_controller.go`, v1.34.
 
-use std::sync::Arc;
-
 use super::backoff::Backoffs;
 use super::manage::{self, Work};
 use super::placement::{Placement, Verdict};
@@ -12,7 +10,7 @@ use super::pods::{self, ByNode, Maker, is_updated};
 use super::{revisions, update};
 use crate::api::workload::{ControllerRevision, DaemonSet};
 use crate::api::{Node, ObjectKey, Pod, Resource, Uid};
-use crate::base::{LookupSet, SimDuration, Str, Timestamp};
+use crate::base::{Arc, LookupSet, SimDuration, Str, Timestamp};
 use crate::controller::common::{self, Progress, SlowStart};
 use crate::controller::framework::{Action, Ctx};
 use crate::store::ApiError;

@@ -1,12 +1,10 @@
-use std::sync::Arc;
-
 use super::*;
 use crate::api::workload::{DaemonSetStatus, IntOrPercent};
 use crate::api::{
     LabelSelector, Phase, PodTemplate, Requirement, Taint, TaintEffect,
     selector::{NodeSelector, NodeSelectorTerm, Operator},
 };
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::controller::history::UndoError;
 use crate::controller::testing::{FakeKubelet, Harness};
 use crate::store::DeleteOptions;

@@ -5,14 +5,12 @@
 //! # Fidelity
 //! Upstream goes through the nodes in the random order of a map; here they come in the order of their creation.
 
-use std::sync::Arc;
-
 use super::manage::Work;
 use super::placement::Verdict;
 use super::pods::is_updated;
 use super::sync::View;
 use crate::api::{ObjectKey, Pod};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 
 /// What the update does next.
 ///

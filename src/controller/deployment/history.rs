@@ -2,12 +2,10 @@
 //!
 //! Upstream: `pkg/controller/deployment/util/deployment_util.go`, `sync.go`, v1.34.
 
-use std::sync::Arc;
-
 use super::sync::Sync;
 use crate::api::workload::{Deployment, ReplicaSet};
 use crate::api::{Labels, Resource};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::controller::common::equal_ignore_hash;
 use crate::store::{ApiError, DeleteOptions, Store};
 

@@ -23,10 +23,10 @@ mod status;
 mod sync;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use crate::api::workload::{Deployment, DeploymentStrategy, ReplicaSet};
 use crate::api::{Kind, ObjectKey, Pod, Resource};
+use crate::base::Arc;
 use crate::controller::aspects::Aspects;
 use crate::controller::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::store::{Change, Store};

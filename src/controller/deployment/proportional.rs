@@ -3,13 +3,13 @@
 //! Upstream: `scale` in `pkg/controller/deployment/sync.go`, `GetReplicaSetProportion` in `util`, v1.34.
 
 use std::cmp::Reverse;
-use std::sync::Arc;
 
 use super::history::{self, DESIRED_REPLICAS, MAX_REPLICAS};
 use super::rolling::wanted;
 use super::status::max_surge;
 use super::sync::Sync;
 use crate::api::workload::{Deployment, DeploymentStrategy, ReplicaSet};
+use crate::base::Arc;
 use crate::store::ApiError;
 
 impl Sync<'_, '_> {

@@ -2,10 +2,9 @@
 //!
 //! Upstream: `pkg/controller/deployment/recreate.go`, v1.34.
 
-use std::sync::Arc;
-
 use super::sync::{Again, Sync};
 use crate::api::workload::ReplicaSet;
+use crate::base::Arc;
 use crate::store::ApiError;
 
 impl Sync<'_, '_> {

@@ -2,13 +2,11 @@
 //!
 //! Upstream: `pkg/controller/deployment/rollback.go`, v1.34.
 
-use std::sync::Arc;
-
 use super::history::{self, ROLLBACK_TO};
 use super::sync::Sync;
 use crate::api::EventType;
 use crate::api::workload::{Deployment, ReplicaSet};
-use crate::base::{Str, text::lit};
+use crate::base::{Arc, Str, text::lit};
 use crate::controller::common::{equal_ignore_hash, without_hash_label};
 use crate::store::ApiError;
 

@@ -2,12 +2,11 @@
 //!
 //! Upstream: `pkg/controller/deployment/rolling.go`, v1.34.
 
-use std::sync::Arc;
-
 use super::history;
 use super::status::{max_surge, max_unavailable};
 use super::sync::{Again, Sync};
 use crate::api::workload::{DeploymentStrategy, ReplicaSet};
+use crate::base::Arc;
 use crate::store::ApiError;
 
 /// Wanted Pods of all sets.

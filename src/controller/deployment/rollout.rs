@@ -3,11 +3,10 @@
 //! Upstream: `staging/src/k8s.io/kubectl/pkg/polymorphichelpers`, `pkg/cmd/rollout`, v1.34. Each gives the line that
 //! kubectl prints, or its error without the leading `error: `.
 
-use std::sync::Arc;
-
 use super::history;
 use crate::api::workload::{Deployment, ReplicaSet};
 use crate::api::{ObjectKey, condition};
+use crate::base::Arc;
 use crate::controller::common::{equal_ignore_hash, restarted, without_hash_label};
 use crate::store::Store;
 

@@ -2,13 +2,11 @@
 //!
 //! Upstream: `pkg/controller/deployment/progress.go`, `sync.go`, `util/deployment_util.go`, v1.34.
 
-use std::sync::Arc;
-
 use super::rolling::{available, wanted};
 use super::sync::{Again, Sync};
 use crate::api::workload::{Deployment, DeploymentStatus, DeploymentStrategy, ReplicaSet};
 use crate::api::{Condition, ConditionStatus, condition};
-use crate::base::{SimDuration, Str, Timestamp, text::lit};
+use crate::base::{Arc, SimDuration, Str, Timestamp, text::lit};
 use crate::store::ApiError;
 
 const PROGRESSING: &str = "Progressing";

@@ -3,14 +3,13 @@
 //! Upstream: `syncDeployment` in `pkg/controller/deployment/deployment_controller.go`, `sync.go`, v1.34.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::history::{self, DESIRED_REPLICAS, MAX_REPLICAS, REVISION};
 use super::status;
 use crate::api::selector::{Operator, Requirement};
 use crate::api::workload::{Deployment, DeploymentStrategy, ReplicaSet};
 use crate::api::{EventType, LabelSelector, Lasting, ObjectKey, ObjectRef, OwnerReference};
-use crate::base::{SimDuration, Str, text::lit};
+use crate::base::{Arc, SimDuration, Str, text::lit};
 use crate::controller::common::hash::POD_TEMPLATE_HASH;
 use crate::controller::common::{
     Owner, claim, equal_ignore_hash, hashed_name, template_hash, with_hash_label,

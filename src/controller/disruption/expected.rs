@@ -3,11 +3,11 @@
 //! Upstream: `getExpectedPodCount` and the finders of `pkg/controller/disruption/disruption.go`, v1.34.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use crate::api::policy::PodDisruptionBudget;
 use crate::api::workload::{Deployment, IntOrPercent, ReplicaSet, ReplicationController, StatefulSet};
 use crate::api::{Kind, Meta, OwnerReference, Pod, Uid};
+use crate::base::Arc;
 use crate::store::{Held, Store};
 
 /// What a budget aims at.

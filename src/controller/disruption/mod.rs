@@ -16,15 +16,13 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::api::pod::cond;
 use crate::api::policy::PodDisruptionBudget;
 use crate::api::{
     Condition, ConditionStatus, EventType, Kind, ObjectKey, ObjectRef, Pod, Resource, condition,
 };
-use crate::base::{SimDuration, SimTime, Str};
+use crate::base::{Arc, SimDuration, SimTime, Str};
 use crate::controller::aspects::Aspects;
 use crate::store::{Change, Store};
 

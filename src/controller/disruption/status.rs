@@ -2,8 +2,6 @@
 //!
 //! Upstream: `trySync` and `updatePdbStatus` in `pkg/controller/disruption/disruption.go`, v1.34.
 
-use std::sync::Arc;
-
 use super::DELETION_TIMEOUT;
 use super::expected::Expected;
 use crate::api::policy::PodDisruptionBudget;
@@ -11,7 +9,7 @@ use crate::api::selector::Operator;
 use crate::api::{
     Condition, ConditionStatus, EventType, LabelSelector, ObjectKey, ObjectRef, Pod, condition,
 };
-use crate::base::{SimTime, Str, Timestamp};
+use crate::base::{Arc, SimTime, Str, Timestamp};
 use crate::controller::framework::{Action, Ctx};
 use crate::store::ApiError;
 

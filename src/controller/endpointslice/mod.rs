@@ -16,7 +16,6 @@ mod packing;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use endpoints::Desired;
 use packing::{Packing, is_placeholder, new_slice};
@@ -25,7 +24,7 @@ use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::api::selectors::Selectors;
 use crate::api::service::{EndpointSlice, Service};
 use crate::api::{EventType, Kind, LabelSelector, Object, ObjectKey, ObjectRef, Pod, Resource, Uid};
-use crate::base::{LookupMap, SimDuration};
+use crate::base::{Arc, LookupMap, SimDuration};
 use crate::controller::aspects::Aspects;
 use crate::store::{ApiError, Change, DeleteOptions, Store, Verb};
 

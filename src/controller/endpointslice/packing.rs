@@ -4,13 +4,12 @@
 //! date, then slices that change anyway are filled up, then one unchanged slice or new ones take the rest.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::endpoints::Ports;
 use super::{LABEL_MANAGED_BY, LABEL_SERVICE_NAME, MANAGED_BY};
 use crate::api::service::{Endpoint, EndpointSlice, Service};
 use crate::api::{Labels, Lasting, OwnerReference};
-use crate::base::{LookupMap, Str};
+use crate::base::{Arc, LookupMap, Str};
 
 /// Endpoints per slice (`--max-endpoints-per-slice`).
 const ENDPOINTS_MAX: usize = 100;

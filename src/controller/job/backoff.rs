@@ -2,11 +2,9 @@
 //!
 //! Upstream: `pkg/controller/job/backoff_utils.go`, v1.34.
 
-use std::sync::Arc;
-
 use super::pods::{finish_time, index_all_failures};
 use crate::api::Pod;
-use crate::base::{SimDuration, SimTime, Timestamp, time::Calendar};
+use crate::base::{Arc, SimDuration, SimTime, Timestamp, time::Calendar};
 
 const FIRST: SimDuration = SimDuration::from_secs(10);
 const LONGEST: SimDuration = SimDuration::from_mins(10);

@@ -2,8 +2,6 @@
 //!
 //! Upstream: `manageJob` in `pkg/controller/job/job_controller.go`, v1.34.
 
-use std::sync::Arc;
-
 use super::backoff;
 use super::plan::{Creation, Deletion, IndexWish, Plan, Progressed, Work};
 use super::pods::{
@@ -12,7 +10,7 @@ use super::pods::{
 use super::policies;
 use super::sync::Sync;
 use crate::api::Pod;
-use crate::base::{SimDuration, Str};
+use crate::base::{Arc, SimDuration, Str};
 use crate::controller::framework::Ctx;
 
 /// Pods made or deleted in one sync at most.

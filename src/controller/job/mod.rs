@@ -20,8 +20,6 @@ mod sync;
 mod tests;
 mod track;
 
-use std::sync::Arc;
-
 use backoff::Record;
 use manage::BATCH;
 use plan::{Plan, Progressed, Work};
@@ -30,7 +28,7 @@ use sync::{Outcome, Resumed};
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::api::workload::Job;
 use crate::api::{Kind, Meta, ObjectKey, Pod, Resource};
-use crate::base::{LookupMap, SimDuration, Str};
+use crate::base::{Arc, LookupMap, SimDuration, Str};
 use crate::controller::aspects::Aspects;
 use crate::store::{Change, Store};
 

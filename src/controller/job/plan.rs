@@ -1,12 +1,10 @@
 //! Calls of a Job's sync that the client's rate limit interrupts: what was decided is done before anything is
 //! decided anew, as in upstream, where the worker blocks.
 
-use std::sync::Arc;
-
 use super::pods::{COMPLETION_INDEX, INDEX_FAILURE_COUNT, INDEX_IGNORED_FAILURE_COUNT, TRACKING_FINALIZER};
 use crate::api::workload::Job;
 use crate::api::{Condition, Labels, ObjectKey, Pod, PodSpec, Uid, fingerprint, k8s};
-use crate::base::{SimDuration, Str};
+use crate::base::{Arc, SimDuration, Str};
 use crate::controller::common::{self, Owner, Progress, SlowStart};
 use crate::controller::framework::Ctx;
 use crate::store::ApiError;

@@ -4,12 +4,11 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use crate::api::pod::cond;
 use crate::api::workload::Job;
 use crate::api::{ConditionStatus, ContainerState, ContainerStatus, Phase, Pod, condition};
-use crate::base::Timestamp;
+use crate::base::{Arc, Timestamp};
 
 /// The finalizer of Pods that are not counted yet.
 pub const TRACKING_FINALIZER: &str = "batch.kubernetes.io/job-tracking";

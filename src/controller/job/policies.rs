@@ -105,7 +105,7 @@ pub(super) fn success(policy: &SuccessPolicy, completions: i32, succeeded: &Inte
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use crate::base::Arc;
 
     use super::super::tests::job;
     use super::*;

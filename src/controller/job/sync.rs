@@ -3,7 +3,6 @@
 //! Upstream: `syncJob` in `pkg/controller/job/job_controller.go`, v1.34.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::backoff::Record;
 use super::conditions::{self, FAILED, FAILURE_TARGET, SUCCESS_CRITERIA_MET, SUSPENDED};
@@ -18,7 +17,7 @@ use super::track;
 use crate::api::pod::RestartPolicy;
 use crate::api::workload::Job;
 use crate::api::{Condition, ConditionStatus, EventType, ObjectRef, Phase, Pod};
-use crate::base::{SimDuration, Str};
+use crate::base::{Arc, SimDuration, Str};
 use crate::controller::common;
 use crate::controller::framework::{Action, Ctx};
 

@@ -4,7 +4,6 @@
 //! Upstream: `trackJobStatusAndRemoveFinalizers` in `pkg/controller/job/job_controller.go`, v1.34.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::conditions::{self, COMPLETE, FAILED, FAILURE_TARGET, SUCCESS_CRITERIA_MET};
 use super::plan::{Plan, Progressed, Work};
@@ -13,7 +12,7 @@ use super::policies;
 use super::sync::{Outcome, Sync};
 use crate::api::workload::{Job, JobStatus};
 use crate::api::{Condition, EventType, ObjectRef, Phase, Pod, Resource};
-use crate::base::{SimDuration, Str, Timestamp};
+use crate::base::{Arc, SimDuration, Str, Timestamp};
 use crate::controller::framework::{Action, Ctx};
 use crate::store::ApiError;
 

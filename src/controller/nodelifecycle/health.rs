@@ -2,13 +2,11 @@
 //!
 //! Upstream: `tryUpdateNodeHealth` of `pkg/controller/nodelifecycle/node_lifecycle_controller.go`, v1.34.
 
-use std::sync::Arc;
-
 use super::taints::ready_status;
 use crate::api::policy::Lease;
 use crate::api::{Condition, ConditionStatus, Node, Uid};
 use crate::base::time::Calendar;
-use crate::base::{SimDuration, SimTime, Str, Timestamp, text::lit};
+use crate::base::{Arc, SimDuration, SimTime, Str, Timestamp, text::lit};
 use crate::controller::Ctx;
 use crate::params::settings::ControllerManager;
 

@@ -26,14 +26,13 @@ pub mod zones;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::api::policy::{Lease, Renewals};
 use crate::api::{
     ConditionStatus, EventType, Kind, Labels, Node, ObjectKey, ObjectRef, Pod, TaintEffect, condition,
 };
-use crate::base::{SimDuration, SimTime, Str};
+use crate::base::{Arc, SimDuration, SimTime, Str};
 use crate::controller::aspects::Aspects;
 use crate::controller::common::recount;
 use crate::params::settings::ControllerManager;

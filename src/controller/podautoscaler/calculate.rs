@@ -3,13 +3,12 @@
 //! Upstream: `pkg/controller/podautoscaler/{replica_calculator,metrics/utilization}.go`, v1.34.
 
 use std::cell::Cell;
-use std::sync::Arc;
 
 use crate::api::pod::cond;
 use crate::api::resources::CPU;
 use crate::api::{ConditionStatus, LabelSelector, Phase, Pod, condition};
 use crate::base::time::Calendar;
-use crate::base::{SimDuration, SimTime};
+use crate::base::{Arc, SimDuration, SimTime};
 use crate::store::metrics::{MetricsApi, PodSample, Sample};
 use crate::store::{ObjId, Store};
 

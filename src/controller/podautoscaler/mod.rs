@@ -21,14 +21,13 @@ pub mod scale;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::api::condition::{self, Condition};
 use crate::api::policy::HorizontalPodAutoscaler;
 use crate::api::selectors::Selectors;
 use crate::api::{ConditionStatus, EventType, Kind, LabelSelector, ObjectKey, ObjectRef, Pod};
-use crate::base::{Few, LookupMap, LookupSet, SimDuration, SimTime, Str, Timestamp};
+use crate::base::{Arc, Few, LookupMap, LookupSet, SimDuration, SimTime, Str, Timestamp};
 use crate::controller::aspects::Aspects;
 use crate::params::settings::ControllerManager;
 use crate::store::{Change, ObjId, Store};

@@ -1,10 +1,9 @@
 //! The scale of a target: what the subresource `scale` shows and takes.
 
-use std::sync::Arc;
-
 use crate::api::k8s::autoscaling::v2::CrossVersionObjectReference;
 use crate::api::workload::{Deployment, ReplicaSet, ReplicationController, StatefulSet};
 use crate::api::{Kind, LabelSelector, ObjectKey};
+use crate::base::Arc;
 use crate::controller::Ctx;
 use crate::store::metrics::NOT_SERVED;
 use crate::store::{ApiError, Store};

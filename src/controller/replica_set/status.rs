@@ -2,11 +2,9 @@
 //!
 //! Upstream: `pkg/controller/replicaset/replica_set_utils.go`, v1.34.
 
-use std::sync::Arc;
-
 use crate::api::workload::{ReplicaSet, ReplicaSetStatus};
 use crate::api::{Condition, ConditionStatus, Labels, Pod, condition};
-use crate::base::{Str, Timestamp, text::lit};
+use crate::base::{Arc, Str, Timestamp, text::lit};
 use crate::store::Store;
 
 /// The condition that says that Pods could not be created or deleted.

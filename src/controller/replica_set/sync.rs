@@ -3,12 +3,11 @@
 //! Upstream: `syncReplicaSet`, `manageReplicas` in `pkg/controller/replicaset/replica_set.go`, v1.34.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::{PodSet, status};
 use crate::api::workload::{ReplicaSet, ReplicaSetStatus};
 use crate::api::{ObjectKey, Pod, Uid};
-use crate::base::{LookupMap, SimDuration, Str};
+use crate::base::{Arc, LookupMap, SimDuration, Str};
 use crate::controller::common::{
     Owner, Progress, SlowStart, claim_pods, colocated_ranks, create_pod, delete_pod, next_availability,
     pod_from_template, sort_for_deletion,

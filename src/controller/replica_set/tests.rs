@@ -105,8 +105,8 @@ fn failures_are_reported_until_they_pass() {
     let mut template = (*set.template).clone();
     let mut spec = testkit::pod_spec("app:v1");
     spec.priority_class_name = "gold".into();
-    template.spec = std::sync::Arc::new(spec);
-    set.template = std::sync::Arc::new(template);
+    template.spec = crate::base::Arc::new(spec);
+    set.template = crate::base::Arc::new(template);
     h.store.create(set).unwrap();
     h.advance_millis(4);
     let condition = web(&h).status.conditions[0].clone();

@@ -2,14 +2,12 @@
 //!
 //! Upstream: `pkg/controller/statefulset/{stateful_pod_control,stateful_set_utils}.go`, v1.34.
 
-use std::sync::Arc;
-
 use super::events;
 use super::identity::{claim_name, in_range, ordinal};
 use crate::api::storage::PersistentVolumeClaim;
 use crate::api::workload::{ClaimTemplate, StatefulSet};
 use crate::api::{Lasting, Meta, OwnerReference, Pod, Resource};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::controller::framework::Ctx;
 use crate::store::ApiError;
 

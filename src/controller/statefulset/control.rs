@@ -2,8 +2,6 @@
 //!
 //! Upstream: `updateStatefulSet` in `pkg/controller/statefulset/stateful_set_control.go`, v1.34.
 
-use std::sync::Arc;
-
 use super::claims;
 use super::events::{self, Deed};
 use super::identity::{
@@ -12,7 +10,7 @@ use super::identity::{
 use super::status::Counts;
 use crate::api::workload::{ControllerRevision, StatefulSet};
 use crate::api::{Phase, Pod, Resource};
-use crate::base::{SimDuration, Str, Timestamp};
+use crate::base::{Arc, SimDuration, Str, Timestamp};
 use crate::controller::framework::Ctx;
 use crate::store::DeleteOptions;
 

@@ -2,12 +2,10 @@
 //!
 //! Upstream: `pkg/controller/statefulset/stateful_set_utils.go`, v1.34.
 
-use std::sync::Arc;
-
 use crate::api::volume::{Volume, VolumeSource};
 use crate::api::workload::{ControllerRevision, StatefulSet};
 use crate::api::{Labels, Pod, PodSpec, PodTemplate, fingerprint, k8s};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::controller::common;
 use crate::controller::history::REVISION_LABEL;
 

@@ -19,8 +19,6 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use control::{Control, Pass};
 
 use super::common;
@@ -28,7 +26,7 @@ use super::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use super::history;
 use crate::api::workload::StatefulSet;
 use crate::api::{Kind, Meta, Pod, Resource};
-use crate::base::SimDuration;
+use crate::base::{Arc, SimDuration};
 use crate::controller::aspects::Aspects;
 use crate::store::{Change, Store};
 

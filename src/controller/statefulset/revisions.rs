@@ -2,10 +2,9 @@
 //!
 //! Upstream: `getStatefulSetRevisions` in `pkg/controller/statefulset/stateful_set_control.go`, v1.34.
 
-use std::sync::Arc;
-
 use crate::api::workload::{ControllerRevision, StatefulSet};
 use crate::api::{Lasting, OwnerReference, Resource};
+use crate::base::Arc;
 use crate::controller::common::template_hash;
 use crate::controller::framework::Ctx;
 use crate::controller::history;

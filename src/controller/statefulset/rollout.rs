@@ -2,10 +2,9 @@
 //!
 //! Upstream: `kubectl/pkg/polymorphichelpers/{rollout_status,rollback}.go`, v1.34.
 
-use std::sync::Arc;
-
 use crate::api::PodTemplate;
 use crate::api::workload::StatefulSet;
+use crate::base::Arc;
 use crate::controller::history::{self, UndoError};
 use crate::store::Store;
 

@@ -3,12 +3,10 @@
 //! Upstream: `computeReplicaStatus`, `completeRollingUpdate`, `inconsistentStatus` in
 //! `pkg/controller/statefulset`, v1.34.
 
-use std::sync::Arc;
-
 use super::identity::revision_of;
 use crate::api::workload::{StatefulSet, StatefulSetStatus};
 use crate::api::{Phase, Pod};
-use crate::base::{Str, Timestamp};
+use crate::base::{Arc, Str, Timestamp};
 
 /// Numbers of Pods.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

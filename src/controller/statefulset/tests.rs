@@ -1,12 +1,10 @@
-use std::sync::Arc;
-
 use super::*;
 use crate::api::ObjectKey;
 use crate::api::storage::{ClaimSpec, PersistentVolumeClaim};
 use crate::api::volume::VolumeSource;
 use crate::api::workload::{ClaimTemplate, ControllerRevision, StatefulSetStatus};
 use crate::api::{LabelSelector, Phase, PodTemplate};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::controller::history::UndoError;
 use crate::controller::testing::Harness;
 use crate::store::DeleteOptions;

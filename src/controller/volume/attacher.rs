@@ -9,11 +9,10 @@
 //!   the scheduler alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use crate::api::storage::{CsiDriver, CsiNode, PersistentVolume, VolumeAttachment};
 use crate::api::{Kind, Node, ObjectKey, Resource};
-use crate::base::{LookupMap, SimDuration, SimTime, Str};
+use crate::base::{Arc, LookupMap, SimDuration, SimTime, Str};
 use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::params::operations::{self, Ec2Error, Operation, Operations, RESOURCE_EXHAUSTED};
 use crate::params::{Delay, drivers};

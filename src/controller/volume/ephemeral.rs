@@ -3,13 +3,11 @@
 //! Upstream: `pkg/controller/volume/ephemeral/controller.go`,
 //! `component-helpers/storage/ephemeral/ephemeral.go`, v1.34.
 
-use std::sync::Arc;
-
 use crate::api::lower::lower_claim_spec;
 use crate::api::storage::PersistentVolumeClaim;
 use crate::api::volume::VolumeSource;
 use crate::api::{EventType, Kind, Labels, Lasting, ObjectKey, ObjectRef, OwnerReference, Pod, Resource};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::controller::aspects::Aspects;
 use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::store::{Change, Store};

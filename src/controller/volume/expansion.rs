@@ -10,13 +10,12 @@
 //! * An EBS volume refuses to be modified within 6 hours of the last time; other drivers refuse nothing.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::api::condition::{self, Condition};
 use crate::api::resources::STORAGE;
 use crate::api::storage::{ClaimPhase, PersistentVolume, PersistentVolumeClaim};
 use crate::api::{ConditionStatus, EventType, Kind, ObjectKey, ObjectRef, Phase, Pod, Resource};
-use crate::base::{LookupMap, Quantity, SimDuration, SimTime, Str};
+use crate::base::{Arc, LookupMap, Quantity, SimDuration, SimTime, Str};
 use crate::controller::aspects::Aspects;
 use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::params::operations::{self, Operation, Operations};

@@ -9,11 +9,10 @@ use crate::api::storage::{
 };
 use crate::api::volume::{Volume, VolumeSource};
 use crate::api::{ConditionStatus, Labels, Lasting, Meta, Node, ObjectKey, Pod, ResourceList};
-use crate::base::{Quantity, Str};
+use crate::base::{Arc, Quantity, Str};
 use crate::controller::framework::Controller;
 use crate::controller::testing::Harness;
 use crate::testkit;
-use std::sync::Arc;
 
 /// An amount of storage.
 pub fn storage(size: &str) -> ResourceList {

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use super::*;
 use crate::api::pod::{
     Affinity, ContainerState, ContainerStatus, Phase, Pod, PodSpec, PodStatus, QosClass, RestartPolicy,
@@ -11,7 +9,7 @@ use crate::api::{
     Condition, ConditionStatus, Event, EventType, Inert, LabelSelector, Labels, Lasting, Meta, Node,
     ObjectRef,
 };
-use crate::base::{SimDuration, SourceId, Span, Timestamp};
+use crate::base::{Arc, SimDuration, SourceId, Span, Timestamp};
 use crate::expect::Cause;
 use crate::expect::spec::{
     EndpointsSubject, ExistsSubject, NumberField, ObjectSubject, ObjectsSubject, PodsSubject, ResourceKind,

@@ -210,7 +210,7 @@ impl Rig {
 
     /// Events about a Pod: `reason: message`, with their number if it is not one.
     fn events(&self, name: &str) -> Vec<String> {
-        let about = |e: &std::sync::Arc<Event>| e.regarding.name == name;
+        let about = |e: &crate::base::Arc<Event>| e.regarding.name == name;
         self.store
             .events()
             .filter(about)

@@ -160,7 +160,7 @@ fn a_resize_forgets_the_back_off() {
             let mut json = raise::to_json(&Object::from(rig.get("web").clone()));
             json["spec"]["containers"][0]["resources"]["requests"]["cpu"] = json!("200m");
             let Ok(Object::Pod(pod)) = lower::object(json) else { panic!() };
-            rig.store.resize_pod(std::sync::Arc::unwrap_or_clone(pod)).unwrap();
+            rig.store.resize_pod(crate::base::Arc::unwrap_or_clone(pod)).unwrap();
             rig.settle();
         }
         rig.trace();

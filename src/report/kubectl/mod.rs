@@ -12,10 +12,8 @@ pub mod pod_status;
 pub mod sort;
 pub mod top;
 
-use std::sync::Arc;
-
 use crate::api::{Event, Object};
-use crate::base::Timestamp;
+use crate::base::{Arc, Timestamp};
 
 /// The table of objects of one kind: a header and a row per object.
 pub fn table(objects: &[Object], now: Timestamp, options: &TableOptions) -> String {

@@ -91,8 +91,8 @@ mod tests {
                 pod.meta.labels = testkit::labels(&format!("cpu={cpu}"));
                 let mut spec = crate::api::PodSpec::clone(&pod.spec);
                 spec.priority = priority;
-                pod.spec = std::sync::Arc::new(spec);
-                Object::Pod(std::sync::Arc::new(pod))
+                pod.spec = crate::base::Arc::new(spec);
+                Object::Pod(crate::base::Arc::new(pod))
             })
             .collect();
         sort(&mut objects, path)?;

@@ -1,7 +1,6 @@
 //! What is probably not meant of storage.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::{code, objects, pods_of, warn};
 use crate::api::k8s::core::v1::{PodSpec, Volume};
@@ -10,7 +9,7 @@ use crate::api::resources::STORAGE;
 use crate::api::storage::{AccessMode, ClaimSpec, PvSource, StorageClass, annotation, migrated_driver};
 use crate::api::workload::ClaimTemplate;
 use crate::api::{Object, ObjectKey};
-use crate::base::{Diagnostic, Quantity, Span, Str};
+use crate::base::{Arc, Diagnostic, Quantity, Span, Str};
 use crate::params::drivers::{self, Makes};
 use crate::params::ebs::{self, Refusal};
 use crate::plan::Plan;

@@ -1,10 +1,8 @@
 //! What files of Pods and files of nodes have in common: the table itself, and its columns.
 
-use std::sync::Arc;
-
 use super::tables;
 use crate::api::manifest::tree::{Tree, Value};
-use crate::base::{Diagnostic, Quantity, Span, Str};
+use crate::base::{Arc, Diagnostic, Quantity, Span, Str};
 use crate::scenario::code;
 use crate::scenario::manifests::Manifests;
 use crate::scenario::read::{Fields, Reader};

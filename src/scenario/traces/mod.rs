@@ -8,8 +8,6 @@ pub(in crate::scenario) mod generate;
 pub(in crate::scenario) mod nodes;
 pub mod tables;
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value as Json, json};
 
 use super::code;
@@ -19,7 +17,7 @@ use super::scalar::{duration, instant, integer, name, thousandths, word};
 use crate::api::manifest;
 use crate::api::manifest::tree::Tree;
 use crate::api::pod::TRACE_LABEL;
-use crate::base::{Diagnostic, SimDuration, Span, Str};
+use crate::base::{Arc, Diagnostic, SimDuration, Span, Str};
 use crate::trace::shapes::Parts;
 use crate::trace::{Columns, Lasts, Selects, Shapes, Source, Table, TimeUnit, Trace, Window, check};
 use file::{amounts, column, labels, time_column, told};

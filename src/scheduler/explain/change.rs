@@ -1,11 +1,10 @@
 //! What can be altered of a Pod or of the cluster to see whether nodes pass then.
 
 use std::fmt;
-use std::sync::Arc;
 
 use crate::api::taint::{TaintEffect, find_untolerated};
 use crate::api::{ObjectKey, Pod, Taint, k8s, lower};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::scheduler::framework::{PodInfo, Snapshot, Status, cause};
 
 /// Different taints that are tried.

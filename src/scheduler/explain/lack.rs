@@ -1,11 +1,9 @@
 //! What nodes lack that have nothing against a Pod but its requests.
 
-use std::sync::Arc;
-
 use super::change::Change;
 use crate::api::Pod;
 use crate::api::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, PODS};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::scheduler::framework::{NodeInfo, PodInfo, Resources, Status};
 use crate::scheduler::view::View;
 

@@ -10,14 +10,12 @@ pub mod chain;
 pub mod change;
 pub mod lack;
 
-use std::sync::Arc;
-
 use super::evaluation::Evaluation;
 use super::framework::{PodInfo, Snapshot, Status};
 use super::placer::Placer;
 use crate::api::node::HOSTNAME_LABEL;
 use crate::api::{Node, Pod};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 pub use chain::ClaimChain;
 pub use change::Change;
 pub use lack::Lack;

@@ -7,12 +7,11 @@
 //! Upstream keeps these for each profile; here all profiles share them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::listers::Listers;
 use crate::api::storage::{ClaimRef, PersistentVolume, PersistentVolumeClaim, annotation};
 use crate::api::{Object, ObjectKey};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::scheduler::decision::VolumeStep;
 
 /// What is assumed, in place of what the API has.

@@ -2,12 +2,10 @@
 //!
 //! Replicas share their shape, so that each shape is asked once what it thinks of a Pod, however many replicas there are.
 
-use std::sync::Arc;
-
 use super::node_info::NodeId;
 use super::pod_info::PodShape;
 use super::whereabouts::{Site, Whereabouts};
-use crate::base::LookupMap;
+use crate::base::{Arc, LookupMap};
 
 /// Pods of one shape.
 #[derive(Clone, Debug)]

@@ -1,7 +1,6 @@
 //! The objects beside nodes and bound Pods that plugins look at, as the scheduler's informers know them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::assumed::Assumed;
 use crate::api::policy::PodDisruptionBudget;
@@ -12,7 +11,7 @@ use crate::api::storage::{
 };
 use crate::api::workload::{ReplicaSet, ReplicationController, StatefulSet};
 use crate::api::{Labels, Object, ObjectKey, Resource};
-use crate::base::{LookupMap, Str};
+use crate::base::{Arc, LookupMap, Str};
 
 /// Objects of one kind, found by key, listed in the order of their keys.
 #[derive(Clone, Debug)]

@@ -179,8 +179,8 @@ fn key(info: &PodInfo) -> (Str, Labels, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Arc;
     use crate::testkit;
-    use std::sync::Arc;
 
     #[test]
     fn pods_are_counted_where_they_are() {

@@ -59,12 +59,12 @@ pub use status::{Code, NodeStatuses, Reason, Status, cause};
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync;
 
 use super::decision::{Choice, Nomination, VolumeStep};
 use super::preemption::Preempted;
 use crate::api::{Object, ObjectKey};
-use crate::base::{LookupSet, SimTime, Str};
+use crate::base::{Arc, LookupSet, SimTime, Str};
 
 /// The highest score a node may have after normalisation.
 pub const MAX_NODE_SCORE: i64 = 100;
@@ -330,7 +330,7 @@ pub trait Score: Debug + Send + Sync {
 }
 
 /// What a plugin says of nodes to Pods of the same wishes, worked out beforehand as far as it goes.
-pub struct Beforehand<T>(Arc<dyn Fn(&[&NodeInfo], &mut [T]) + Send + Sync>);
+pub struct Beforehand<T>(sync::Arc<dyn Fn(&[&NodeInfo], &mut [T]) + Send + Sync>);
 
 /// What a Score plugin gives nodes.
 pub type Ready = Beforehand<i64>;
@@ -341,7 +341,7 @@ pub type Surely = Beforehand<bool>;
 impl<T> Beforehand<T> {
     /// Says so of a node.
     pub fn new(says: impl Fn(&NodeInfo) -> T + Send + Sync + 'static) -> Self {
-        Self(Arc::new(move |nodes, said| {
+        Self(sync::Arc::new(move |nodes, said| {
             said.iter_mut().zip(nodes).for_each(|(said, node)| *said = says(node));
         }))
     }
@@ -415,23 +415,23 @@ pub struct Extensions {
     /// The plugin's name.
     pub name: &'static str,
     /// PreEnqueue.
-    pub pre_enqueue: Option<Arc<dyn PreEnqueue>>,
+    pub pre_enqueue: Option<sync::Arc<dyn PreEnqueue>>,
     /// QueueSort.
-    pub queue_sort: Option<Arc<dyn QueueSort>>,
+    pub queue_sort: Option<sync::Arc<dyn QueueSort>>,
     /// PreFilter.
-    pub pre_filter: Option<Arc<dyn PreFilter>>,
+    pub pre_filter: Option<sync::Arc<dyn PreFilter>>,
     /// Filter.
-    pub filter: Option<Arc<dyn Filter>>,
+    pub filter: Option<sync::Arc<dyn Filter>>,
     /// PostFilter.
-    pub post_filter: Option<Arc<dyn PostFilter>>,
+    pub post_filter: Option<sync::Arc<dyn PostFilter>>,
     /// PreScore.
-    pub pre_score: Option<Arc<dyn PreScore>>,
+    pub pre_score: Option<sync::Arc<dyn PreScore>>,
     /// Score.
-    pub score: Option<Arc<dyn Score>>,
+    pub score: Option<sync::Arc<dyn Score>>,
     /// Reserve.
-    pub reserve: Option<Arc<dyn Reserve>>,
+    pub reserve: Option<sync::Arc<dyn Reserve>>,
     /// EventsToRegister.
-    pub enqueue: Option<Arc<dyn EnqueueExtensions>>,
+    pub enqueue: Option<sync::Arc<dyn EnqueueExtensions>>,
     /// A Bind plugin; what it does is the caller's part.
     pub binds: bool,
     /// What Filter and Score (before normalising) say of a node depends on nothing but the node, the sums of what is on
@@ -445,14 +445,14 @@ pub struct Extensions {
 impl Extensions {
     /// Begins the list of what `plugin` implements.
     pub fn of<P>(name: &'static str, plugin: P) -> ExtensionsOf<P> {
-        ExtensionsOf { plugin: Arc::new(plugin), all: Self { name, ..Self::default() } }
+        ExtensionsOf { plugin: sync::Arc::new(plugin), all: Self { name, ..Self::default() } }
     }
 }
 
 /// The list of what a plugin implements, in the making: one call for each trait.
 #[derive(Debug)]
 pub struct ExtensionsOf<P> {
-    plugin: Arc<P>,
+    plugin: sync::Arc<P>,
     all: Extensions,
 }
 

@@ -4,7 +4,6 @@
 //! (`HostPortInfo`), v1.34.
 
 use std::hash::BuildHasher;
-use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
 
@@ -12,9 +11,9 @@ use super::pod_info::PodInfo;
 use super::resources::Resources;
 use crate::api::pod::ContainerPort;
 use crate::api::{Node, ObjectKey, Pod};
-use crate::base::Str;
 use crate::base::fetch::{Skim, mix};
 use crate::base::text::lit;
+use crate::base::{Arc, Str};
 
 /// The place of a node in the scheduler's tables: dense, and given to another node once the first has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

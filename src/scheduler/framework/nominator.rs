@@ -3,11 +3,10 @@
 //! Upstream: `pkg/scheduler/backend/queue/nominator.go`, v1.34.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::pod_info::PodInfo;
 use crate::api::Uid;
-use crate::base::{LookupMap, Str};
+use crate::base::{Arc, LookupMap, Str};
 
 /// Nominated Pods by node.
 #[derive(Clone, Debug, Default)]

@@ -2,15 +2,13 @@
 //!
 //! Upstream: `pkg/scheduler/framework/types.go` (`PodInfo`, `AffinityTerm`), v1.34.
 
-use std::sync::Arc;
-
 use super::resources::PodResources;
 use crate::api::pod::{ContainerPort, PodAffinityTerm};
 use crate::api::selector::NodeSelectorTerm;
 use crate::api::taint::Toleration;
 use crate::api::volume::VolumeSource;
 use crate::api::{LabelSelector, Labels, NodeSelector, ObjectKey, Pod, PodSpec, Uid};
-use crate::base::{LookupMap, Str};
+use crate::base::{Arc, LookupMap, Str};
 
 /// A term of Pod (anti-)affinity, ready for matching.
 #[derive(Clone, Debug, PartialEq, Eq)]

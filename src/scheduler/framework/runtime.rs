@@ -3,14 +3,14 @@
 //! Upstream: `pkg/scheduler/framework/runtime/framework.go`, v1.34.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync;
 
 use super::{
     ClusterEvent, Code, CycleState, EnqueueContext, EnqueueExtensions, Filter, NodeInfo, NodeStatuses,
     Nominator, PodInfo, PostFilter, PostFiltered, PreEnqueue, PreFilter, PreFiltered, PreScore, PreScored,
     QueueSort, Reason, Reserve, Score, Snapshot, Status,
 };
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::scheduler::decision::{Choice, VolumeStep};
 
 /// A plugin at one extension point: its name and its bit in skip sets.
@@ -24,7 +24,7 @@ pub struct At<T: ?Sized> {
     /// Whether it looks at the node's object alone.
     pub(in crate::scheduler) of_object: bool,
     /// The plugin.
-    pub plugin: Arc<T>,
+    pub plugin: sync::Arc<T>,
 }
 
 impl<T: ?Sized> Clone for At<T> {
@@ -51,7 +51,7 @@ pub struct Registration {
     /// The event.
     pub event: ClusterEvent,
     /// Says whether it helps a given Pod; without it every such event does.
-    pub hints: Option<Arc<dyn EnqueueExtensions>>,
+    pub hints: Option<sync::Arc<dyn EnqueueExtensions>>,
 }
 
 /// The plugins of one profile, each extension point in its order.
@@ -62,7 +62,7 @@ pub struct Framework {
     /// `percentageOfNodesToScore`; 0 is adaptive.
     pub percentage_of_nodes_to_score: i32,
     pub(in crate::scheduler) pre_enqueue: Vec<At<dyn PreEnqueue>>,
-    pub(in crate::scheduler) queue_sort: Option<Arc<dyn QueueSort>>,
+    pub(in crate::scheduler) queue_sort: Option<sync::Arc<dyn QueueSort>>,
     pub(in crate::scheduler) pre_filter: Vec<At<dyn PreFilter>>,
     pub(in crate::scheduler) filter: Vec<At<dyn Filter>>,
     pub(in crate::scheduler) post_filter: Vec<At<dyn PostFilter>>,

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use super::images::Images;
 use super::kin::Kin;
@@ -26,7 +26,7 @@ use super::whereabouts::{PlaceCounts, Site, Watches, Whereabouts};
 use crate::api::node::ZONE_LABEL;
 use crate::api::{Node, ObjectKey, Pod};
 use crate::base::text::lit;
-use crate::base::{LookupMap, Shared, Str};
+use crate::base::{Arc, LookupMap, Shared, Str};
 
 /// The cluster as the scheduler knows it.
 #[derive(Clone, Debug)]

@@ -1,9 +1,7 @@
 //! The last Pod that fitted nowhere. Another one like it fares the same while nothing has changed.
 
-use std::sync::Arc;
-
 use crate::api::{Labels, OwnerReference};
-use crate::base::{Few, Str};
+use crate::base::{Arc, Few, Str};
 use crate::scheduler::decision::{Failure, Nomination};
 use crate::scheduler::framework::{Handle, PodInfo, PodShape};
 

@@ -1,8 +1,6 @@
 //! What local plugins say of every node to Pods of one sort of wishes.
 
-use std::sync::Arc;
-
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::scheduler::framework::layout::Layout;
 use crate::scheduler::framework::runtime::{Weighted, run_filters};
 use crate::scheduler::framework::{

@@ -3,9 +3,8 @@
 //! Upstream: `pkg/scheduler/framework/plugins/defaultpreemption/default_preemption.go`, v1.34. The evictions
 //! themselves are the caller's part; until they are under way the Pod is gated.
 
-use std::sync::Arc;
-
 use crate::api::Object;
+use crate::base::Arc;
 use crate::scheduler::decision::{Choice, Nomination};
 use crate::scheduler::framework::args::DefaultPreemptionArgs;
 use crate::scheduler::framework::{

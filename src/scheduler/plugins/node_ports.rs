@@ -2,9 +2,8 @@
 //!
 //! Upstream: `pkg/scheduler/framework/plugins/nodeports/node_ports.go`, v1.34.
 
-use std::sync::Arc;
-
 use crate::api::Object;
+use crate::base::Arc;
 use crate::scheduler::framework::node_info::HostPorts;
 use crate::scheduler::framework::{
     ActionType, ClusterEvent, CycleState, EnqueueExtensions, EventResource, Extensions, Filter, Hint,

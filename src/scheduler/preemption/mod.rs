@@ -11,8 +11,6 @@
 pub mod pick;
 pub mod victims;
 
-use std::sync::Arc;
-
 use super::decision::Choice;
 use super::framework::args::DefaultPreemptionArgs;
 use super::framework::{Code, CycleState, Handle, NodeId, NodeStatuses, PodInfo, Status};
@@ -20,7 +18,7 @@ use crate::api::condition;
 use crate::api::pod::cond;
 use crate::api::policy::PodDisruptionBudget;
 use crate::api::{ConditionStatus, Pod};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use pick::Candidate;
 
 const NEVER: &str = "not eligible due to preemptionPolicy=Never.";

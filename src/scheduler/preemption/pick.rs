@@ -4,11 +4,10 @@
 //! `plugins/defaultpreemption/default_preemption.go` (`filterPodsWithPDBViolation`), `util/utils.go`, v1.34.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
 
 use crate::api::Pod;
 use crate::api::policy::PodDisruptionBudget;
-use crate::base::{Str, Timestamp};
+use crate::base::{Arc, Str, Timestamp};
 
 /// When a Pod started; one that has not counts as starting now, after all others.
 fn start(pod: &Pod) -> Timestamp {

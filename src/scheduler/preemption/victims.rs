@@ -2,10 +2,9 @@
 //!
 //! Upstream: `plugins/defaultpreemption/default_preemption.go` `SelectVictimsOnNode`, v1.34.
 
-use std::sync::Arc;
-
 use super::pick::{Candidate, by_importance, split_by_budget};
 use crate::api::policy::PodDisruptionBudget;
+use crate::base::Arc;
 use crate::scheduler::framework::{CycleState, Handle, NodeInfo, PodInfo, Status};
 
 const NO_VICTIMS: &str = "No preemption victims found for incoming pod";

@@ -22,11 +22,10 @@ pub mod pool;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::framework::{ClusterEvent, EnqueueContext, Framework, Nominator, PodInfo, Snapshot, SortKey};
 use crate::api::{Object, Pod, Uid};
-use crate::base::{LookupMap, LookupSet, SimDuration, SimTime, Str};
+use crate::base::{Arc, LookupMap, LookupSet, SimDuration, SimTime, Str};
 use backoff::Backoff;
 use pool::Pool;
 

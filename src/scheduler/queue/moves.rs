@@ -4,11 +4,10 @@
 //! `movePodsToActiveOrBackoffQueue`), `nominator.go`, v1.34.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::{Env, InFlightEvent, Queue, QueuedPod, Went};
 use crate::api::{Object, Pod};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::scheduler::decision::Nomination;
 use crate::scheduler::framework::{ClusterEvent, Hint, PodInfo};
 

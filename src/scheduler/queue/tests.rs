@@ -1,14 +1,12 @@
 //! Where Pods wait, for how long, and what moves them.
 
-use std::sync::Arc;
-
 use serde_json::json;
 
 use super::backoff::Backoff;
 use super::{Env, Queue, QueuedPod, Went};
 use crate::api::taint::{Taint, TaintEffect};
 use crate::api::{Kind, Object};
-use crate::base::{LookupSet, SimDuration, SimTime, Str};
+use crate::base::{Arc, LookupSet, SimDuration, SimTime, Str};
 use crate::scheduler::decision::Nomination;
 use crate::scheduler::framework::{ActionType, ClusterEvent, EventResource, Framework, PodInfo, Snapshot};
 use crate::scheduler::testing::{bound, node, node_change, object, pod, pod_change, pod_with};

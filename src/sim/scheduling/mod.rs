@@ -16,7 +16,6 @@ mod inbox;
 
 use std::borrow::Cow;
 use std::cell::LazyCell;
-use std::sync::Arc;
 
 use super::alarm::Alarm;
 use super::event::{Event, Placement, Preemption, PreemptionStage};
@@ -24,7 +23,7 @@ use super::world::World;
 use crate::api::condition::{self, Condition};
 use crate::api::pod::cond;
 use crate::api::{ConditionStatus, EventType, ObjectKey, ObjectRef, Pod};
-use crate::base::{SimDuration, SimTime, Str, text::lit};
+use crate::base::{Arc, SimDuration, SimTime, Str, text::lit};
 use crate::controller::ApiBudget;
 use crate::kernel::{Seed, Streams};
 use crate::plan::Plan;

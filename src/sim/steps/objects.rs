@@ -1,12 +1,10 @@
 //! apply, delete, scale, set, rollout, patch, label, annotate: what kubectl does to objects.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value, json};
 
 use super::Refusal;
 use crate::api::{Kind, Object, manifest, patch, raise};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::controller::rollout;
 use crate::plan::PlannedObject;
 use crate::plan::step::{Cascade, Delete, PatchType, RolloutAction, Set, SetResources, Target};

@@ -14,7 +14,8 @@ use recorder::NOWHERE;
 
 use super::kept::{About, KeptEvent, Note};
 use super::{ObjId, Store, Stored};
-use crate::api::{Event, EventType, ObjectRef};
+use crate::api::object::KINDS;
+use crate::api::{Event, EventType, Object, ObjectKey, ObjectRef};
 use crate::base::{Shared, SimDuration, SimTime, Str};
 use crate::kernel::Digest;
 
@@ -132,7 +133,7 @@ impl Store {
     fn emit_series(&mut self, voice: Voice, speaker: Speaker, words: Words) {
         // Upstream's key holds the whole reference, its resourceVersion included: once the object was written (a
         // condition with a new message, say), what is said of it begins a new Event.
-        let version = self.by_uid(&speaker.regarding.uid).map_or(0, |object| object.meta().resource_version);
+        let version = self.regarded(&speaker.regarding).map_or(0, |object| object.meta().resource_version);
         let now = self.now;
         let source = self.correlator.source(voice, || speaker, now, self.seed);
         let heard = source.hear_series(&words.reason, version, now);
@@ -149,6 +150,14 @@ impl Store {
             }
             _ => {}
         }
+    }
+
+    /// The object that a reference is to; none if it is gone.
+    fn regarded(&self, regarding: &ObjectRef) -> Option<Object> {
+        let ObjectRef { kind, namespace, name, uid } = regarding;
+        let kind = KINDS.iter().find(|info| info.name == kind)?.kind;
+        let key = ObjectKey { namespace: namespace.clone(), name: name.clone() };
+        self.get_object(kind, &key).filter(|object| object.meta().uid == *uid)
     }
 
     fn create_event(&mut self, about: Shared<About>, words: Words, count: i32, series: bool) -> ObjId {

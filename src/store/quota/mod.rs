@@ -31,8 +31,8 @@ pub(super) fn charge<T: Stored>(store: &mut Store, old: Option<&T>, new: &T) -> 
     if namespace.is_empty() || store.list_in::<ResourceQuota>(namespace).next().is_none() {
         return Ok(());
     }
-    let new = T::wrap(std::sync::Arc::new(new.clone()));
-    let old = old.map(|old| T::wrap(std::sync::Arc::new(old.clone())));
+    let new = T::wrap(crate::base::Arc::new(new.clone()));
+    let old = old.map(|old| T::wrap(crate::base::Arc::new(old.clone())));
     let quotas: Vec<_> = store.list_in::<ResourceQuota>(namespace).cloned().collect();
     let mut charged: Vec<(ObjectKey, ResourceList)> = Vec::new();
     for quota in &quotas {

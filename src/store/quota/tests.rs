@@ -1,11 +1,11 @@
 use super::*;
 use crate::api::service::Service;
 use crate::api::{Meta, lower};
+use crate::base::Arc;
 use crate::controller::resourcequota::ResourceQuotaController;
 use crate::controller::testing::Harness;
 use crate::testkit;
 use serde_json::json;
-use std::sync::Arc;
 
 fn list(text: &str) -> ResourceList {
     text.split(',')

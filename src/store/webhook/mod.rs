@@ -11,12 +11,11 @@ pub mod amounts;
 pub mod capping;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::Store;
 use crate::api::workload::{Job, ReplicaSet};
 use crate::api::{LabelSelector, Meta, ObjectKey, Pod, PodSpec, k8s, lower};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use amounts::{Amounts, Policy, RESOURCES, Recommendation, policy_of, quantity};
 use capping::{Capped, Held, Ranges, cap, held, proportional_limit};
 use k8s::core::v1::ResourceRequirements;

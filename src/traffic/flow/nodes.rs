@@ -4,7 +4,6 @@
 //! when one of them wants another amount, and is the same as if it were added up anew.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::super::profile::{Neighbours, Profile, Profiles};
 use super::super::share::{Claim, share};
@@ -12,7 +11,7 @@ use super::Ctx;
 use super::marks::Marks;
 use super::service::Service;
 use crate::api::Pod;
-use crate::base::{LookupMap, Str};
+use crate::base::{Arc, LookupMap, Str};
 use crate::store::ObjId;
 
 /// Parts of a millicore in which sums are kept.

@@ -1,10 +1,8 @@
 //! A service, the Pods that bear its requests, and what becomes of them.
 
-use std::sync::Arc;
-
 use super::super::profile::Profile;
 use super::super::queueing::{self, Flow, Server};
-use crate::base::{SimDuration, SimTime};
+use crate::base::{Arc, SimDuration, SimTime};
 use crate::facts::Fact;
 use crate::facts::traffic::{Failure, Interval, Meter, Rates, Response};
 use crate::params::traffic::{Health, Traffic as Plan};

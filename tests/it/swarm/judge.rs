@@ -1,7 +1,7 @@
 //! What must hold in the end, when nothing has failed for a long while: everything runs, or says rightly why it cannot.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use wavetank::base::Arc;
 
 use wavetank::api::policy::{HorizontalPodAutoscaler, PodDisruptionBudget, ResourceQuota};
 use wavetank::api::service::{EndpointSlice, Service};

@@ -1,7 +1,7 @@
 //! A straightforward reading of the rules by which a node takes a Pod or refuses it, to hold the scheduler's words against.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use wavetank::base::Arc;
 
 use wavetank::api::storage::{PersistentVolume, PersistentVolumeClaim};
 use wavetank::api::{Labels, Node, Pod, ResourceList, Taint, TaintEffect};

@@ -2,14 +2,12 @@ mod grouping;
 mod looks;
 mod words;
 
-use std::sync::Arc;
-
 use super::*;
 use crate::api::condition::Condition;
 use crate::api::pod::cond;
 use crate::api::resources::{CPU, MEMORY};
 use crate::api::{Phase, ResourceList};
-use crate::base::Quantity;
+use crate::base::{Arc, Quantity};
 use crate::store::metrics::{MetricsApi, PodSample, Sample};
 use crate::store::{ObjId, Store};
 use crate::testkit;

@@ -22,11 +22,10 @@ mod words;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use crate::api::storage::{ClaimPhase, CsiDriver, PersistentVolume, PersistentVolumeClaim, VolumeAttachment};
 use crate::api::{Kind, Node, ObjectKey, Pod};
-use crate::base::{SimDuration, SimTime, Str};
+use crate::base::{Arc, SimDuration, SimTime, Str};
 use crate::controller::aspects::Aspects;
 use crate::controller::common::pods::is_terminated;
 use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};

@@ -2,14 +2,12 @@
 //!
 //! Upstream: `operationexecutor/operation_generator.go`, `csi/csi_attacher.go`, v1.34.
 
-use std::sync::Arc;
-
 use super::pass::set_reported;
 use super::world::{Doing, Operation, Place, State, Volume};
 use super::{AttachDetach, pass_at, words};
 use crate::api::storage::VolumeAttachment;
 use crate::api::{Meta, ObjectKey, ObjectRef, Pod};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::controller::framework::Ctx;
 use crate::store::DeleteOptions;
 

@@ -4,14 +4,13 @@
 //! Upstream: `reconciler/reconciler.go`, `statusupdater/node_status_updater.go`, v1.34.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::world::{Doing, State, Volume};
 use super::{AttachDetach, words};
 use crate::api::storage::{AccessMode, ClaimPhase, PersistentVolume, PersistentVolumeClaim};
 use crate::api::volume::VolumeSource;
 use crate::api::{Node, ObjectKey, Pod};
-use crate::base::{SimDuration, Str};
+use crate::base::{Arc, SimDuration, Str};
 use crate::controller::common::pods::is_terminated;
 use crate::controller::framework::Ctx;
 use crate::store::Store;

@@ -3,12 +3,11 @@
 //! Upstream: `reconciler/reconciler.go` (`reportMultiAttachError`), `operationexecutor/operation_generator.go`, v1.34.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::pass::Wanted;
 use super::world::Doing;
 use crate::api::{EventType, ObjectRef, Pod};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::controller::framework::Ctx;
 
 /// Says to the Pods that want a volume on a node that another node has it.

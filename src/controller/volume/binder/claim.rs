@@ -2,15 +2,13 @@
 //!
 //! Upstream: `pv_controller.go`: `syncClaim`, `syncUnboundClaim`, `syncBoundClaim`, `provisionClaim`, v1.34.
 
-use std::sync::Arc;
-
 use super::matching::{is_bound_to, satisfies};
 use super::{Binder, writes};
 use crate::api::storage::{
     ClaimPhase, PersistentVolume, PersistentVolumeClaim, StorageClass, annotation, migrated_driver,
 };
 use crate::api::{EventType, ObjectRef, Pod};
-use crate::base::{SimDuration, Str, text::lit};
+use crate::base::{Arc, SimDuration, Str, text::lit};
 use crate::controller::common::pods::is_terminated;
 use crate::controller::framework::Ctx;
 use crate::store::admission;

@@ -3,10 +3,9 @@
 //! Upstream: `component-helpers/storage/volume/pv_helpers.go` (`FindMatchingVolume`),
 //! `pkg/controller/volume/persistentvolume/index.go`, v1.34.
 
-use std::sync::Arc;
-
 use super::Binder;
 use crate::api::storage::{AccessMode, PersistentVolume, PersistentVolumeClaim, VolumePhase};
+use crate::base::Arc;
 use crate::store::Store;
 
 /// Whether a volume is reserved for this claim, by name or by identity too.

@@ -40,7 +40,7 @@ impl Binder {
     fn hand_to_claim(
         &mut self,
         volume: &PersistentVolume,
-        claim: &std::sync::Arc<PersistentVolumeClaim>,
+        claim: &crate::base::Arc<PersistentVolumeClaim>,
         ctx: &mut Ctx<'_>,
     ) -> Action {
         if claim.spec.block == volume.block {

@@ -3,14 +3,13 @@
 //! Upstream: `pv_controller.go`: `bind`, `bindVolumeToClaim`, `updateVolumePhase`, `bindClaimToVolume`,
 //! `updateClaimStatus`, `unbindVolume`, v1.34.
 
-use std::sync::Arc;
-
 use super::matching::is_bound_to;
 use crate::api::Resource;
 use crate::api::resources::STORAGE;
 use crate::api::storage::{
     ClaimPhase, ClaimRef, PersistentVolume, PersistentVolumeClaim, VolumePhase, annotation,
 };
+use crate::base::Arc;
 use crate::controller::framework::Ctx;
 
 /// Binds a volume and a claim to each other: the volume's reference and phase, then the claim's name and phase. Only

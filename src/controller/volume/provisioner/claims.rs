@@ -3,8 +3,6 @@
 //! Upstream: the library's `provisionClaimOperation` and external-provisioner's `Provision`
 //! (`pkg/controller/controller.go`).
 
-use std::sync::Arc;
-
 use super::{Call, Provisioner, source, topology, wanted_from};
 use crate::api::resources::STORAGE;
 use crate::api::storage::{
@@ -12,7 +10,7 @@ use crate::api::storage::{
     PvSource, ReclaimPolicy, StorageClass, VolumePhase, annotation,
 };
 use crate::api::{EventType, Labels, Lasting, Node, ObjectKey, ObjectRef, ResourceList};
-use crate::base::{Quantity, Str};
+use crate::base::{Arc, Quantity, Str};
 use crate::controller::framework::{Action, Ctx};
 use crate::params::Operation;
 use crate::params::drivers::{self, Makes};

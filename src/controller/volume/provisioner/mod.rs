@@ -32,14 +32,13 @@ mod topology;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use crate::api::storage::{
     CsiDriver, CsiNode, PersistentVolume, PersistentVolumeClaim, VolumeAttachment, annotation,
     migrated_driver,
 };
 use crate::api::{Kind, ObjectKey, Resource};
-use crate::base::{LookupMap, SimDuration, SimTime, Str};
+use crate::base::{Arc, LookupMap, SimDuration, SimTime, Str};
 use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::kernel::{Seed, Stream};
 use crate::params::operations::{self, Operation, Operations, Trouble};

@@ -116,7 +116,7 @@ fn of_claim(
             "the source PVC and destination PVCs must have the same volume mode for cloning.  Source is {from}, but new PVC requested {to}"
         ));
     }
-    let fits = |volume: &&std::sync::Arc<PersistentVolume>| {
+    let fits = |volume: &&crate::base::Arc<PersistentVolume>| {
         volume.source.csi().is_some_and(|(driver, _)| driver == class.provisioner)
             && volume.claim_ref.as_ref().is_some_and(|r| r.uid == source.meta.uid)
             && volume.phase == VolumePhase::Bound

@@ -3,11 +3,10 @@
 //! Upstream: the library's `syncVolume`, `handleProtectionFinalizer`, `shouldDelete`, `deleteVolumeOperation`;
 //! external-provisioner's `canDeleteVolume`.
 
-use std::sync::Arc;
-
 use super::{Provisioner, event_source, responsible_for};
 use crate::api::storage::{CsiStorageCapacity, PersistentVolume, ReclaimPolicy, VolumePhase};
 use crate::api::{EventType, LabelSelector, ObjectKey, ObjectRef};
+use crate::base::Arc;
 use crate::controller::framework::{Action, Ctx};
 use crate::params::Operation;
 use crate::store::DeleteOptions;

@@ -2,14 +2,12 @@
 //!
 //! Upstream: `pkg/common-controller/snapshot_controller.go`, v8.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::{CLASS, CONTENT, FINALIZER_CONTENT, SNAPSHOT, find, is_kind, is_ready, key, reference};
 use crate::api::storage::{ClaimPhase, PersistentVolume, PersistentVolumeClaim};
 use crate::api::{EventType, Inert, Kind, Lasting, ObjectKey, Resource};
-use crate::base::{Quantity, SimDuration, Str, Timestamp, text::lit};
+use crate::base::{Arc, Quantity, SimDuration, Str, Timestamp, text::lit};
 use crate::controller::framework::{Action, Controller, Ctx, Enqueue, WorkKey};
 use crate::store::{Change, DeleteOptions, Store};
 

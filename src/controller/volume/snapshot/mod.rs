@@ -14,10 +14,8 @@ pub mod sidecar;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use crate::api::{Inert, ObjectKey, ObjectRef};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::store::Store;
 
 /// A snapshot that somebody asks for.

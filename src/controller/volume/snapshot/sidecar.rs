@@ -171,7 +171,7 @@ fn adopt(key: &ObjectKey, handle: &str, ctx: &mut Ctx<'_>) {
 
 /// The size of the volume behind a handle, in bytes.
 fn size_of(driver: &str, handle: &str, store: &Store) -> i64 {
-    let is_it = |volume: &&std::sync::Arc<PersistentVolume>| {
+    let is_it = |volume: &&crate::base::Arc<PersistentVolume>| {
         volume.source.csi().is_some_and(|(d, h)| d == driver && h == handle)
     };
     store.list::<PersistentVolume>().find(is_it).map_or(0, |volume| volume.size().value())

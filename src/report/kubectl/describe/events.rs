@@ -1,9 +1,8 @@
 //! The Events about an object.
 
-use std::sync::Arc;
-
 use super::{Scene, Sheet};
 use crate::api::Event;
+use crate::base::Arc;
 use crate::report::kubectl::columns::last_seen;
 
 /// The table of Events about the object, the latest last.

@@ -17,14 +17,12 @@
 //! request; the model is asked for by `nodeSelector` or node affinity. Pods with a node and without the annotation count as on the
 //! devices with the least left, in the order of their creation.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use super::fragmentation::{POPULARITY, Typical};
 use super::machine::{DEVICE, Demand, Machine};
 use super::policy::Policy;
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::kernel::Seed;
 use crate::scheduler::VolumeStep;
 use crate::scheduler::framework::{

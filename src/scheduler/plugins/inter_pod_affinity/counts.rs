@@ -2,8 +2,7 @@
 //!
 //! Upstream: `pkg/scheduler/framework/plugins/interpodaffinity/filtering.go` (`topologyToMatchedTermCount`), v1.34.
 
-use std::sync::Arc;
-
+use crate::base::Arc;
 use crate::scheduler::framework::topology::Topology;
 use crate::scheduler::framework::whereabouts::Whereabouts;
 use crate::scheduler::framework::{Gate, NodeId, Snapshot};

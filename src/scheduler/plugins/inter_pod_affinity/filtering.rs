@@ -2,12 +2,10 @@
 //!
 //! Upstream: `pkg/scheduler/framework/plugins/interpodaffinity/filtering.go`, v1.34.
 
-use std::sync::Arc;
-
 use super::counts::{TopologySums, TrialCounts};
 use super::term::{OwnTerm, all_match};
 use crate::api::Labels;
-use crate::base::Str;
+use crate::base::{Arc, Str};
 use crate::scheduler::framework::pod_info::{AffinityTerm, PodInfo, PodShape};
 use crate::scheduler::framework::topology::Topology;
 use crate::scheduler::framework::{Gate, NodeId, Snapshot};

@@ -66,8 +66,8 @@ mod tests {
     use super::*;
     use crate::api::Object;
     use crate::api::service::Namespace;
+    use crate::base::Arc;
     use crate::testkit::{labels, namespace};
-    use std::sync::Arc;
 
     #[test]
     fn namespaces_are_those_named_and_those_selected() {

@@ -202,8 +202,8 @@ pub fn counts_nothing(selector: &LabelSelector) -> bool {
 mod tests {
     use super::*;
     use crate::api::{Object, OwnerReference};
+    use crate::base::Arc;
     use crate::testkit::{labels, pod, replica_set, service};
-    use std::sync::Arc;
 
     #[test]
     fn label_keys_add_the_pods_own_values() {

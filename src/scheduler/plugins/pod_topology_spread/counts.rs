@@ -1,6 +1,6 @@
 //! Counts by domain that can be tried out: a shared base with one entry changed on top.
 
-use std::sync::Arc;
+use crate::base::Arc;
 
 /// The count of a place that is no domain.
 const NONE: i64 = i64::MIN;

@@ -2,11 +2,10 @@
 //!
 //! Upstream: `pkg/scheduler/framework/plugins/podtopologyspread/filtering.go`, v1.34.
 
-use std::sync::Arc;
-
 use super::constraint::{Constraint, Keys, counts_nothing};
 use super::counts::{Domains, Trial};
 use crate::api::Pod;
+use crate::base::Arc;
 use crate::scheduler::framework::{Gate, NodeId, NodeInfo, Snapshot};
 
 /// Why a node does not fit.

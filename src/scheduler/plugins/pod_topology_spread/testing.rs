@@ -1,9 +1,8 @@
 //! Small clusters for the tests of this plugin.
 
-use std::sync::Arc;
-
 use super::constraint::Constraint;
 use crate::api::{LabelSelector, Lasting, Node};
+use crate::base::Arc;
 use crate::scheduler::framework::{NodeInfo, PodInfo, Snapshot};
 use crate::testkit;
 

@@ -9,11 +9,10 @@ mod preemption;
 mod resources;
 mod volumes;
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use crate::api::{Kind, Object, Pod};
+use crate::base::Arc;
 use crate::scheduler::evaluation::Evaluation;
 use crate::scheduler::framework::Code;
 use crate::scheduler::testing::{node_change, object, pod_with};

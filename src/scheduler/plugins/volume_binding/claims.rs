@@ -3,8 +3,6 @@
 //! Upstream: `pkg/scheduler/framework/plugins/volumebinding/binder.go` (`GetPodVolumeClaims`, `FindPodVolumes`),
 //! v1.34.
 
-use std::sync::Arc;
-
 use super::super::csi_migration::{InTree, effective_affinity};
 use super::matching::{Candidates, reaches};
 use super::places::Places;
@@ -15,7 +13,7 @@ use crate::api::storage::{
 };
 use crate::api::volume::{Volume, VolumeSource};
 use crate::api::{Labels, Node, NodeSelector, ObjectKey, Pod, resources};
-use crate::base::{Quantity, Str};
+use crate::base::{Arc, Quantity, Str};
 use crate::scheduler::decision::VolumeStep;
 use crate::scheduler::framework::topology::Topology;
 use crate::scheduler::framework::{Gate, Listers, Status, cause};

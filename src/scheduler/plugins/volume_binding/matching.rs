@@ -2,12 +2,10 @@
 //!
 //! Upstream: `component-helpers/storage/volume/pv_helpers.go` (`FindMatchingVolume`), v1.34.
 
-use std::sync::Arc;
-
 use super::places::Places;
 use crate::api::storage::{PersistentVolume, PersistentVolumeClaim, VolumePhase};
 use crate::api::{Labels, NodeSelector};
-use crate::base::Str;
+use crate::base::{Arc, Str};
 
 /// Whether the volume's `claimRef` names this claim.
 pub fn is_reserved_for(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> bool {
