@@ -23,8 +23,8 @@ pub struct EventQueue<E> {
     added: BinaryHeap<Reverse<Entry>>,
     /// Those of later slots; there are some only if there are some of the present one.
     far: BTreeMap<u64, Vec<Entry>>,
-    /// The emptied list of a slot that is over, for the next one.
-    spare: Vec<Entry>,
+    /// The emptied lists of slots that are over, for those to come.
+    spares: Vec<Vec<Entry>>,
     /// The present slot.
     slot: u64,
     /// The events, each in a place that its entry names; what is moved is entries, which are small.
@@ -60,6 +60,9 @@ const SEQUENCE_BITS: u32 = 56;
 /// Room for as many events is never given back.
 const ROOM_MIN: usize = 1024;
 
+/// So many emptied lists are kept: slots are over one by one, but come several at a time.
+const SPARES_MAX: usize = 16;
+
 /// So many events are looked through together for those to be told of before they are due.
 const TOLD_TOGETHER: usize = 64;
 
@@ -73,7 +76,7 @@ impl<E> Default for EventQueue<E> {
             told: 0,
             added: BinaryHeap::new(),
             far: BTreeMap::new(),
-            spare: Vec::new(),
+            spares: Vec::new(),
             slot: 0,
             places: Vec::new(),
             free: Vec::new(),
@@ -103,7 +106,8 @@ impl<E> EventQueue<E> {
         if slot_of(time) <= self.slot {
             self.added.push(Reverse(entry));
         } else {
-            self.far.entry(slot_of(time)).or_insert_with(|| std::mem::take(&mut self.spare)).push(entry);
+            let list = self.far.entry(slot_of(time));
+            list.or_insert_with(|| self.spares.pop().unwrap_or_default()).push(entry);
             self.advance();
         }
     }
@@ -114,8 +118,11 @@ impl<E> EventQueue<E> {
             && let Some((slot, mut entries)) = self.far.pop_first()
         {
             entries.sort_unstable_by(|a, b| b.cmp(a));
-            self.spare = std::mem::replace(&mut self.in_order, entries);
-            self.spare.shrink_to(ROOM_MIN);
+            let mut emptied = std::mem::replace(&mut self.in_order, entries);
+            if self.spares.len() < SPARES_MAX {
+                emptied.shrink_to(ROOM_MIN);
+                self.spares.push(emptied);
+            }
             (self.slot, self.told) = (slot, 0);
         }
     }

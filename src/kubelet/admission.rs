@@ -153,14 +153,17 @@ impl Worker<'_, '_> {
         if let Some(pods) = room.get(PODS).map(|pods| pods.value()).filter(|pods| admitted + 1 > *pods) {
             missing.push((Str::from(PODS), Lack { asked: 1, used: admitted, room: pods }));
         }
-        let first = [CPU, MEMORY, EPHEMERAL_STORAGE];
         let requests = &self.pod.recipe.requests;
+        if self.machine.used.leaves(room, requests) {
+            return missing;
+        }
+        let first = [CPU, MEMORY, EPHEMERAL_STORAGE];
         let others = requests.0.keys().map(Str::as_str).filter(|name| !first.contains(name));
         for name in first.into_iter().chain(others) {
             let Some(asked) = requests.get(name).filter(|amount| !amount.is_zero()) else { continue };
             // What no node knows of is the cluster's business.
             let Some(room) = room.get(name) else { continue };
-            let used = self.machine.used.get(name).unwrap_or(Quantity::ZERO);
+            let used = self.machine.used.of(name);
             if used.plus(asked) > room {
                 let number = |q: Quantity| if name == CPU { q.milli_value() } else { q.value() };
                 let lack = Lack { asked: number(asked), used: number(used), room: number(room) };
@@ -186,7 +189,7 @@ impl Worker<'_, '_> {
             return;
         }
         self.machine.admitted -= 1;
-        self.machine.take_back(&self.pod.recipe.requests);
+        self.machine.used.take_back(&self.pod.recipe.requests);
         self.machine.freed = true;
         for port in &self.pod.recipe.host_ports {
             if let Some(count) = self.machine.host_ports.get_mut(port) {

@@ -33,7 +33,7 @@ impl Worker<'_, '_> {
         let (stopped, hook_failed) = (life.doom.is_some(), life.hook_failed);
         let started_at = self.started_at(index, now);
         let message = Str::new();
-        self.machine.pressure.stale |= self.pod.containers[index].uses_something();
+        self.machine.stale |= self.pod.containers[index].uses_something();
         mark_ended(
             self.pod,
             index,

@@ -19,6 +19,7 @@ use crate::api::EventType;
 use crate::base::{SimDuration, SimTime, Str};
 use crate::kernel::TokenBucket;
 use crate::params::ImagePull;
+use crate::store::ObjId;
 
 /// An image on a node's disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,7 +208,7 @@ impl Kubelets {
         let pods: Vec<_> = machine
             .pods
             .iter()
-            .filter_map(|id| self.pods.get(id))
+            .filter_map(|id| self.pods.get(&ObjId(id)))
             .filter(|pod| pod.stage != Stage::Ended)
             .collect();
         let in_use = |image: &Str| {

@@ -10,7 +10,7 @@ use crate::api::{EventType, Kind, Node, ObjectKey, Pod};
 use crate::base::{Arc, LookupMap, Shared, SimDuration, SimTime, Skim, Str, fetch, gather};
 use crate::params::Delay;
 use crate::params::traffic::Health;
-use crate::store::{ApiError, Change, ObjId, Verb, Voice};
+use crate::store::{ApiError, Change, ObjId, Source, Verb};
 
 /// The kubelets and container runtimes of all nodes.
 #[derive(Clone, Debug, Default)]
@@ -67,8 +67,8 @@ impl Kubelets {
         let number = self.by_name.get(&name).copied().unwrap_or(next);
         let mut machine = Machine::new(name.clone(), number, machine::node_address(number));
         if let Some(old) = self.machines.get_mut(number as usize) {
-            for pod in std::mem::take(&mut old.pods) {
-                self.pods.remove(&pod);
+            for pod in old.pods.iter() {
+                self.pods.remove(&ObjId(pod));
             }
             machine.epoch = old.epoch.wrapping_add(1);
             *old = machine;
@@ -181,7 +181,7 @@ impl Kubelets {
     fn mirror_again(&mut self, id: ObjId, old: &Arc<Pod>, ctx: &mut Ctx<'_>) {
         let Some(mut pod) = self.pods.remove(&id) else { return };
         let machine = &mut self.machines[pod.node as usize];
-        machine.pods.remove(&id);
+        machine.pods.remove(id.0);
         machine.users.remove(&id);
         let mut new = Pod::clone(old);
         new.meta.uid = Str::new();
@@ -194,9 +194,9 @@ impl Kubelets {
             && let Ok(new) = ctx.store.create(new)
             && let Some(id) = ctx.store.id_of::<Pod>(&key)
         {
-            (pod.id, pod.uid, pod.voice) = (id, new.meta.uid.clone(), None);
+            (pod.id, pod.uid, pod.told) = (id, new.meta.uid.clone(), None);
             // Timers named the old mirror.
-            machine.pods.insert(id);
+            machine.pods.insert(id.0);
             if pod.is_user {
                 machine.users.insert(id);
             }
@@ -222,7 +222,7 @@ impl Kubelets {
         let recipe = self.common.recipe(&pod.spec);
         let local = LocalPod::new(id, pod, number, recipe, ctx.store.now(), ctx.store.timestamp());
         self.pods.insert(id, local.into());
-        self.machines[number as usize].pods.insert(id);
+        self.machines[number as usize].pods.insert(id.0);
         let deletion = pod.meta.deletion;
         let missing = self.work(id, ctx, |worker| match deletion {
             None => worker.arrive(),
@@ -249,7 +249,7 @@ impl Kubelets {
         if let Some(touched) = &mut self.touched {
             touched.push(id);
         }
-        let (number, stale) = (pod.node, machine.pressure.stale);
+        let (number, stale) = (pod.node, machine.stale);
         let retry = machine.freed && !machine.deferred.is_empty();
         if pod.recipe.keeps_data {
             note_use(pod, machine, ctx);
@@ -263,10 +263,7 @@ impl Kubelets {
             }
         }
         if pod.gone {
-            machine.pods.remove(&id);
-            if let Some(voice) = pod.voice {
-                ctx.store.fall_silent(voice);
-            }
+            machine.pods.remove(id.0);
             self.pods.remove(&id);
         }
         if stale {
@@ -283,14 +280,15 @@ impl Kubelets {
         self.machine(node).map_or(0, |number| self.machines[number as usize].skim_for(ObjId(u64::MAX)))
     }
 
-    /// Fetches from memory what these Pods' timers will need, which are due soon. In which voices good news of them have been
-    /// told.
-    pub fn fetch(&self, ids: &[ObjId]) -> Vec<Voice> {
+    /// Fetches from memory what these Pods' timers will need, which are due soon.
+    pub fn fetch(&self, ids: &[ObjId]) {
         let pods = gather(ids.iter().filter_map(|id| self.pods.get(id)).map(|pod| &**pod));
         fetch(pods.iter().map(|pod| pod.skim()));
         let machine_of = |pod: &LocalPod| &self.machines[pod.node as usize];
+        let told = || pods.iter().filter_map(|pod| pod.told.as_deref());
         fetch(pods.iter().map(|pod| pod.containers.skim() ^ machine_of(pod).skim_for(pod.id)));
-        gather(pods.iter().filter_map(|pod| pod.voice))
+        fetch(told().map(Source::skim));
+        fetch(told().map(Source::skim_parts));
     }
 
     /// A timer is due.
@@ -372,7 +370,16 @@ impl Kubelets {
     }
 
     pub(super) fn pods_of(&self, number: u32) -> Vec<ObjId> {
-        self.machines[number as usize].pods.iter().copied().collect()
+        self.machines[number as usize].pods.iter().map(ObjId).collect()
+    }
+
+    /// The Pods of a machine in the order of their creation.
+    pub(super) fn pods_on(&self, number: u32) -> impl Iterator<Item = &LocalPod> {
+        self.machines[number as usize]
+            .pods
+            .iter()
+            .filter_map(|id| self.pods.get(&ObjId(id)))
+            .map(|pod| &**pod)
     }
 
     /// After a time without agent or API server: each Pod is looked at, and those that came meanwhile.

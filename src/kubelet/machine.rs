@@ -17,7 +17,7 @@ use crate::api::{
 };
 use crate::base::fetch::mix;
 use crate::base::text::{concat, lit};
-use crate::base::{SimDuration, SimTime, Str, Timestamp};
+use crate::base::{NumberSet, Quantity, SimDuration, SimTime, Skim, Str, Timestamp};
 use crate::store::{ApiError, ObjId};
 
 /// The namespace of node leases.
@@ -64,24 +64,26 @@ pub struct Machine {
     /// How the addresses of its Pods begin.
     network_prefix: Str,
     /// What its admitted Pods request.
-    pub used: ResourceList,
+    pub used: Requested,
     /// How many those are.
     pub admitted: i64,
     addresses: Addresses,
     /// It is being shut down, with time for its Pods to end.
     pub shutdown: Option<Box<Shutdown>>,
     /// Its Pods.
-    pub pods: BTreeSet<ObjId>,
+    pub pods: NumberSet,
     /// Its images.
     pub images: Images,
-    /// Memory, disk and process numbers that run short.
-    pub pressure: Pressure,
     /// Pods whose resize waits for room, in the order of asking.
     pub deferred: Vec<ObjId>,
     /// Critical Pods for which others are being ended.
     pub admitting: Vec<Admitting>,
     /// Those of its Pods that use memory, disk or process numbers, now or later.
     pub users: BTreeSet<ObjId>,
+    /// Something has changed since [`Machine::pressure`] was worked out.
+    pub stale: bool,
+    /// Memory, disk and process numbers that run short.
+    pub pressure: Pressure,
     /// Ports of the node that are taken.
     pub host_ports: BTreeMap<(i32, Str), u32>,
     /// Attachable volumes in use, by unique name, with the number of Pods.
@@ -91,6 +93,51 @@ pub struct Machine {
     /// CSI drivers that have not registered yet.
     pub drivers: Vec<CsiNodeDriver>,
     renewals: Option<Renewals>,
+}
+
+/// What Pods request together, by resource name: a few amounts side by side.
+#[derive(Clone, Debug, Default)]
+pub struct Requested(Vec<(Str, Quantity)>);
+
+impl Requested {
+    /// How much of a resource; zero if nobody has requested any.
+    pub fn of(&self, name: &str) -> Quantity {
+        self.0.iter().find(|(known, _)| known == name).map_or(Quantity::ZERO, |(_, amount)| *amount)
+    }
+
+    /// Whether there is room for a Pod that requests so much as well. What the room does not name is not looked at.
+    pub fn leaves(&self, room: &ResourceList, requests: &ResourceList) -> bool {
+        requests.0.iter().all(|(name, asked)| {
+            let used = || self.0.iter().find(|(known, _)| known == name);
+            let sum = || used().map_or(*asked, |(_, used)| used.plus(*asked));
+            asked.is_zero() || room.0.get(name).is_none_or(|room| sum() <= *room)
+        })
+    }
+
+    /// Another Pod requests so much.
+    pub fn add(&mut self, requests: &ResourceList) {
+        for (name, amount) in &requests.0 {
+            match self.0.iter_mut().find(|(known, _)| known == name) {
+                Some((_, sum)) => *sum = sum.plus(*amount),
+                None => self.0.push((name.clone(), *amount)),
+            }
+        }
+    }
+
+    /// So much is requested no longer.
+    pub fn take_back(&mut self, requests: &ResourceList) {
+        for (name, amount) in &requests.0 {
+            if let Some((_, sum)) = self.0.iter_mut().find(|(known, _)| known == name) {
+                *sum = sum.minus(*amount);
+            }
+        }
+    }
+}
+
+impl Skim for Requested {
+    fn skim(&self) -> u64 {
+        mix(self.0.iter().map(|(name, amount)| name.len() as u64 ^ u64::from(amount.is_zero())))
+    }
 }
 
 /// The addresses of a node's Pods: each as its place among them.
@@ -143,16 +190,17 @@ impl Machine {
             cordoned: false,
             ip,
             network_prefix,
-            used: ResourceList::default(),
+            used: Requested::default(),
             admitted: 0,
             addresses: Addresses::default(),
             shutdown: None,
-            pods: BTreeSet::new(),
+            pods: NumberSet::new(),
             images: Images::default(),
-            pressure: Pressure::default(),
             deferred: Vec::new(),
             admitting: Vec::new(),
             users: BTreeSet::new(),
+            stale: false,
+            pressure: Pressure::default(),
             host_ports: BTreeMap::new(),
             volumes: BTreeMap::new(),
             sole: BTreeMap::new(),
@@ -167,10 +215,10 @@ impl Machine {
             self.admitted as u64,
             self.addresses.next as u64,
             u64::from(self.shutdown.is_some()),
-            u64::from(self.pods.contains(&pod)),
-            u64::from(self.used.0.contains_key("")),
+            u64::from(self.pods.contains(pod.0)),
+            self.used.skim(),
             u64::from(self.images.has("", SimTime::ZERO)),
-            u64::from(self.pressure.stale),
+            u64::from(self.stale),
             self.deferred.len() as u64,
             self.admitting.len() as u64,
         ])
@@ -189,15 +237,6 @@ impl Machine {
     /// The last renewal of its lease at or before `now`.
     pub fn last_renewal(&self, now: SimTime) -> Option<SimTime> {
         self.renewals.and_then(|rule| rule.last_at(now))
-    }
-
-    /// Room that is requested no longer.
-    pub fn take_back(&mut self, requests: &ResourceList) {
-        for (name, amount) in &requests.0 {
-            if let Some(used) = self.used.0.get_mut(name) {
-                *used = used.minus(*amount);
-            }
-        }
     }
 
     /// An address for a Pod's sandbox: the next free one, over and over.
@@ -490,6 +529,27 @@ mod tests {
         addresses.free(100);
         assert_eq!(addresses.take(), 100, "the next free one comes after all others, too");
         assert_eq!(addresses.take(), 101, "none is free: the next one");
+    }
+
+    #[test]
+    fn what_is_requested_is_added_up_and_leaves_room_or_not() {
+        let list = |text: &str| -> ResourceList {
+            let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
+            pairs.map(|(name, amount)| (name, Quantity::parse(amount).unwrap())).collect()
+        };
+        let mut used = Requested::default();
+        let room = list("cpu=4,memory=8Gi");
+        for _ in 0..2 {
+            assert!(
+                used.leaves(&room, &list("cpu=2,example.com/other=9")),
+                "what the room does not name is free"
+            );
+            used.add(&list("cpu=2,memory=1Gi"));
+        }
+        assert!(!used.leaves(&room, &list("cpu=1m")) && used.leaves(&room, &list("cpu=0,memory=6Gi")));
+        used.take_back(&list("cpu=500m"));
+        assert_eq!([used.of("cpu").milli_value(), used.of("pods").milli_value()], [3500, 0]);
+        assert!(used.leaves(&room, &list("cpu=500m")) && !used.leaves(&room, &list("memory=7Gi")));
     }
 
     #[test]

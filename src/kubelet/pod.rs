@@ -8,8 +8,8 @@ use super::usage::{Level, Uses};
 use crate::api::pod::{RUNS_FOR, Terminated};
 use crate::api::{Container, Labels, ObjectKey, Pod, PodSpec};
 use crate::base::fetch::{Skim, mix};
-use crate::base::{Arc, Few, SimDuration, SimTime, Str, Timestamp, text::lit};
-use crate::store::{ObjId, Voice};
+use crate::base::{Arc, Few, Shared, SimDuration, SimTime, Str, Timestamp, text::lit};
+use crate::store::{ObjId, Source};
 
 /// The first back-off, of images and of restarts.
 const BACKOFF_FIRST: SimDuration = SimDuration::from_secs(10);
@@ -145,8 +145,8 @@ pub struct LocalPod {
     pub is_user: bool,
     /// The revision of the last status that was reported.
     pub reported: u64,
-    /// In which voice good news of it are told; none before the first.
-    pub voice: Option<Voice>,
+    /// What was told of it as good news; none before the first.
+    pub told: Option<Shared<Source>>,
 }
 
 impl LocalPod {
@@ -198,7 +198,7 @@ impl LocalPod {
             gone: false,
             is_user: false,
             reported: 0,
-            voice: None,
+            told: None,
         }
     }
 

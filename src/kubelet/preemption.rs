@@ -138,11 +138,9 @@ impl Kubelets {
     /// A critical Pod lacks room: others are ended for it, or it is refused if that would not suffice.
     pub(super) fn make_room(&mut self, id: ObjId, number: u32, missing: &Missing, ctx: &mut Ctx<'_>) {
         let Some(preemptor) = self.pods.get(&id) else { return };
-        let others = self.machines[number as usize].pods.iter().filter(|other| **other != id);
-        let candidates: Vec<&LocalPod> = others
-            .filter_map(|other| self.pods.get(other))
-            .map(|pod| &**pod)
-            .filter(|pod| pod.admitted && preemptable(preemptor, pod))
+        let candidates: Vec<&LocalPod> = self
+            .pods_on(number)
+            .filter(|pod| pod.id != id && pod.admitted && preemptable(preemptor, pod))
             .collect();
         match victims(&candidates, missing) {
             Err(why) => {

@@ -106,7 +106,7 @@ impl Worker<'_, '_> {
         let own = |name: &str| if self.pod.admitted { amount(old, name) } else { 0 };
         [CPU, MEMORY].into_iter().find_map(|name| {
             let (asked, capacity) = (amount(new, name), amount(room, name));
-            let used = amount(&self.machine.used, name) - own(name);
+            let used = number(name, self.machine.used.of(name)) - own(name);
             (asked > 0 && asked + used > capacity).then(|| {
                 let message = format!(
                     "Node didn't have enough resource: {name}, requested: {asked}, used: {used}, capacity: {capacity}"
@@ -120,7 +120,7 @@ impl Worker<'_, '_> {
         let old = std::mem::replace(&mut self.pod.spec, wanted.clone());
         let before = std::mem::replace(&mut self.pod.recipe, recipe);
         if self.pod.admitted {
-            self.machine.take_back(&before.requests);
+            self.machine.used.take_back(&before.requests);
             self.machine.used.add(&self.pod.recipe.requests);
             self.machine.freed = true;
         }

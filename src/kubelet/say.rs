@@ -75,11 +75,14 @@ impl Worker<'_, '_> {
             },
             event_type,
         };
-        let voice = match event_type {
-            EventType::Normal => *pod.voice.get_or_insert_with(|| speaker().voice()),
-            EventType::Warning => speaker().voice(),
-        };
-        self.ctx.store.emit_in(voice, speaker, Words { reason, message })
+        match event_type {
+            EventType::Normal => self.ctx.store.emit_from(&mut pod.told, speaker, Words { reason, message }),
+            EventType::Warning => {
+                let Speaker { source, host, regarding, event_type } = speaker();
+                let series = false;
+                self.ctx.store.emit(Emit { source, host, regarding, event_type, reason, message, series })
+            }
+        }
     }
 }
 

@@ -238,8 +238,7 @@ impl Worker<'_, '_> {
         let life = &mut self.pod.containers[index];
         life.image_ready = true;
         life.pull_error = Str::new();
-        self.machine.pressure.stale |=
-            self.machine.images.weigh(&image, i64::try_from(note.size).unwrap_or(i64::MAX));
+        self.machine.stale |= self.machine.images.weigh(&image, i64::try_from(note.size).unwrap_or(i64::MAX));
         if note.told {
             let (name, size) = (full_name(&image), i64::try_from(note.size).unwrap_or(i64::MAX));
             self.machine.post_image(name.into(), size, self.ctx);

@@ -279,7 +279,7 @@ impl Worker<'_, '_> {
     pub fn release(&mut self) {
         self.unadmit();
         self.unmount();
-        self.machine.pressure.stale |= self.pod.uses_something();
+        self.machine.stale |= self.pod.uses_something();
         let now = self.now();
         for index in 0..self.pod.containers.len() {
             self.machine.images.used(&self.pod.container(index).image, now);

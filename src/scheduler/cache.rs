@@ -46,7 +46,7 @@ impl Cache {
     }
 
     /// A binding failed. Gives the Pod as it was assumed.
-    pub fn forget(&mut self, uid: &str) -> Option<Arc<PodInfo>> {
+    pub fn forget(&mut self, uid: &Uid) -> Option<Arc<PodInfo>> {
         if !self.is_assumed(uid) {
             return None;
         }
@@ -73,14 +73,11 @@ impl Cache {
         let known = pods.filter_map(|pod| Some((pod, self.placed.get(&pod.meta.uid)?)));
         let placed = gather(known.filter_map(|(pod, placed)| Some((pod, self.snapshot.get(&placed.node)?))));
         fetch(placed.iter().map(|(_, node)| node.skim()));
-        fetch(placed.iter().map(|(pod, node)| {
-            let found = node.place_of(&pod.meta.uid).map(|at| &node.pods()[at]);
-            found.map_or(0, |info| u64::from(info.shape.has_affinity()))
-        }));
+        fetch(placed.iter().map(|(pod, node)| node.skim_pod(&pod.meta.uid)));
     }
 
     /// A Pod with a node went or ended.
-    pub fn remove_pod(&mut self, uid: &str) {
+    pub fn remove_pod(&mut self, uid: &Uid) {
         self.take(uid);
     }
 
@@ -102,7 +99,7 @@ impl Cache {
         self.snapshot.add_pod(node, info);
     }
 
-    fn take(&mut self, uid: &str) -> Option<Arc<PodInfo>> {
+    fn take(&mut self, uid: &Uid) -> Option<Arc<PodInfo>> {
         let placed = self.placed.remove(uid)?;
         self.assumed -= usize::from(placed.assumed);
         self.snapshot.remove_pod(&placed.node, uid)

@@ -389,7 +389,7 @@ impl Scheduler {
         &mut self,
         now: SimTime,
         _key: &ObjectKey,
-        uid: &str,
+        uid: &Uid,
         why: &str,
     ) -> Option<Failure> {
         let (queued, volumes) = self.binding.remove(uid)?;

@@ -56,7 +56,8 @@ fn assumed_pods_take_room_until_their_binding_fails() {
     );
     assert_eq!(failure.causes, [("InsufficientCpu".into(), 1)]);
     assert!(!s.has_ready(at(0)));
-    let failed = s.binding_failed(at(1), &first.key(), "uid-first", "no way").expect("the Pod is there");
+    let failed =
+        s.binding_failed(at(1), &first.key(), &"uid-first".into(), "no way").expect("the Pod is there");
     assert_eq!((failed.reason, failed.message.as_str()), ("SchedulerError", "no way"));
     // The room is free again: the second one goes on, the first one backs off by a fault.
     assert_eq!(next(&mut s, at(1)).pod.meta.name, "second");

@@ -20,10 +20,9 @@ impl World {
         if pods.is_empty() {
             return;
         }
-        let voices = self.kubelets.fetch(&pods);
+        self.kubelets.fetch(&pods);
         let held = self.store.fetch_pods(&pods);
         self.scheduler.inner().fetch(held.into_iter().map(|(_, pod)| pod));
-        self.store.fetch_voices(&voices);
         self.evaluator.traces().fetch(&pods);
     }
 

@@ -28,7 +28,7 @@ pub mod webhook;
 pub mod write;
 
 pub use error::ApiError;
-pub use events::{Emit, Speaker, Voice, Words};
+pub use events::{Emit, Source, Speaker, Words};
 pub use index::Alike;
 pub use log::{Change, Verb};
 pub use table::{Held, ObjId, Stored, Table, Tables};

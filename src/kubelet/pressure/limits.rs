@@ -118,7 +118,7 @@ impl Worker<'_, '_> {
         if (old.memory, old.pids, old.disk) == (memory, pids, disk) && memory.is_nothing() {
             return;
         }
-        self.machine.pressure.stale = true;
+        self.machine.stale = true;
         self.plan_kill(index);
     }
 
@@ -130,7 +130,7 @@ impl Worker<'_, '_> {
             let per_request = life.uses().per_request;
             if per_request != 0 && life.is_running() {
                 life.uses_mut().in_flight = burden.memory(per_request);
-                self.machine.pressure.stale = true;
+                self.machine.stale = true;
                 self.plan_kill(index);
             }
         }
@@ -187,7 +187,7 @@ impl Worker<'_, '_> {
                 })
             }
         };
-        self.machine.pressure.stale |= filled.is_some();
+        self.machine.stale |= filled.is_some();
         filled.is_some()
     }
 
@@ -280,7 +280,7 @@ impl Kubelets {
 
     /// When a Pod will have written more than it may.
     pub(super) fn over_limit_from(&self, number: u32, now: SimTime) -> Option<SimTime> {
-        let pods = self.machines[number as usize].pods.iter().filter_map(|id| self.pods.get(id));
+        let pods = self.pods_on(number);
         let writers = pods.filter(|pod| !pod.is_over() && pod.writes());
         let limits = writers.flat_map(|pod| pod.disk_limits());
         limits.filter_map(|limit| first_above(&limit.levels, limit.limit.value(), now)).min()

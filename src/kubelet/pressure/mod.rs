@@ -67,8 +67,6 @@ pub struct Pressure {
     exhausted: Option<SimTime>,
     /// When images are collected next.
     collects: Option<SimTime>,
-    /// Something has changed since that was worked out.
-    pub stale: bool,
 }
 
 impl Pressure {
@@ -348,7 +346,7 @@ impl Kubelets {
     /// Works out when the monitor, the kernel and the image collector find something next.
     pub(super) fn plan_monitor(&mut self, number: u32, ctx: &mut Ctx<'_>) {
         let now = ctx.store.now();
-        self.machines[number as usize].pressure.stale = false;
+        self.machines[number as usize].stale = false;
         let transition = ctx.params.settings.eviction_pressure_transition_period;
         let mut at: Option<SimTime> = None;
         let all = self.all_used(number);
@@ -556,7 +554,7 @@ impl Kubelets {
     ///
     /// Upstream: `rankMemoryPressure`, `rankDiskPressureFunc`, `rankPIDPressure`.
     fn victim(&self, number: u32, what: Scarce, now: SimTime) -> Option<ObjId> {
-        let pods = self.machines[number as usize].pods.iter().filter_map(|id| self.pods.get(id));
+        let pods = self.pods_on(number);
         let candidates = pods.filter(|pod| !pod.is_over() && !pod.is_critical());
         let rank = |pod: &LocalPod| {
             let request = pod.recipe.requests.get(what.resource()).map_or(0, |q| q.value());

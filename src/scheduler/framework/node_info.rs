@@ -10,7 +10,7 @@ use rustc_hash::FxBuildHasher;
 use super::pod_info::PodInfo;
 use super::resources::Resources;
 use crate::api::pod::ContainerPort;
-use crate::api::{Node, ObjectKey, Pod};
+use crate::api::{Node, ObjectKey, Pod, Uid};
 use crate::base::fetch::{Skim, mix};
 use crate::base::text::lit;
 use crate::base::{Arc, Str};
@@ -222,8 +222,15 @@ impl NodeInfo {
         self.pods.push(info);
     }
 
+    /// A number that is made of what is needed to take a Pod off it; most probably that Pod's.
+    pub fn skim_pod(&self, uid: &Uid) -> u64 {
+        let wanted = mark(uid);
+        let found = self.marks.iter().rposition(|mark| *mark == wanted);
+        found.map_or(0, |at| u64::from(self.pods[at].shape.has_affinity()))
+    }
+
     /// At which place among its Pods the one of this identity is.
-    pub fn place_of(&self, uid: &str) -> Option<usize> {
+    pub fn place_of(&self, uid: &Uid) -> Option<usize> {
         let wanted = mark(uid);
         let is = |at: &usize| self.marks[*at] == wanted && self.pods[*at].uid() == uid;
         (0..self.pods.len()).rev().find(is)
@@ -239,7 +246,7 @@ impl NodeInfo {
     }
 
     /// Takes a Pod off it, found by its identity.
-    pub fn remove_pod(&mut self, uid: &str) -> Option<Arc<PodInfo>> {
+    pub fn remove_pod(&mut self, uid: &Uid) -> Option<Arc<PodInfo>> {
         let at = self.place_of(uid)?;
         self.marks.swap_remove(at);
         let removed = self.pods.swap_remove(at);

@@ -24,7 +24,7 @@ use super::pod_info::PodInfo;
 use super::topology::Topology;
 use super::whereabouts::{PlaceCounts, Site, Watches, Whereabouts};
 use crate::api::node::ZONE_LABEL;
-use crate::api::{Node, ObjectKey, Pod};
+use crate::api::{Node, ObjectKey, Pod, Uid};
 use crate::base::text::lit;
 use crate::base::{Arc, LookupMap, Shared, Str};
 
@@ -316,7 +316,7 @@ impl Snapshot {
     }
 
     /// A Pod is no more on a node.
-    pub fn remove_pod(&mut self, node: &str, uid: &str) -> Option<Arc<PodInfo>> {
+    pub fn remove_pod(&mut self, node: &str, uid: &Uid) -> Option<Arc<PodInfo>> {
         let id = self.by_name.get(node).copied()?;
         let Self { watches, topology, slots, site, kin, looks, .. } = self;
         let slot = &mut slots[id.index()];

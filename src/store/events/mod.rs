@@ -11,6 +11,7 @@ mod recorder;
 
 pub(super) use recorder::Correlator;
 use recorder::NOWHERE;
+pub use recorder::Source;
 
 use super::kept::{About, KeptEvent, Note};
 use super::{ObjId, Store, Stored};
@@ -58,7 +59,7 @@ pub struct Speaker {
 
 impl Speaker {
     /// Its voice.
-    pub fn voice(&self) -> Voice {
+    fn voice(&self) -> Voice {
         let ObjectRef { kind, namespace, name, uid } = &self.regarding;
         let hash = Digest::of(&(&self.source, &self.host, kind, namespace, name, uid, self.event_type)).0;
         Voice([(hash >> 64) as u64, hash as u64])
@@ -85,32 +86,28 @@ impl Store {
     pub fn emit(&mut self, emit: Emit) -> bool {
         let Emit { source, host, regarding, event_type, reason, message, series } = emit;
         let speaker = Speaker { source, host, regarding, event_type };
-        let (voice, words) = (speaker.voice(), Words { reason, message });
-        if series {
-            self.emit_series(voice, speaker, words);
-            return true;
-        }
-        self.emit_in(voice, || speaker, words)
+        let mut source = self.correlator.take(speaker, self.now, self.seed);
+        let words = Words { reason, message };
+        let allowed =
+            if series { self.say_in_series(&mut source, words) } else { self.say(&mut source, words) };
+        self.correlator.put_back(source, self.now);
+        allowed
     }
 
-    /// The same, not through the `events.k8s.io` recorder, by somebody who knows its voice: who it is needs to be told only if
-    /// the recorder has not heard the voice before.
-    pub fn emit_in(&mut self, voice: Voice, speaker: impl FnOnce() -> Speaker, mut words: Words) -> bool {
-        let now = self.now;
-        let source = self.correlator.source(voice, speaker, now, self.seed);
-        let heard = source.hear(&words, now);
-        let allowed = source.allow(now);
-        if allowed {
-            let about = source.about.clone();
-            if heard.is_combined {
-                words.message = format!("(combined from similar events): {}", words.message).into();
-            }
-            if !self.repeat_event(heard.event, heard.count, Some(&words.message)) {
-                let event = self.create_event(about, words, heard.count, false);
-                self.correlator.set_event(voice, heard.place, event);
-            }
-        }
-        allowed
+    /// The same, not through the `events.k8s.io` recorder, by somebody who keeps what the recorder remembers: who it is
+    /// needs to be told only the first time.
+    pub fn emit_from(
+        &mut self,
+        source: &mut Option<Shared<Source>>,
+        speaker: impl FnOnce() -> Speaker,
+        words: Words,
+    ) -> bool {
+        let source: &mut Source = source.get_or_insert_with(|| {
+            let speaker = speaker();
+            let voice = speaker.voice();
+            Source::new(speaker, voice, self.now, self.seed).into()
+        });
+        self.say(source, words)
     }
 
     /// Says through the `events.k8s.io` recorder what is said of an object once in its life: nothing of it need be remembered.
@@ -120,28 +117,31 @@ impl Store {
         self.create_event(about.into(), words, 1, true);
     }
 
-    /// Nothing more will be said in this voice: its recorder need not remember what was.
-    pub fn fall_silent(&mut self, voice: Voice) {
-        self.correlator.forget(voice);
+    fn say(&mut self, source: &mut Source, mut words: Words) -> bool {
+        let heard = source.hear(&words, self.now);
+        let allowed = source.allow(self.now);
+        if allowed {
+            if heard.is_combined {
+                words.message = format!("(combined from similar events): {}", words.message).into();
+            }
+            if !self.repeat_event(heard.event, heard.count, Some(&words.message)) {
+                let event = self.create_event(source.about.clone(), words, heard.count, false);
+                source.set_event(heard.place, event);
+            }
+        }
+        allowed
     }
 
-    /// Fetches from memory what is remembered of what was said in these voices.
-    pub fn fetch_voices(&self, voices: &[Voice]) {
-        self.correlator.fetch(voices);
-    }
-
-    fn emit_series(&mut self, voice: Voice, speaker: Speaker, words: Words) {
+    fn say_in_series(&mut self, source: &mut Source, words: Words) -> bool {
         // Upstream's key holds the whole reference, its resourceVersion included: once the object was written (a
         // condition with a new message, say), what is said of it begins a new Event.
-        let version = self.regarded(&speaker.regarding).map_or(0, |object| object.meta().resource_version);
-        let now = self.now;
-        let source = self.correlator.source(voice, || speaker, now, self.seed);
-        let heard = source.hear_series(&words.reason, version, now);
+        let version =
+            self.regarded(&source.about.regarding).map_or(0, |object| object.meta().resource_version);
+        let heard = source.hear_series(&words.reason, version, self.now);
         match heard.count {
             1 => {
-                let about = source.about.clone();
-                let event = self.create_event(about, words, 1, true);
-                self.correlator.set_event(voice, heard.place, event);
+                let event = self.create_event(source.about.clone(), words, 1, true);
+                source.set_event(heard.place, event);
             }
             // Upstream writes the second occurrence; later ones stay in the recorder until the series is refreshed or
             // finished. An Event that has expired meanwhile is simply gone.
@@ -150,6 +150,7 @@ impl Store {
             }
             _ => {}
         }
+        true
     }
 
     /// The object that a reference is to; none if it is gone.

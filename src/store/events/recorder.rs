@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::{Speaker, Voice, Words};
 use crate::api::Event;
 use crate::base::fetch::mix;
-use crate::base::{LookupMap, Shared, SimDuration, SimTime, Str, Timestamp, fetch, gather};
+use crate::base::{LookupMap, Shared, SimDuration, SimTime, Skim, Str, Timestamp};
 use crate::kernel::Seed;
 use crate::store::kept::About;
 use crate::store::{ObjId, Table};
@@ -99,51 +99,25 @@ impl Expiry {
 }
 
 impl Correlator {
-    /// What is remembered of who says this.
-    pub(super) fn source(
-        &mut self,
-        voice: Voice,
-        speaker: impl FnOnce() -> Speaker,
-        now: SimTime,
-        seed: Seed,
-    ) -> &mut Source {
+    /// Takes out what is remembered of who says this, which is to be put back.
+    pub(super) fn take(&mut self, speaker: Speaker, now: SimTime, seed: Seed) -> Shared<Source> {
+        let voice = speaker.voice();
+        self.sources.remove(&voice).unwrap_or_else(|| Source::new(speaker, voice, now, seed).into())
+    }
+
+    /// Remembers what was taken out.
+    pub(super) fn put_back(&mut self, source: Shared<Source>, now: SimTime) {
         if self.sources.len() >= self.sweep_at.max(SWEEP_MIN) {
             self.sources.retain(|_, source| !source.is_idle(now));
             self.sweep_at = 2 * self.sources.len();
         }
-        self.sources.or_insert_with(voice, || {
-            let about = About::new(speaker(), seed, voice);
-            Source { about: about.into(), bucket: Bucket::full(now), seen: Vec::new() }.into()
-        })
-    }
-
-    /// Forgets what was said in a voice.
-    pub(super) fn forget(&mut self, voice: Voice) {
-        self.sources.remove(&voice);
-    }
-
-    /// Fetches from memory what is remembered of these voices.
-    pub(super) fn fetch(&self, voices: &[Voice]) {
-        let sources =
-            gather(voices.iter().filter_map(|voice| self.sources.get(voice)).map(|source| &**source));
-        fetch(sources.iter().map(|source| source.bucket.tokens ^ source.seen.len() as u64));
-        fetch(sources.iter().map(|source| {
-            let seen = source.seen.iter().map(|seen| seen.event.0 ^ u64::from(seen.in_window));
-            mix(seen) ^ source.about.host.len() as u64 ^ source.about.regarding.uid.len() as u64
-        }));
-    }
-
-    /// Remembers where the Event of what was said is.
-    pub(super) fn set_event(&mut self, voice: Voice, place: usize, event: ObjId) {
-        if let Some(seen) = self.sources.get_mut(&voice).and_then(|source| source.seen.get_mut(place)) {
-            seen.event = event;
-        }
+        self.sources.insert(source.about.voice, source);
     }
 }
 
-/// What one component has said about one object.
+/// What a recorder remembers of what one component has said about one object.
 #[derive(Clone, Debug)]
-pub(super) struct Source {
+pub struct Source {
     pub(super) about: Shared<About>,
     bucket: Bucket,
     /// In the order in which they came into the window of their reason, if they are in it.
@@ -193,7 +167,32 @@ pub(super) struct Heard {
     pub(super) is_combined: bool,
 }
 
+impl Skim for Source {
+    fn skim(&self) -> u64 {
+        self.bucket.tokens ^ self.seen.len() as u64
+    }
+}
+
 impl Source {
+    /// Nothing was said yet.
+    pub(super) fn new(speaker: Speaker, voice: Voice, now: SimTime, seed: Seed) -> Self {
+        let about = About::new(speaker, seed, voice);
+        Self { about: about.into(), bucket: Bucket::full(now), seen: Vec::new() }
+    }
+
+    /// A number that is made of what the value points to.
+    pub fn skim_parts(&self) -> u64 {
+        let seen = self.seen.iter().map(|seen| seen.event.0 ^ u64::from(seen.in_window));
+        mix(seen) ^ self.about.host.len() as u64 ^ self.about.regarding.uid.len() as u64
+    }
+
+    /// Remembers where the Event of what was said is.
+    pub(super) fn set_event(&mut self, place: usize, event: ObjId) {
+        if let Some(seen) = self.seen.get_mut(place) {
+            seen.event = event;
+        }
+    }
+
     /// Counts something, for the recorder that combines and counts.
     pub(super) fn hear(&mut self, words: &Words, now: SimTime) -> Heard {
         let reason = &words.reason;
