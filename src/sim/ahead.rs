@@ -23,6 +23,7 @@ impl World {
         self.kubelets.fetch(&pods);
         let held = self.store.fetch_pods(&pods);
         self.scheduler.inner().fetch(held.into_iter().map(|(_, pod)| pod));
+        self.usage.fetch(&pods);
         self.evaluator.traces().fetch(&pods);
     }
 

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::resources::{CPU, MEMORY};
 use crate::api::{Container, ContainerState, LabelSelector, Phase, Pod};
-use crate::base::{Arc, LookupMap, SimDuration, SimTime, Str};
+use crate::base::{Arc, LookupMap, SimDuration, SimTime, Str, fetch};
 use crate::facts::Fact;
 use crate::params::behaviour::{self, CpuUse};
 use crate::params::settings::MetricsServer;
@@ -138,6 +138,11 @@ impl Usage {
         let pods = store.select_pods(namespace, selector);
         let ids: Vec<ObjId> = pods.iter().filter_map(|pod| store.id_of::<Pod>(&pod.meta.key())).collect();
         self.level(store, &ids);
+    }
+
+    /// Fetches from memory what is known of these Pods, which are about to end.
+    pub fn fetch(&self, pods: &[ObjId]) {
+        fetch(pods.iter().map(|pod| u64::from(self.running.contains_key(pod))));
     }
 
     /// From now on it is noted what namespaces use.
