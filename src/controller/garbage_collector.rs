@@ -7,7 +7,7 @@
 //! Upstream's client makes 40 calls a second, two for each deletion; here it is one call of 20. Objects whose
 //! owner is of a kind that nobody knows are left alone; upstream asks again and again, and leaves them, too.
 
-use crate::api::{Meta, Object, ObjectKey, OwnerReference, Uid};
+use crate::api::{Kind, Meta, Object, ObjectKey, OwnerReference, Uid};
 use crate::base::{SimDuration, Str};
 use crate::controller::aspects::Aspects;
 use crate::controller::{Action, Controller, Ctx, Enqueue, WorkKey};
@@ -179,8 +179,7 @@ fn classify(object: &Object, reference: &OwnerReference, store: &Store) -> Optio
 
 /// Whether a kind lives in namespaces; none if nobody knows it.
 fn is_namespaced(kind: &Str, store: &Store) -> Option<bool> {
-    let known = crate::api::object::KINDS.iter().find(|info| info.name == kind && !kind.is_empty());
-    known.map(|info| info.namespaced).or_else(|| {
+    Kind::named(kind).map(|kind| kind.info().namespaced).or_else(|| {
         let inert = store.list::<crate::api::Inert>().find(|object| object.kind == *kind);
         inert.map(|object| object.namespaced)
     })

@@ -15,7 +15,7 @@ use crate::api::pod::QosClass;
 use crate::api::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, PODS};
 use crate::api::taint::find_untolerated;
 use crate::api::{Node, ObjectKey, TaintEffect};
-use crate::base::{Quantity, SimDuration, Str, text::lit};
+use crate::base::{SimDuration, Str, text::lit};
 
 /// The annotation of a static Pod's mirror.
 pub const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -148,27 +148,20 @@ impl Worker<'_, '_> {
     /// Upstream: `noderesources.Fits`.
     fn missing_room(&self, node: &Node) -> Vec<(Str, Lack)> {
         let room = &node.status.allocatable;
-        let mut missing = Vec::new();
+        // What no node knows of is the cluster's business.
+        let lacking = self.machine.used.lacking(room, &self.pod.recipe.requests);
+        let mut missing: Vec<(Str, Lack)> = lacking
+            .map(|(name, amounts)| {
+                let [asked, used, room] =
+                    amounts.map(|q| if name == CPU { q.milli_value() } else { q.value() });
+                (name.clone(), Lack { asked, used, room })
+            })
+            .collect();
+        let first = [CPU, MEMORY, EPHEMERAL_STORAGE];
+        missing.sort_by_key(|(name, _)| first.iter().position(|f| name == f).unwrap_or(first.len()));
         let admitted = self.machine.admitted;
         if let Some(pods) = room.get(PODS).map(|pods| pods.value()).filter(|pods| admitted + 1 > *pods) {
-            missing.push((Str::from(PODS), Lack { asked: 1, used: admitted, room: pods }));
-        }
-        let requests = &self.pod.recipe.requests;
-        if self.machine.used.leaves(room, requests) {
-            return missing;
-        }
-        let first = [CPU, MEMORY, EPHEMERAL_STORAGE];
-        let others = requests.0.keys().map(Str::as_str).filter(|name| !first.contains(name));
-        for name in first.into_iter().chain(others) {
-            let Some(asked) = requests.get(name).filter(|amount| !amount.is_zero()) else { continue };
-            // What no node knows of is the cluster's business.
-            let Some(room) = room.get(name) else { continue };
-            let used = self.machine.used.of(name);
-            if used.plus(asked) > room {
-                let number = |q: Quantity| if name == CPU { q.milli_value() } else { q.value() };
-                let lack = Lack { asked: number(asked), used: number(used), room: number(room) };
-                missing.push((name.into(), lack));
-            }
+            missing.insert(0, (Str::from(PODS), Lack { asked: 1, used: admitted, room: pods }));
         }
         missing
     }

@@ -105,12 +105,17 @@ impl Requested {
         self.0.iter().find(|(known, _)| known == name).map_or(Quantity::ZERO, |(_, amount)| *amount)
     }
 
-    /// Whether there is room for a Pod that requests so much as well. What the room does not name is not looked at.
-    pub fn leaves(&self, room: &ResourceList, requests: &ResourceList) -> bool {
-        requests.0.iter().all(|(name, asked)| {
-            let used = || self.0.iter().find(|(known, _)| known == name);
-            let sum = || used().map_or(*asked, |(_, used)| used.plus(*asked));
-            asked.is_zero() || room.0.get(name).is_none_or(|room| sum() <= *room)
+    /// Of what there is too little room for a Pod that requests so much as well, by name: how much it asks for, how much is
+    /// used, and how much there is. What the room does not name is not looked at.
+    pub fn lacking<'a>(
+        &'a self,
+        room: &'a ResourceList,
+        requests: &'a ResourceList,
+    ) -> impl Iterator<Item = (&'a Str, [Quantity; 3])> {
+        let asked = requests.0.iter().filter(|(_, asked)| !asked.is_zero());
+        asked.filter_map(|(name, asked)| {
+            let (room, used) = (room.get(name)?, self.of(name));
+            (used.plus(*asked) > room).then_some((name, [*asked, used, room]))
         })
     }
 
@@ -539,17 +544,15 @@ mod tests {
         };
         let mut used = Requested::default();
         let room = list("cpu=4,memory=8Gi");
+        let leaves = |used: &Requested, text| used.lacking(&room, &list(text)).next().is_none();
         for _ in 0..2 {
-            assert!(
-                used.leaves(&room, &list("cpu=2,example.com/other=9")),
-                "what the room does not name is free"
-            );
+            assert!(leaves(&used, "cpu=2,example.com/other=9"), "what the room does not name is free");
             used.add(&list("cpu=2,memory=1Gi"));
         }
-        assert!(!used.leaves(&room, &list("cpu=1m")) && used.leaves(&room, &list("cpu=0,memory=6Gi")));
+        assert!(!leaves(&used, "cpu=1m") && leaves(&used, "cpu=0,memory=6Gi"));
         used.take_back(&list("cpu=500m"));
         assert_eq!([used.of("cpu").milli_value(), used.of("pods").milli_value()], [3500, 0]);
-        assert!(used.leaves(&room, &list("cpu=500m")) && !used.leaves(&room, &list("memory=7Gi")));
+        assert!(leaves(&used, "cpu=500m") && !leaves(&used, "memory=7Gi"));
     }
 
     #[test]

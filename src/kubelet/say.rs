@@ -77,11 +77,7 @@ impl Worker<'_, '_> {
         };
         match event_type {
             EventType::Normal => self.ctx.store.emit_from(&mut pod.told, speaker, Words { reason, message }),
-            EventType::Warning => {
-                let Speaker { source, host, regarding, event_type } = speaker();
-                let series = false;
-                self.ctx.store.emit(Emit { source, host, regarding, event_type, reason, message, series })
-            }
+            EventType::Warning => self.ctx.store.emit_as(speaker(), Words { reason, message }, false),
         }
     }
 }

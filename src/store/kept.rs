@@ -78,7 +78,8 @@ pub(super) struct About {
 
 impl About {
     /// This speaker with its voice.
-    pub(super) fn new(speaker: Speaker, seed: Seed, voice: Voice) -> Self {
+    pub(super) fn new(speaker: Speaker, seed: Seed) -> Self {
+        let voice = speaker.voice();
         let Speaker { source, host, regarding, event_type } = speaker;
         Self { source, host, regarding, event_type, seed, voice }
     }

@@ -224,16 +224,18 @@ impl NodeInfo {
 
     /// A number that is made of what is needed to take a Pod off it; most probably that Pod's.
     pub fn skim_pod(&self, uid: &Uid) -> u64 {
-        let wanted = mark(uid);
-        let found = self.marks.iter().rposition(|mark| *mark == wanted);
-        found.map_or(0, |at| u64::from(self.pods[at].shape.has_affinity()))
+        self.marked(uid).next().map_or(0, |at| u64::from(self.pods[at].shape.has_affinity()))
     }
 
     /// At which place among its Pods the one of this identity is.
     pub fn place_of(&self, uid: &Uid) -> Option<usize> {
+        self.marked(uid).find(|at| self.pods[*at].uid() == uid)
+    }
+
+    /// At which places among its Pods the one of this identity may be, the last one first.
+    fn marked(&self, uid: &Uid) -> impl Iterator<Item = usize> {
         let wanted = mark(uid);
-        let is = |at: &usize| self.marks[*at] == wanted && self.pods[*at].uid() == uid;
-        (0..self.pods.len()).rev().find(is)
+        (0..self.pods.len()).rev().filter(move |at| self.marks[*at] == wanted)
     }
 
     /// Puts another state of the Pod at a place, which asks for the same, behind all others.

@@ -28,7 +28,7 @@ use crate::controller::ApiBudget;
 use crate::kernel::{Seed, Streams};
 use crate::plan::Plan;
 use crate::scheduler::{Attempt, Choice, Decision, Failure, Nomination, Scheduler, Skip};
-use crate::store::{Change, Emit, Speaker};
+use crate::store::{Change, Speaker, Words};
 use inbox::Inbox;
 
 /// One scheduling cycle.
@@ -244,9 +244,8 @@ impl World {
         reason: Str,
         message: impl Into<Str>,
     ) {
-        let Speaker { source, host, regarding, event_type } = speaker(pod, source, event_type);
-        let message = message.into();
-        self.store.emit(Emit { source, host, regarding, event_type, reason, message, series: true });
+        let words = Words { reason, message: message.into() };
+        self.store.emit_as(speaker(pod, source, event_type), words, true);
     }
 
     fn pod_of(&self, key: &ObjectKey, uid: &str) -> Option<Arc<Pod>> {

@@ -15,8 +15,7 @@ pub use recorder::Source;
 
 use super::kept::{About, KeptEvent, Note};
 use super::{ObjId, Store, Stored};
-use crate::api::object::KINDS;
-use crate::api::{Event, EventType, Object, ObjectKey, ObjectRef};
+use crate::api::{Event, EventType, Kind, Object, ObjectKey, ObjectRef};
 use crate::base::{Shared, SimDuration, SimTime, Str};
 use crate::kernel::Digest;
 
@@ -59,7 +58,7 @@ pub struct Speaker {
 
 impl Speaker {
     /// Its voice.
-    fn voice(&self) -> Voice {
+    pub(super) fn voice(&self) -> Voice {
         let ObjectRef { kind, namespace, name, uid } = &self.regarding;
         let hash = Digest::of(&(&self.source, &self.host, kind, namespace, name, uid, self.event_type)).0;
         Voice([(hash >> 64) as u64, hash as u64])
@@ -85,11 +84,18 @@ impl Store {
     /// let it through: it does not when a source says too much about one object.
     pub fn emit(&mut self, emit: Emit) -> bool {
         let Emit { source, host, regarding, event_type, reason, message, series } = emit;
-        let speaker = Speaker { source, host, regarding, event_type };
+        self.emit_as(Speaker { source, host, regarding, event_type }, Words { reason, message }, series)
+    }
+
+    /// The same, by somebody who has speaker and words apart.
+    pub fn emit_as(&mut self, speaker: Speaker, words: Words, series: bool) -> bool {
         let mut source = self.correlator.take(speaker, self.now, self.seed);
-        let words = Words { reason, message };
-        let allowed =
-            if series { self.say_in_series(&mut source, words) } else { self.say(&mut source, words) };
+        let allowed = if series {
+            self.say_in_series(&mut source, words);
+            true
+        } else {
+            self.say(&mut source, words)
+        };
         self.correlator.put_back(source, self.now);
         allowed
     }
@@ -102,18 +108,14 @@ impl Store {
         speaker: impl FnOnce() -> Speaker,
         words: Words,
     ) -> bool {
-        let source: &mut Source = source.get_or_insert_with(|| {
-            let speaker = speaker();
-            let voice = speaker.voice();
-            Source::new(speaker, voice, self.now, self.seed).into()
-        });
+        let begin = || Source::new(About::new(speaker(), self.seed), self.now).into();
+        let source: &mut Source = source.get_or_insert_with(begin);
         self.say(source, words)
     }
 
     /// Says through the `events.k8s.io` recorder what is said of an object once in its life: nothing of it need be remembered.
     pub fn emit_once(&mut self, speaker: Speaker, words: Words) {
-        let voice = speaker.voice();
-        let about = About::new(speaker, self.seed, voice);
+        let about = About::new(speaker, self.seed);
         self.create_event(about.into(), words, 1, true);
     }
 
@@ -132,7 +134,7 @@ impl Store {
         allowed
     }
 
-    fn say_in_series(&mut self, source: &mut Source, words: Words) -> bool {
+    fn say_in_series(&mut self, source: &mut Source, words: Words) {
         // Upstream's key holds the whole reference, its resourceVersion included: once the object was written (a
         // condition with a new message, say), what is said of it begins a new Event.
         let version =
@@ -150,15 +152,13 @@ impl Store {
             }
             _ => {}
         }
-        true
     }
 
     /// The object that a reference is to; none if it is gone.
     fn regarded(&self, regarding: &ObjectRef) -> Option<Object> {
         let ObjectRef { kind, namespace, name, uid } = regarding;
-        let kind = KINDS.iter().find(|info| info.name == kind)?.kind;
         let key = ObjectKey { namespace: namespace.clone(), name: name.clone() };
-        self.get_object(kind, &key).filter(|object| object.meta().uid == *uid)
+        self.get_object(Kind::named(kind)?, &key).filter(|object| object.meta().uid == *uid)
     }
 
     fn create_event(&mut self, about: Shared<About>, words: Words, count: i32, series: bool) -> ObjId {

@@ -101,8 +101,8 @@ impl Expiry {
 impl Correlator {
     /// Takes out what is remembered of who says this, which is to be put back.
     pub(super) fn take(&mut self, speaker: Speaker, now: SimTime, seed: Seed) -> Shared<Source> {
-        let voice = speaker.voice();
-        self.sources.remove(&voice).unwrap_or_else(|| Source::new(speaker, voice, now, seed).into())
+        let about = About::new(speaker, seed);
+        self.sources.remove(&about.voice).unwrap_or_else(|| Source::new(about, now).into())
     }
 
     /// Remembers what was taken out.
@@ -175,8 +175,7 @@ impl Skim for Source {
 
 impl Source {
     /// Nothing was said yet.
-    pub(super) fn new(speaker: Speaker, voice: Voice, now: SimTime, seed: Seed) -> Self {
-        let about = About::new(speaker, seed, voice);
+    pub(super) fn new(about: About, now: SimTime) -> Self {
         Self { about: about.into(), bucket: Bucket::full(now), seen: Vec::new() }
     }
 
