@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::iter::once;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -133,12 +134,12 @@ impl Labels {
     #[must_use]
     pub fn with(&self, key: impl Into<Str>, value: impl Into<Str>) -> Self {
         let (key, value) = (key.into(), value.into());
-        let mut pairs = self.0.to_vec();
-        match pairs.binary_search_by(|(k, _)| k.as_str().cmp(&key)) {
-            Ok(i) => pairs[i].1 = value,
-            Err(i) => pairs.insert(i, (key, value)),
-        }
-        Self(pairs.into())
+        let (before, behind) = match self.0.binary_search_by(|(k, _)| k.as_str().cmp(&key)) {
+            Ok(at) => (&self.0[..at], &self.0[at + 1..]),
+            Err(at) => self.0.split_at(at),
+        };
+        let pairs = before.iter().cloned().chain(once((key, value))).chain(behind.iter().cloned());
+        Self(pairs.collect())
     }
 
     /// These pairs without `key`.

@@ -10,6 +10,7 @@ use super::selector::{LabelSelector, NodeSelector, NodeSelectorTerm};
 use super::taint::Toleration;
 use super::volume::Volume;
 use crate::base::fetch::{Skim, mix};
+use crate::base::text::lit;
 use crate::base::{Arc, Str, Timestamp};
 
 /// A Pod.
@@ -94,7 +95,7 @@ impl Pod {
 }
 
 /// The annotation that says how long the regular containers of a Pod run before they end well, as Go writes durations.
-pub const RUNS_FOR: &str = "wavetank.dev/runs-for";
+pub const RUNS_FOR: Str = lit!("wavetank.dev/runs-for");
 /// The label of Pods that come from a trace: the trace's name.
 pub const TRACE_LABEL: &str = "wavetank.dev/trace";
 

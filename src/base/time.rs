@@ -6,6 +6,8 @@ use std::iter::Sum;
 use std::num::NonZeroU64;
 use std::ops::{Add, AddAssign, Mul, Sub};
 
+use super::Str;
+
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 const NANOS_PER_MILLI: u64 = 1_000_000;
 
@@ -227,9 +229,8 @@ fn parse_go_duration(text: &str) -> Result<SimDuration, String> {
         .ok_or_else(|| format!("`{text}` is longer than 292 years"))
 }
 
-impl fmt::Display for SimDuration {
-    /// Writes the duration as Go's `time.Duration` does: `1h2m3.5s`, `300ms`, `0s`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl SimDuration {
+    fn written(self) -> Backwards {
         let nanos = self.0;
         let mut text = Backwards::default();
         match nanos {
@@ -249,7 +250,21 @@ impl fmt::Display for SimDuration {
                 }
             }
         }
-        f.write_str(text.as_str())
+        text
+    }
+}
+
+impl fmt::Display for SimDuration {
+    /// Writes the duration as Go's `time.Duration` does: `1h2m3.5s`, `300ms`, `0s`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.written().as_str())
+    }
+}
+
+impl From<SimDuration> for Str {
+    /// As it is displayed.
+    fn from(duration: SimDuration) -> Self {
+        duration.written().as_str().into()
     }
 }
 

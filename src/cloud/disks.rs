@@ -147,7 +147,7 @@ impl Disks {
 
     /// Takes note of a change of the store.
     pub fn on_change(&mut self, change: &Change, store: &Store) -> Vec<DataFact> {
-        match change.object() {
+        match change.latest() {
             Object::PersistentVolume(volume) => self.volume_changed(change, volume, store),
             Object::VolumeAttachment(attachment) if change.verb == Verb::Deleted => {
                 self.detached(attachment, change.at, store)

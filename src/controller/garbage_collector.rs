@@ -55,7 +55,7 @@ impl Controller for GarbageCollector {
     }
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
-        let new = change.object().meta();
+        let new = change.latest().meta();
         let old = change.old().map(Object::meta);
         match change.verb {
             Verb::Added => {

@@ -48,13 +48,13 @@ impl Controller for ResourceQuotaController {
     }
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
-        let meta = change.object().meta();
+        let meta = change.latest().meta();
         if meta.namespace.is_empty() {
             return;
         }
         if let Some((old, new)) = change.of::<ResourceQuota>() {
             if old.is_none() || old.map(|q| &q.hard) != new.map(|q| &q.hard) {
-                out.now(WorkKey::sync(change.object().key()));
+                out.now(WorkKey::sync(change.key()));
             }
             return;
         }

@@ -226,7 +226,7 @@ impl Controller for TaintEviction {
             }
         } else if let Some((old, new)) = change.of::<Pod>() {
             let concerns = match (old, new) {
-                (_, None) => !self.planned.is_empty() && self.planned.contains_key(&change.object().key()),
+                (_, None) => !self.planned.is_empty() && self.planned.contains_key(&change.key()),
                 (Some(old), Some(new))
                     if old.node_name == new.node_name && old.spec.tolerations == new.spec.tolerations =>
                 {
@@ -240,7 +240,7 @@ impl Controller for TaintEviction {
                     .is_some_and(|node| node.taints.iter().any(|t| t.effect == TaintEffect::NoExecute)),
             };
             if concerns {
-                self.pods.insert(change.object().key());
+                self.pods.insert(change.key());
                 out.now(WorkKey::whole(LOOP));
             }
         }

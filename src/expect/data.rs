@@ -90,7 +90,7 @@ impl Ledger {
 
     /// Hears of a change of an object. True if data may be others' now.
     pub(super) fn change(&mut self, change: &Change) -> bool {
-        let key = || change.object().key();
+        let key = || change.key();
         match change.kind() {
             Kind::Pod if change.new().is_none() => self.mounts.remove(&key()).is_some(),
             Kind::PersistentVolume => {

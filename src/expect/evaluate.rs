@@ -302,14 +302,14 @@ impl State {
         let new = || change.new();
         match (&self.expectation.subject, &mut self.probe) {
             (Subject::Object(s), Probe::Object(found)) => {
-                let meta = change.object().meta();
+                let meta = change.latest().meta();
                 if meta.name == s.name && meta.namespace == s.namespace {
                     *found = new().cloned();
                     self.stale = true;
                 }
             }
             (Subject::Exists(s), Probe::Object(found)) => {
-                let meta = change.object().meta();
+                let meta = change.latest().meta();
                 let named = meta.name == s.name && meta.namespace == s.namespace;
                 if named && change.object().kind_name() == s.kind.to_string() {
                     *found = new().cloned();
@@ -569,7 +569,7 @@ impl State {
 
 /// Keeps the set in step with one object. True if it changed.
 fn keep(members: &mut BTreeSet<ObjectKey>, change: &Change, covers: bool) -> bool {
-    let key = change.object().key();
+    let key = change.key();
     if covers { members.insert(key) } else { members.remove(&key) }
 }
 
@@ -614,7 +614,7 @@ fn count_endpoints(
     change: &Change,
     slice: &crate::api::service::EndpointSlice,
 ) {
-    let key = change.object().key();
+    let key = change.key();
     if change.new().is_none() {
         slices.remove(&key);
         return;

@@ -104,7 +104,7 @@ impl Kubelets {
             Kind::VolumeAttachment => self.attachment_changed(change, ctx),
             Kind::Node => self.node_changed(change, ctx),
             Kind::Inert if change.verb != Verb::Deleted => {
-                let key = change.object().key();
+                let key = change.key();
                 let wait = Wait::Object(key.namespace, key.name);
                 for pod in self.common.waiting.remove(&wait).unwrap_or_default() {
                     self.work(pod, ctx, |worker| worker.object_written());

@@ -171,7 +171,7 @@ impl LocalPod {
             spec: pod.spec.clone(),
             recipe,
             labels: pod.meta.labels.clone(),
-            runs_for: pod.meta.annotations.get(RUNS_FOR).and_then(|text| SimDuration::parse_go(text).ok()),
+            runs_for: pod.meta.annotations.get(&RUNS_FOR).and_then(|text| SimDuration::parse_go(text).ok()),
             controller: pod.meta.controller().map(|owner| owner.uid.clone()),
             stage: Stage::Volumes,
             seen,

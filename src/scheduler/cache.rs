@@ -3,14 +3,15 @@
 //! Upstream: `pkg/scheduler/backend/cache/cache.go`, v1.34. Assumed Pods never expire, as upstream's default.
 
 use super::decision::Binding;
-use super::framework::{PodInfo, Shapes, Snapshot};
+use super::framework::{NodeId, PodInfo, Shapes, Snapshot};
 use crate::api::{Pod, Uid};
 use crate::base::{Arc, LookupMap, Skim, Str, fetch, gather};
 
 /// A Pod that takes room on a node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Placed {
-    node: Str,
+    /// It stays with the name while there is a Pod.
+    node: NodeId,
     assumed: bool,
 }
 
@@ -56,9 +57,9 @@ impl Cache {
     /// A Pod with a node came or changed.
     pub fn set_pod(&mut self, pod: &Arc<Pod>) {
         let Some(node) = &pod.node_name else { return };
-        let stays = self.placed.get_mut(&pod.meta.uid).filter(|placed| placed.node == *node);
-        if let Some(placed) = stays
-            && self.snapshot.renew_pod(node, pod)
+        if let Some(placed) = self.placed.get_mut(&pod.meta.uid)
+            && self.snapshot.node(placed.node).name() == node
+            && self.snapshot.renew_pod(placed.node, pod)
         {
             self.assumed -= usize::from(std::mem::take(&mut placed.assumed));
             return;
@@ -70,10 +71,9 @@ impl Cache {
 
     /// Fetches from memory what these Pods' ends will need.
     pub fn fetch<'a>(&self, pods: impl Iterator<Item = &'a Pod>) {
-        let known = pods.filter_map(|pod| Some((pod, self.placed.get(&pod.meta.uid)?)));
-        let placed = gather(known.filter_map(|(pod, placed)| Some((pod, self.snapshot.get(&placed.node)?))));
-        fetch(placed.iter().map(|(_, node)| node.skim()));
-        fetch(placed.iter().map(|(pod, node)| node.skim_pod(&pod.meta.uid)));
+        let placed = gather(pods.filter_map(|pod| Some((pod, self.placed.get(&pod.meta.uid)?.node))));
+        fetch(placed.iter().map(|(_, node)| self.snapshot.node(*node).skim()));
+        fetch(placed.iter().map(|(pod, node)| self.snapshot.node(*node).skim_pod(&pod.meta.uid)));
     }
 
     /// A Pod with a node went or ended.
@@ -94,14 +94,15 @@ impl Cache {
     }
 
     fn put(&mut self, info: Arc<PodInfo>, node: &Str, assumed: bool) {
-        self.placed.insert(info.uid().clone(), Placed { node: node.clone(), assumed });
+        let uid = info.uid().clone();
+        let node = self.snapshot.add_pod(node, info);
+        self.placed.insert(uid, Placed { node, assumed });
         self.assumed += usize::from(assumed);
-        self.snapshot.add_pod(node, info);
     }
 
     fn take(&mut self, uid: &Uid) -> Option<Arc<PodInfo>> {
         let placed = self.placed.remove(uid)?;
         self.assumed -= usize::from(placed.assumed);
-        self.snapshot.remove_pod(&placed.node, uid)
+        self.snapshot.remove_pod_at(placed.node, uid)
     }
 }

@@ -118,7 +118,9 @@ impl Placer {
         }
         let info = Arc::new(self.shapes.info(pod.clone()));
         match (&pod.node_name, &pod.status.nominated_node) {
-            (Some(node), _) => self.snapshot.add_pod(node, info),
+            (Some(node), _) => {
+                self.snapshot.add_pod(node, info);
+            }
             (None, Some(node)) => self.nominator.add(info, node),
             (None, None) => {}
         }

@@ -182,7 +182,7 @@ impl World {
 fn made(trace: &Trace, arrival: &Arrival, name: Str) -> Pod {
     let shape = &arrival.shape;
     let annotations = match arrival.lasts {
-        Some(lasts) => shape.annotations.with(RUNS_FOR, lasts.to_string()),
+        Some(lasts) => shape.annotations.with(RUNS_FOR, lasts),
         None => shape.annotations.clone(),
     };
     let labels = shape.labels.clone();

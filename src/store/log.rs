@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::kept::{Kept, KeptEvent};
 use super::table::{ObjId, Stored};
 use crate::api::event::Said;
-use crate::api::{Event, Kind, Object, Resource};
+use crate::api::{Event, Kind, Meta, Object, ObjectKey, Pod, Resource};
 use crate::base::{Arc, SimTime};
 
 /// What happened to an object.
@@ -33,8 +33,32 @@ pub struct Change {
     pub id: ObjId,
     /// The object before; none if it was added.
     pub(super) old: Option<Logged>,
-    /// The object after, or its last state if it was deleted.
+    /// The object after, or before it was deleted.
     pub(super) object: Logged,
+    /// What its last state shows of its deletion, if it shows any.
+    pub(super) mark: Option<Box<Mark>>,
+}
+
+/// The metadata of a Pod that has been deleted, and the Pod with it, once somebody asks.
+#[derive(Clone, Debug)]
+pub(super) struct Mark {
+    meta: Meta,
+    made: OnceLock<Object>,
+}
+
+impl Mark {
+    /// With this metadata.
+    pub(super) const fn new(meta: Meta) -> Self {
+        Self { meta, made: OnceLock::new() }
+    }
+
+    /// The object with the mark.
+    fn on(&self, object: &Object) -> &Object {
+        self.made.get_or_init(|| match object {
+            Object::Pod(pod) => Pod::wrap(Arc::new(Pod { meta: self.meta.clone(), ..Pod::clone(pod) })),
+            other => other.clone(),
+        })
+    }
 }
 
 /// An object in the log: as it is, but for Events, most of which nobody looks at.
@@ -74,7 +98,15 @@ impl Change {
         old: Option<Object>,
         object: Object,
     ) -> Self {
-        Self { at, revision, verb, id, old: old.map(Logged::Whole), object: Logged::Whole(object) }
+        Self {
+            at,
+            revision,
+            verb,
+            id,
+            old: old.map(Logged::Whole),
+            object: Logged::Whole(object),
+            mark: None,
+        }
     }
 
     /// The kind of the object.
@@ -92,13 +124,27 @@ impl Change {
 
     /// The object after, or its last state if it was deleted.
     pub fn object(&self) -> &Object {
+        match &self.mark {
+            None => self.latest(),
+            Some(mark) => mark.on(self.latest()),
+        }
+    }
+
+    /// The object after, or before it was deleted: the same as [`Change::object`] but for the mark of the deletion, which is
+    /// put on only if somebody asks for it.
+    pub fn latest(&self) -> &Object {
         self.object.object(self.id)
+    }
+
+    /// The object's key.
+    pub fn key(&self) -> ObjectKey {
+        self.latest().key()
     }
 
     /// The object as it is now; none once deleted.
     #[allow(clippy::new_ret_no_self, reason = "the counterpart of `old`")]
     pub fn new(&self) -> Option<&Object> {
-        (self.verb != Verb::Deleted).then(|| self.object())
+        (self.verb != Verb::Deleted).then(|| self.latest())
     }
 
     /// Before and after, if it is of the kind `T`: `(old, new)`, new being none once deleted.
@@ -106,7 +152,7 @@ impl Change {
         if self.kind() != T::KIND {
             return None;
         }
-        let object = T::unwrap(self.object())?;
+        let object = T::unwrap(self.latest())?;
         Some((self.old().and_then(T::unwrap), (self.verb != Verb::Deleted).then_some(object)))
     }
 

@@ -6,11 +6,11 @@
 use super::admission;
 use super::error::ApiError;
 use super::kept::KeptEvent;
-use super::log::Logged;
+use super::log::{Logged, Mark};
 use super::table::{ObjId, Stored};
 use super::{Change, Store, Verb};
-use crate::api::{Deletion, Event, Kind, ObjectKey, Pod, PodStatus, Uid};
-use crate::base::{Arc, Str, text::lit};
+use crate::api::{Deletion, Event, Kind, Meta, ObjectKey, Pod, PodStatus, Uid};
+use crate::base::{Arc, Str, Timestamp, text::lit};
 use crate::kernel::{Seed, Streams};
 
 /// The finalizer of a foreground deletion.
@@ -197,7 +197,7 @@ impl Store {
     ///
     /// A write that lets go of a deleted object is not seen: watchers hear that it is gone, as it was before.
     fn commit<T: Stored>(&mut self, id: ObjId, old: Arc<T>, mut new: T) -> Arc<T> {
-        if may_vanish(&new) {
+        if may_vanish(&new, new.meta()) {
             self.remove(id, &old);
             return Arc::new(new);
         }
@@ -212,17 +212,21 @@ impl Store {
 
     /// Removes an object that nothing holds.
     pub(super) fn remove<T: Stored>(&mut self, id: ObjId, object: &Arc<T>) {
-        self.remove_as(id, object, object);
+        self.remove_as(id, object, None);
     }
 
-    /// Removes an object whose last state differs from the one it is found in.
-    fn remove_as<T: Stored>(&mut self, id: ObjId, object: &Arc<T>, last: &Arc<T>) {
+    /// Removes an object whose last state shows its deletion, or not.
+    fn remove_as<T: Stored>(&mut self, id: ObjId, object: &Arc<T>, mark: Option<Box<Mark>>) {
         self.revision += 1;
         self.indexes.remove(id, &**object);
         super::service::release(self, &**object);
         self.take_out::<T>(id);
         self.objects -= 1;
-        self.log_change(Verb::Deleted, id, Some(Logged::whole(object.clone())), Logged::whole(last.clone()));
+        let object = Logged::whole(object.clone());
+        self.log_change(Verb::Deleted, id, Some(object.clone()), object);
+        if let Some(change) = self.log.last_mut() {
+            change.mark = mark;
+        }
     }
 
     fn take_out<T: Stored>(&mut self, id: ObjId) {
@@ -232,7 +236,8 @@ impl Store {
     }
 
     fn log_change(&mut self, verb: Verb, id: ObjId, old: Option<Logged>, object: Logged) {
-        self.log.push(Change { at: self.now, revision: self.revision, verb, id, old, object });
+        let (at, revision) = (self.now, self.revision);
+        self.log.push(Change { at, revision, verb, id, old, object, mark: None });
     }
 
     /// Deletes an object, gracefully where its kind has grace, keeping it while finalizers hold it.
@@ -267,53 +272,26 @@ impl Store {
     ) -> Result<Deleted, ApiError> {
         check_preconditions(&**old, options)?;
         admission::admit_deletion(T::KIND, &old.meta().name)?;
-        let mut new = T::clone(old);
-        add_propagation_finalizer(&mut new, options.propagation);
-        let grace = effective_grace(&new, options.grace_seconds);
-        self.mark_deleted(&mut new, grace);
-        if new == **old {
-            if may_vanish(&**old) {
-                self.remove(id, old);
-                return Ok(Deleted::Gone);
-            }
-            return Ok(Deleted::Accepted);
-        }
-        if may_vanish(&new) && old.meta().deletion.is_none() {
-            // Nothing holds it: it vanishes at once. Only kinds with grace show the mark in their last state.
-            let last = if T::KIND == Kind::Pod { Arc::new(new) } else { old.clone() };
-            self.remove_as(id, old, &last);
+        let mut meta = old.meta().clone();
+        put_propagation_finalizer(&mut meta, T::KIND, options.propagation);
+        let grace = effective_grace(&**old, options.grace_seconds);
+        mark_deleted(&mut meta, T::KIND, self.timestamp(), grace);
+        let gone = may_vanish(&**old, &meta);
+        if gone && old.meta().deletion.is_none() {
+            // Nothing holds it: it vanishes at once. Of all kinds, only Pods show the mark in their last state.
+            let shown = (T::KIND == Kind::Pod).then(|| Box::new(Mark::new(meta)));
+            self.remove_as(id, old, shown);
             return Ok(Deleted::Gone);
         }
-        let gone = may_vanish(&new);
-        self.commit(id, old.clone(), new);
+        let mut new = T::clone(old);
+        *new.meta_mut() = meta;
+        admission::mark_namespace_terminating(&mut new);
+        if new != **old {
+            self.commit(id, old.clone(), new);
+        } else if gone {
+            self.remove(id, old);
+        }
         Ok(if gone { Deleted::Gone } else { Deleted::Accepted })
-    }
-
-    fn mark_deleted<T: Stored>(&self, object: &mut T, grace: i64) {
-        let now = self.timestamp();
-        let is_namespace = T::KIND == Kind::Namespace;
-        let meta = object.meta_mut();
-        match meta.deletion {
-            None => {
-                meta.deletion =
-                    Some(Deletion { timestamp: now.plus_secs(grace), grace_seconds: Some(grace) });
-                meta.generation += i64::from(has_generation(T::KIND));
-            }
-            Some(Deletion { timestamp, grace_seconds }) => {
-                let had = grace_seconds.unwrap_or(0);
-                if grace < had {
-                    let start = timestamp.plus_secs(-had);
-                    let end = start.plus_secs(grace);
-                    // Upstream: the end never lies in the past; a positive grace then becomes one second.
-                    let (end, grace) =
-                        if end < now && grace > 0 { (now.plus_secs(1), 1) } else { (end.max(now), grace) };
-                    meta.deletion = Some(Deletion { timestamp: end, grace_seconds: Some(grace) });
-                }
-            }
-        }
-        if is_namespace {
-            admission::mark_namespace_terminating(object);
-        }
     }
 
     fn check_namespace<T: Stored>(&self, object: &T) -> Result<(), ApiError> {
@@ -415,9 +393,8 @@ const fn has_generation(kind: Kind) -> bool {
     )
 }
 
-/// Whether nothing holds a deleted object any more.
-fn may_vanish<T: Stored>(object: &T) -> bool {
-    let meta = object.meta();
+/// Whether nothing holds an object any more once it has this metadata.
+fn may_vanish<T: Stored>(object: &T, meta: &Meta) -> bool {
     let Some(deletion) = meta.deletion else { return false };
     meta.finalizers.is_empty()
         && (T::KIND != Kind::Pod || deletion.grace_seconds.unwrap_or(0) == 0)
@@ -461,15 +438,35 @@ fn check_preconditions<T: Stored>(object: &T, options: &DeleteOptions) -> Result
     Ok(())
 }
 
+/// Sets when an object that is deleted with this grace, in seconds, goes.
+fn mark_deleted(meta: &mut Meta, kind: Kind, now: Timestamp, grace: i64) {
+    match meta.deletion {
+        None => {
+            meta.deletion = Some(Deletion { timestamp: now.plus_secs(grace), grace_seconds: Some(grace) });
+            meta.generation += i64::from(has_generation(kind));
+        }
+        Some(Deletion { timestamp, grace_seconds }) => {
+            let had = grace_seconds.unwrap_or(0);
+            if grace < had {
+                let start = timestamp.plus_secs(-had);
+                let end = start.plus_secs(grace);
+                // Upstream: the end never lies in the past; a positive grace then becomes one second.
+                let (end, grace) =
+                    if end < now && grace > 0 { (now.plus_secs(1), 1) } else { (end.max(now), grace) };
+                meta.deletion = Some(Deletion { timestamp: end, grace_seconds: Some(grace) });
+            }
+        }
+    }
+}
+
 /// Puts the finalizer of the wished propagation on, and takes the other off.
-fn add_propagation_finalizer<T: Stored>(object: &mut T, propagation: Option<Propagation>) {
-    let meta = object.meta_mut();
+fn put_propagation_finalizer(meta: &mut Meta, kind: Kind, propagation: Option<Propagation>) {
     let has = |name: &str| meta.finalizers.iter().any(|f| f == name);
     // Upstream: without a wish, a finalizer that is there already decides, then the kind's default.
     let propagation = propagation.unwrap_or_else(|| {
         if has(FINALIZER_FOREGROUND) {
             Propagation::Foreground
-        } else if has(FINALIZER_ORPHAN) || T::KIND == Kind::Job {
+        } else if has(FINALIZER_ORPHAN) || kind == Kind::Job {
             Propagation::Orphan
         } else {
             Propagation::Background

@@ -158,7 +158,7 @@ impl Traffic {
                 let Some((old, new)) = change.of::<Node>() else { return };
                 let cpu = |node: Option<&Arc<Node>>| node.map(|n| n.status.allocatable.cpu_milli());
                 if cpu(old) != cpu(new) {
-                    self.work.stale |= self.nodes.look_again(&change.object().meta().name);
+                    self.work.stale |= self.nodes.look_again(&change.latest().meta().name);
                 }
             }
             _ => {}

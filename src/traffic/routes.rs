@@ -83,7 +83,7 @@ impl Routes {
 
     /// Hears of a change; proxies follow it `after` so long.
     pub fn on_change(&mut self, change: &Change, store: &Store, after: impl Fn() -> SimDuration) {
-        let meta = change.object().meta();
+        let meta = change.latest().meta();
         if let Some((_, new)) = change.of::<EndpointSlice>() {
             let Some(service) = meta.labels.get(SERVICE_NAME) else { return };
             let key = (meta.namespace.clone(), service.clone());

@@ -298,7 +298,7 @@ impl Usage {
         if self.loads.is_empty() {
             return;
         }
-        let meta = change.object().meta();
+        let meta = change.latest().meta();
         let mut changed: Vec<(Str, LabelSelector)> = Vec::new();
         for borne in &mut self.loads {
             let bears = change.verb != Verb::Deleted

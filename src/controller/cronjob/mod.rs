@@ -57,7 +57,7 @@ impl Controller for CronJobController {
         match change.kind() {
             Kind::CronJob => {
                 if let Some((old, new)) = change.of::<CronJob>() {
-                    cron_job_changed(old, new, change.object().key(), store, out);
+                    cron_job_changed(old, new, change.key(), store, out);
                 }
             }
             Kind::Job => {

@@ -69,7 +69,7 @@ impl Controller for DaemonSetController {
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
         match change.kind() {
-            Kind::DaemonSet => out.now(WorkKey::sync(change.object().key())),
+            Kind::DaemonSet => out.now(WorkKey::sync(change.key())),
             Kind::Pod => {
                 if let Some((old, new)) = change.of::<Pod>() {
                     pod_changed(old, new, store, out);

@@ -72,7 +72,7 @@ impl Controller for DisruptionController {
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
         match change.kind() {
-            Kind::PodDisruptionBudget => out.now(WorkKey::sync(change.object().key())),
+            Kind::PodDisruptionBudget => out.now(WorkKey::sync(change.key())),
             Kind::Pod => {
                 if let Some((old, new)) = change.of::<Pod>() {
                     pod_changed(old, new, store, out);

@@ -60,7 +60,7 @@ impl EndpointSliceController {
     }
 
     fn slice_changed(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
-        let meta = change.object().meta();
+        let meta = change.latest().meta();
         let managed = meta.labels.get(LABEL_MANAGED_BY).is_some_and(|v| v == MANAGED_BY);
         let known = self.written.get(&meta.uid).copied();
         let foreign = match change.verb {
@@ -187,7 +187,7 @@ impl Controller for EndpointSliceController {
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
         match change.kind() {
             Kind::Service => {
-                let key = change.object().key();
+                let key = change.key();
                 match change.of::<Service>().and_then(|(_, service)| service?.selector.as_ref()) {
                     Some(labels) => {
                         self.selectors.set(&key, &key.namespace, &LabelSelector::from_labels(labels));

@@ -77,7 +77,7 @@ impl Controller for NamespaceController {
 
     fn on_change(&mut self, change: &Change, _store: &Store, out: &mut Enqueue) {
         if change.kind() == Kind::Namespace && change.new().is_some_and(|o| o.meta().is_deleting()) {
-            out.after(WorkKey::sync(change.object().key()), GRACE);
+            out.after(WorkKey::sync(change.key()), GRACE);
         }
     }
 

@@ -348,7 +348,7 @@ impl NodeLifecycle {
     }
 
     fn node_changed(&mut self, change: &Change, old: Option<&Arc<Node>>, new: Option<&Arc<Node>>) -> bool {
-        let name = change.object().meta().name.clone();
+        let name = change.latest().meta().name.clone();
         let heartbeat = |n: &Arc<Node>| condition::find(&n.status.conditions, "Ready").cloned();
         if let (Some(old), Some(new)) = (old, new) {
             let (was, is) = (heartbeat(old), heartbeat(new));
@@ -423,7 +423,7 @@ impl Controller for NodeLifecycle {
                 }
             }
         } else if let Some((_, lease)) = change.of::<Lease>() {
-            let meta = change.object().meta();
+            let meta = change.latest().meta();
             if meta.namespace == NAMESPACE_NODE_LEASE {
                 self.stale.insert(meta.name.clone());
                 // An agent that renews often enough is no reason to look.

@@ -481,9 +481,9 @@ impl Controller for HorizontalController {
     }
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
-        let meta = change.object().meta();
+        let meta = change.latest().meta();
         if let Some((old, new)) = change.of::<HorizontalPodAutoscaler>() {
-            let key = change.object().key();
+            let key = change.key();
             let generation = |hpa: &Arc<HorizontalPodAutoscaler>| hpa.meta.generation;
             if old.map(generation) != new.map(generation) {
                 self.aim(&key, old.map(AsRef::as_ref), store);

@@ -60,7 +60,7 @@ impl Controller for StatefulSetController {
 
     fn on_change(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
         match change.kind() {
-            Kind::StatefulSet => out.now(WorkKey::sync(change.object().key())),
+            Kind::StatefulSet => out.now(WorkKey::sync(change.key())),
             Kind::Pod => {
                 if let Some((old, new)) = change.of::<Pod>() {
                     pod_changed(old, new, store, out);

@@ -117,7 +117,7 @@ impl Rig {
     fn note(&mut self, change: &Change) {
         let Some((_, new)) = change.of::<Pod>() else { return };
         let line = match new {
-            None => format!("{} {} gone", seconds(change.at), change.object().meta().name),
+            None => format!("{} {} gone", seconds(change.at), change.latest().meta().name),
             Some(_) if change.verb == Verb::Added => return,
             Some(pod) => format!("{} {}", seconds(change.at), sight(pod)),
         };

@@ -161,7 +161,7 @@ impl Narrator {
             }
             return;
         }
-        match change.object() {
+        match change.latest() {
             Object::Node(node) => self.node(change, node),
             Object::Pod(pod) => {
                 if change.verb == Verb::Deleted {

@@ -291,8 +291,8 @@ impl Snapshot {
         }
     }
 
-    /// A Pod is on a node, or is assumed to be.
-    pub fn add_pod(&mut self, node: &Str, info: Arc<PodInfo>) {
+    /// A Pod is on a node, or is assumed to be: on the one at the place given, which is kept for it while the Pod is there.
+    pub fn add_pod(&mut self, node: &Str, info: Arc<PodInfo>) -> NodeId {
         let id = self.slot(node);
         for claim in &info.shape.claims {
             *self.claim_users.or_insert_with(claim.clone(), || 0) += 1;
@@ -308,6 +308,7 @@ impl Snapshot {
         looks.add(id, &info, site);
         Arc::make_mut(slot).add_pod(info);
         self.touch(id);
+        id
     }
 
     /// The lowest priority of a Pod with a node; none if there are no such Pods.
@@ -317,7 +318,11 @@ impl Snapshot {
 
     /// A Pod is no more on a node.
     pub fn remove_pod(&mut self, node: &str, uid: &Uid) -> Option<Arc<PodInfo>> {
-        let id = self.by_name.get(node).copied()?;
+        self.remove_pod_at(self.by_name.get(node).copied()?, uid)
+    }
+
+    /// The same of the node at this place.
+    pub fn remove_pod_at(&mut self, id: NodeId, uid: &Uid) -> Option<Arc<PodInfo>> {
         let Self { watches, topology, slots, site, kin, looks, .. } = self;
         let slot = &mut slots[id.index()];
         let removed = Arc::make_mut(slot).remove_pod(uid)?;
@@ -349,8 +354,7 @@ impl Snapshot {
 
     /// A Pod on a node has changed in nothing that is counted; false if it may have, or is not there. The node stays what it
     /// was, but for the order of its Pods: this one is the last now.
-    pub fn renew_pod(&mut self, node: &str, pod: &Arc<Pod>) -> bool {
-        let Some(id) = self.by_name.get(node).copied() else { return false };
+    pub fn renew_pod(&mut self, id: NodeId, pod: &Arc<Pod>) -> bool {
         let slot = &mut self.slots[id.index()];
         let Some(at) = slot.place_of(&pod.meta.uid) else { return false };
         let looks_alike = slot.pods()[at].looks_like(pod);

@@ -105,7 +105,7 @@ impl AttachDetach {
         if before == after {
             return;
         }
-        let used = store.pods_using(&change.object().key()).any(|p| p.node_name.is_some());
+        let used = store.pods_using(&change.key()).any(|p| p.node_name.is_some());
         for volume in before.into_iter().chain(after).filter(|v| !v.is_empty()) {
             if used || self.volumes.contains_key(&volume) {
                 self.request(&volume, change.at, store, out);
@@ -115,7 +115,7 @@ impl AttachDetach {
 
     fn node_changed(&mut self, change: &Change, store: &Store, out: &mut Enqueue) {
         let Some((old, new)) = change.of::<Node>() else { return };
-        let name = change.object().meta().name.clone();
+        let name = change.latest().meta().name.clone();
         match (old, new) {
             (_, None) if !self.by_node.contains_key(&name) => return,
             (_, None) => {
