@@ -64,7 +64,7 @@ const ROOM_MIN: usize = 1024;
 const SPARES_MAX: usize = 16;
 
 /// So many events are looked through together for those to be told of before they are due.
-const TOLD_TOGETHER: usize = 64;
+const TOLD_TOGETHER: usize = 16;
 
 /// Events have long been waiting once so many others were added after them: what they are about is no longer at hand.
 const LONG_AGO: u64 = 1024;

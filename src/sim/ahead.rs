@@ -11,7 +11,7 @@ use crate::kubelet::KubeletEvent;
 use crate::store::ObjId;
 
 /// So many Pods of a trace that go one after the other are thought of together.
-pub(super) const GONE_TOGETHER: usize = 32;
+pub(super) const GONE_TOGETHER: usize = 16;
 
 impl World {
     /// Fetches what the next timers of kubelets will need.
