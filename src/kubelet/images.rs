@@ -8,8 +8,6 @@
 //! * Images share no layers: each takes its whole `size` of the node's disk.
 //! * The collector looks every 5 minutes from the start of the run, and only where the disk is full enough.
 
-use std::collections::BTreeMap;
-
 use super::habits::Habits;
 use super::pod::Stage;
 use super::pressure::Used;
@@ -35,7 +33,8 @@ struct Image {
 /// The images of a node.
 #[derive(Clone, Debug, Default)]
 pub struct Images {
-    present: BTreeMap<Str, Image>,
+    /// By name, in its order: of the few that a node has, a list has less memory to be fetched than a tree.
+    present: Vec<(Str, Image)>,
     /// When each of the parallel pulls is free again.
     lanes: Vec<SimTime>,
     /// What the registry may be asked for; none before the first pull.
@@ -54,15 +53,26 @@ pub struct Pull {
 }
 
 impl Images {
+    /// The place of an image, or that where it belongs.
+    fn place(&self, image: &str) -> Result<usize, usize> {
+        self.present.binary_search_by(|(name, _)| name.as_str().cmp(image))
+    }
+
+    fn of(&mut self, image: &str) -> Option<&mut Image> {
+        let place = self.place(image).ok()?;
+        Some(&mut self.present[place].1)
+    }
+
     /// Whether an image is there.
     pub fn has(&self, image: &str, now: SimTime) -> bool {
-        self.present.get(image).is_some_and(|image| image.since <= now)
+        self.place(image).is_ok_and(|place| self.present[place].1.since <= now)
     }
 
     /// What images take of the disk that are there at `now` or were asked for; at zero: all of them.
     pub fn bytes(&self, now: SimTime) -> i64 {
         self.present
-            .values()
+            .iter()
+            .map(|(_, image)| image)
             .filter(|image| now == SimTime::ZERO || image.since <= now)
             .map(|image| image.bytes)
             .sum()
@@ -70,15 +80,14 @@ impl Images {
 
     /// A Pod that used the image has ended.
     pub fn used(&mut self, image: &str, now: SimTime) {
-        if let Some(image) = self.present.get_mut(image) {
+        if let Some(image) = self.of(image) {
             image.used = now;
         }
     }
 
     /// How big the image is. Whether that is news.
     pub fn weigh(&mut self, image: &str, bytes: i64) -> bool {
-        let image = self.present.get_mut(image);
-        image.is_some_and(|image| std::mem::replace(&mut image.bytes, bytes) != bytes)
+        self.of(image).is_some_and(|image| std::mem::replace(&mut image.bytes, bytes) != bytes)
     }
 
     /// Deletes images for which `in_use` does not hold and that are older than `age`, those that were not used
@@ -100,7 +109,7 @@ impl Images {
             if freed >= wanted {
                 break;
             }
-            freed += self.present.remove(&name).map_or(0, |image| image.bytes);
+            freed += self.place(&name).map_or(0, |place| self.present.remove(place).1.bytes);
             gone.push(name);
         }
         (gone, freed)
@@ -117,7 +126,7 @@ impl Images {
         now: SimTime,
     ) -> Pull {
         let begins = self.lane(params, now);
-        let there = self.present.get(image).is_some_and(|image| image.since <= begins);
+        let there = self.has(image, begins);
         let takes = if there { known } else { takes };
         if !takes.is_zero() && !self.may_ask(params, begins) {
             return Pull { takes: SimDuration::ZERO, done: begins, exceeded: true };
@@ -126,8 +135,10 @@ impl Images {
         self.occupy(params, begins, done);
         if !fails {
             let new = Image { since: done, used: done, bytes: 0 };
-            let image = self.present.entry(image.clone()).or_insert(new);
-            image.since = image.since.min(done);
+            match self.place(image) {
+                Ok(place) => self.present[place].1.since = self.present[place].1.since.min(done),
+                Err(place) => self.present.insert(place, (image.clone(), new)),
+            }
         }
         Pull { takes, done, exceeded: false }
     }
@@ -147,7 +158,7 @@ impl Images {
 
     /// Pulls that are not over are lost.
     pub fn lose_power(&mut self, now: SimTime) {
-        self.present.retain(|_, image| image.since <= now);
+        self.present.retain(|(_, image)| image.since <= now);
         self.lanes.clear();
     }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::api::service::Namespace;
-use crate::api::{Event, EventType, Inert, Kind, Lasting, Meta, ObjectRef, Pod};
+use crate::api::{Deletion, Event, EventType, Inert, Kind, Lasting, Meta, ObjectRef, Pod};
 use crate::base::SimDuration;
 
 fn store() -> Store {
@@ -334,7 +334,16 @@ fn pods_are_deleted_with_grace() {
     let ended = pod(&mut store, "f", 30, |p| p.status.phase = crate::api::Phase::Failed);
     let running = pod(&mut store, "g", 30, |_| {});
     for (key, asked) in [(unbound, Some(60)), (ended, None), (running, Some(0))] {
+        store.drain_changes();
         assert_eq!(store.delete::<Pod>(&key, &ask(asked)), Ok(Deleted::Gone), "{key}");
+        let change = store.drain_changes().remove(0);
+        let (last, before) = (change.object(), change.latest());
+        assert_eq!(Some(before), change.old(), "{key}");
+        assert_eq!((change.verb, change.key(), last.key()), (Verb::Deleted, key.clone(), key));
+        let (last, before) = (last.meta(), before.meta());
+        let mark = Deletion { timestamp: now, grace_seconds: Some(0) };
+        assert_eq!((before.deletion, last.deletion), (None, Some(mark)), "its last state shows the mark");
+        assert_eq!(last.generation, before.generation + 1);
     }
 }
 
