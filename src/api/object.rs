@@ -18,6 +18,7 @@ use super::storage::{
 use super::workload::{
     ControllerRevision, CronJob, DaemonSet, Deployment, Job, ReplicaSet, ReplicationController, StatefulSet,
 };
+use crate::base::text::lit;
 use crate::base::{Arc, Str};
 
 /// A kind of object that the store has a table for.
@@ -108,6 +109,18 @@ macro_rules! kinds {
             kind: Kind::$variant, name: $name, plural: $plural, short: &[$($short),*],
             api_version: $api, namespaced: $namespaced,
         },)*];
+
+        impl Kind {
+            /// [`Kind::name`] as a text of objects, for which no room is needed.
+            pub const fn text(self) -> Str {
+                match self { $(Self::$variant => lit!($name),)* }
+            }
+
+            /// [`KindInfo::api_version`] as such a text.
+            pub const fn api_version_text(self) -> Str {
+                match self { $(Self::$variant => lit!($api),)* }
+            }
+        }
 
         /// An object of any kind, shared.
         #[derive(Clone, Debug, PartialEq, Hash)]
@@ -239,7 +252,7 @@ impl Object {
     pub fn kind_name(&self) -> Str {
         match self {
             Self::Inert(inert) => inert.kind.clone(),
-            _ => self.kind().name().into(),
+            _ => self.kind().text(),
         }
     }
 
@@ -247,7 +260,7 @@ impl Object {
     pub fn api_version(&self) -> Str {
         match self {
             Self::Inert(inert) => inert.api_version.clone(),
-            _ => self.kind().info().api_version.into(),
+            _ => self.kind().api_version_text(),
         }
     }
 
@@ -288,7 +301,7 @@ impl ObjectRef {
     pub fn to<T: Resource>(object: &T) -> Self {
         let meta = object.meta();
         Self {
-            kind: T::KIND.name().into(),
+            kind: T::KIND.text(),
             namespace: meta.namespace.clone(),
             name: meta.name.clone(),
             uid: meta.uid.clone(),
@@ -301,8 +314,8 @@ impl OwnerReference {
     pub fn controller_of<T: Resource>(owner: &T) -> Self {
         let meta = owner.meta();
         Self {
-            api_version: T::KIND.info().api_version.into(),
-            kind: T::KIND.name().into(),
+            api_version: T::KIND.api_version_text(),
+            kind: T::KIND.text(),
             name: meta.name.clone(),
             uid: meta.uid.clone(),
             controller: true,

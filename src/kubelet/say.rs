@@ -68,16 +68,17 @@ impl Worker<'_, '_> {
             source: KUBELET,
             host: host.clone(),
             regarding: ObjectRef {
-                kind: lit!("Pod"),
+                kind: Kind::Pod.text(),
                 namespace: key.namespace.clone(),
                 name: key.name.clone(),
                 uid: uid.clone(),
             },
             event_type,
+            series: false,
         };
         match event_type {
             EventType::Normal => self.ctx.store.emit_from(&mut pod.told, speaker, Words { reason, message }),
-            EventType::Warning => self.ctx.store.emit_as(speaker(), Words { reason, message }, false),
+            EventType::Warning => self.ctx.store.emit_as(speaker(), Words { reason, message }),
         }
     }
 }
@@ -91,7 +92,7 @@ pub fn of_node(machine: &Machine, event_type: EventType, reason: &str, message: 
         source: KUBELET,
         host: machine.name.clone(),
         regarding: ObjectRef {
-            kind: Kind::Node.name().into(),
+            kind: Kind::Node.text(),
             namespace: Str::new(),
             name: machine.name.clone(),
             uid: machine.name.clone(),

@@ -292,7 +292,7 @@ fn what_is_said_once_is_like_what_begins_a_series() {
     let (mut once, mut begins) = (store(), store());
     let regarding = ObjectRef { kind: "Pod".into(), namespace: "default".into(), ..ObjectRef::default() };
     let (source, host, event_type) = (Str::from("kubelet"), Str::new(), EventType::Warning);
-    let speaker = Speaker { source, host, regarding, event_type };
+    let speaker = Speaker { source, host, regarding, event_type, series: true };
     for store in [&mut once, &mut begins] {
         store.advance(SimTime::from_secs(3));
     }

@@ -245,7 +245,7 @@ impl World {
         message: impl Into<Str>,
     ) {
         let words = Words { reason, message: message.into() };
-        self.store.emit_as(speaker(pod, source, event_type), words, true);
+        self.store.emit_as(speaker(pod, source, event_type), words);
     }
 
     fn pod_of(&self, key: &ObjectKey, uid: &str) -> Option<Arc<Pod>> {
@@ -255,5 +255,6 @@ impl World {
 
 /// A scheduler that speaks of a Pod.
 fn speaker(pod: &Pod, scheduler_name: &Str, event_type: EventType) -> Speaker {
-    Speaker { source: scheduler_name.clone(), host: Str::new(), regarding: ObjectRef::to(pod), event_type }
+    let regarding = ObjectRef::to(pod);
+    Speaker { source: scheduler_name.clone(), host: Str::new(), regarding, event_type, series: true }
 }

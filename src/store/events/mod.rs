@@ -54,6 +54,8 @@ pub struct Speaker {
     pub regarding: ObjectRef,
     /// Good or bad news.
     pub event_type: EventType,
+    /// Through the `events.k8s.io` recorder. A component has one recorder: it speaks through the same at all times.
+    pub series: bool,
 }
 
 impl Speaker {
@@ -84,11 +86,12 @@ impl Store {
     /// let it through: it does not when a source says too much about one object.
     pub fn emit(&mut self, emit: Emit) -> bool {
         let Emit { source, host, regarding, event_type, reason, message, series } = emit;
-        self.emit_as(Speaker { source, host, regarding, event_type }, Words { reason, message }, series)
+        self.emit_as(Speaker { source, host, regarding, event_type, series }, Words { reason, message })
     }
 
     /// The same, by somebody who has speaker and words apart.
-    pub fn emit_as(&mut self, speaker: Speaker, words: Words, series: bool) -> bool {
+    pub fn emit_as(&mut self, speaker: Speaker, words: Words) -> bool {
+        let series = speaker.series;
         let mut source = self.correlator.take(speaker, self.now, self.seed);
         let allowed = if series {
             self.say_in_series(&mut source, words);
@@ -116,7 +119,7 @@ impl Store {
     /// Says through the `events.k8s.io` recorder what is said of an object once in its life: nothing of it need be remembered.
     pub fn emit_once(&mut self, speaker: Speaker, words: Words) {
         let about = About::new(speaker, self.seed);
-        self.create_event(about.into(), words, 1, true);
+        self.create_event(about.into(), words, 1);
     }
 
     fn say(&mut self, source: &mut Source, mut words: Words) -> bool {
@@ -127,7 +130,7 @@ impl Store {
                 words.message = format!("(combined from similar events): {}", words.message).into();
             }
             if !self.repeat_event(heard.event, heard.count, Some(&words.message)) {
-                let event = self.create_event(source.about.clone(), words, heard.count, false);
+                let event = self.create_event(source.about.clone(), words, heard.count);
                 source.set_event(heard.place, event);
             }
         }
@@ -142,7 +145,7 @@ impl Store {
         let heard = source.hear_series(&words.reason, version, self.now);
         match heard.count {
             1 => {
-                let event = self.create_event(source.about.clone(), words, 1, true);
+                let event = self.create_event(source.about.clone(), words, 1);
                 source.set_event(heard.place, event);
             }
             // Upstream writes the second occurrence; later ones stay in the recorder until the series is refreshed or
@@ -161,7 +164,7 @@ impl Store {
         self.get_object(Kind::named(kind)?, &key).filter(|object| object.meta().uid == *uid)
     }
 
-    fn create_event(&mut self, about: Shared<About>, words: Words, count: i32, series: bool) -> ObjId {
+    fn create_event(&mut self, about: Shared<About>, words: Words, count: i32) -> ObjId {
         self.expire_events();
         self.correlator.serial += 1;
         if self.indexes.is_terminating(about.namespace()) {
@@ -178,10 +181,9 @@ impl Store {
             message: words.message,
             suffix,
             first: at,
-            last: at,
+            lasted: 0,
             revision: self.revision + 1,
             count,
-            series,
         };
         self.add_event(note.into())
     }

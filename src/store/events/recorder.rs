@@ -36,7 +36,7 @@ pub struct Correlator {
     /// How long Events are kept; zero: for good.
     pub(super) ttl: SimDuration,
     pub(super) expiry: Expiry,
-    sources: LookupMap<Voice, Shared<Source>>,
+    sources: LookupMap<(Voice, bool), Shared<Source>>,
     pub(super) serial: u64,
     /// So many sources may be remembered until those that make no difference any more are forgotten.
     sweep_at: usize,
@@ -102,7 +102,7 @@ impl Correlator {
     /// Takes out what is remembered of who says this, which is to be put back.
     pub(super) fn take(&mut self, speaker: Speaker, now: SimTime, seed: Seed) -> Shared<Source> {
         let about = About::new(speaker, seed);
-        self.sources.remove(&about.voice).unwrap_or_else(|| Source::new(about, now).into())
+        self.sources.remove(&about.recorded()).unwrap_or_else(|| Source::new(about, now).into())
     }
 
     /// Remembers what was taken out.
@@ -111,7 +111,7 @@ impl Correlator {
             self.sources.retain(|_, source| !source.is_idle(now));
             self.sweep_at = 2 * self.sources.len();
         }
-        self.sources.insert(source.about.voice, source);
+        self.sources.insert(source.about.recorded(), source);
     }
 }
 
