@@ -119,7 +119,7 @@ pub(super) struct Note {
 }
 
 // There are several for each Pod, for an hour: with the count of its holders it fills a line of the processor's memory.
-const _: () = assert!(size_of::<Form>() == 56);
+const _: () = assert!(size_of::<Form>() <= 56);
 
 impl Note {
     fn last(&self) -> Timestamp {
@@ -197,7 +197,7 @@ impl KeptEvent {
         match &*self.0 {
             Form::Note(note) => {
                 let message = message.unwrap_or(&note.message).clone();
-                let lasted = u32::try_from(at.secs_since(note.first)).unwrap_or(u32::MAX);
+                let lasted = at.secs_since(note.first).clamp(0, u32::MAX.into()) as u32;
                 Note { lasted, revision, count, message, ..note.clone() }.into()
             }
             Form::Whole(event) => {

@@ -223,10 +223,8 @@ impl Store {
         self.take_out::<T>(id);
         self.objects -= 1;
         let object = Logged::whole(object.clone());
-        self.log_change(Verb::Deleted, id, Some(object.clone()), object);
-        if let Some(change) = self.log.last_mut() {
-            change.mark = mark;
-        }
+        let (at, revision, verb) = (self.now, self.revision, Verb::Deleted);
+        self.log.push(Change { at, revision, verb, id, old: Some(object.clone()), object, mark });
     }
 
     fn take_out<T: Stored>(&mut self, id: ObjId) {
