@@ -69,7 +69,8 @@ const NEAR: u64 = 1024;
 /// So many emptied lists are kept: slots are over one by one, but come several at a time.
 const SPARES_MAX: usize = 16;
 
-/// So many events are looked through together for those to be told of before they are due.
+/// So many events are looked through together for those to be told of before they are due: of more, what is fetched first
+/// for them would have gone again before it is needed.
 const TOLD_TOGETHER: usize = 16;
 
 /// Events have long been waiting once so many others were added after them: what they are about is no longer at hand.

@@ -10,7 +10,8 @@ use crate::base::{fetch, gather};
 use crate::kubelet::KubeletEvent;
 use crate::store::ObjId;
 
-/// So many Pods of a trace that go one after the other are thought of together.
+/// So many Pods of a trace that go one after the other are thought of together: of more, what was fetched first would have
+/// gone again before it is needed.
 pub(super) const GONE_TOGETHER: usize = 16;
 
 impl World {
