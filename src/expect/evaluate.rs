@@ -311,7 +311,7 @@ impl State {
             (Subject::Exists(s), Probe::Object(found)) => {
                 let meta = change.latest().meta();
                 let named = meta.name == s.name && meta.namespace == s.namespace;
-                if named && change.object().kind_name() == s.kind.to_string() {
+                if named && change.latest().kind_name() == s.kind.to_string() {
                     *found = new().cloned();
                     self.stale = true;
                 }

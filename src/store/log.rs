@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::kept::{Kept, KeptEvent};
 use super::table::{ObjId, Stored};
 use crate::api::event::Said;
-use crate::api::{Event, Kind, Meta, Object, ObjectKey, Pod, Resource};
+use crate::api::{Event, Kind, Meta, Object, ObjectKey, Resource};
 use crate::base::{Arc, SimTime};
 
 /// What happened to an object.
@@ -39,7 +39,7 @@ pub struct Change {
     pub(super) mark: Option<Box<Mark>>,
 }
 
-/// The metadata of a Pod that has been deleted, and the Pod with it, once somebody asks.
+/// The metadata of an object that has been deleted, and the object with it, once somebody asks.
 #[derive(Clone, Debug)]
 pub(super) struct Mark {
     meta: Meta,
@@ -54,9 +54,10 @@ impl Mark {
 
     /// The object with the mark.
     fn on(&self, object: &Object) -> &Object {
-        self.made.get_or_init(|| match object {
-            Object::Pod(pod) => Pod::wrap(Arc::new(Pod { meta: self.meta.clone(), ..Pod::clone(pod) })),
-            other => other.clone(),
+        self.made.get_or_init(|| {
+            let mut marked = object.clone();
+            *marked.meta_mut() = self.meta.clone();
+            marked
         })
     }
 }

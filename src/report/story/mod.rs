@@ -175,7 +175,7 @@ impl Narrator {
                 if let Object::Deployment(deployment) = object {
                     self.progress(change, deployment);
                 }
-                if let Some(line) = workload_line(change.object()) {
+                if let Some(line) = workload_line(object) {
                     self.workload(change, &line);
                 }
             }

@@ -91,20 +91,13 @@ impl Store {
 
     /// The same, by somebody who has speaker and words apart.
     pub fn emit_as(&mut self, speaker: Speaker, words: Words) -> bool {
-        let series = speaker.series;
         let mut source = self.correlator.take(speaker, self.now, self.seed);
-        let allowed = if series {
-            self.say_in_series(&mut source, words);
-            true
-        } else {
-            self.say(&mut source, words)
-        };
+        let allowed = self.say(&mut source, words);
         self.correlator.put_back(source, self.now);
         allowed
     }
 
-    /// The same, not through the `events.k8s.io` recorder, by somebody who keeps what the recorder remembers: who it is
-    /// needs to be told only the first time.
+    /// The same, by somebody who keeps what the recorder remembers: who it is needs to be told only the first time.
     pub fn emit_from(
         &mut self,
         source: &mut Option<Shared<Source>>,
@@ -116,13 +109,21 @@ impl Store {
         self.say(source, words)
     }
 
-    /// Says through the `events.k8s.io` recorder what is said of an object once in its life: nothing of it need be remembered.
+    /// Says what is said of an object once in its life: nothing of it need be remembered.
     pub fn emit_once(&mut self, speaker: Speaker, words: Words) {
         let about = About::new(speaker, self.seed);
         self.create_event(about.into(), words, 1);
     }
 
-    fn say(&mut self, source: &mut Source, mut words: Words) -> bool {
+    fn say(&mut self, source: &mut Source, words: Words) -> bool {
+        if source.about.series {
+            self.say_in_series(source, words);
+            return true;
+        }
+        self.say_singly(source, words)
+    }
+
+    fn say_singly(&mut self, source: &mut Source, mut words: Words) -> bool {
         let heard = source.hear(&words, self.now);
         let allowed = source.allow(self.now);
         if allowed {
